@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Entry points. Each is thin: find the socket's slot, call what follows it.
+ * The first line of each that sees foreign traffic is the filter: a socket
+ * without storage costs one load.
+ */
+#include "processes.h"
+#include "watch.h"
+
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define SOCK_OF(tp) (&(tp)->inet_conn.icsk_inet.sk)
+
+/* The slot of a watched connection; NULL for everything else. */
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+{
+	struct dw_ref *ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+
+	if (!ref || ref->self != (__u64)sk)
+		return NULL;
+	*slot = ref->slot;
+	count(DW_COUNT_EVENTS);
+	return bpf_map_lookup_elem(&slots, slot);
+}
+
+/*
+ * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
+ * and nobody told of (SO_RCVLOWAT holds sk_data_ready back, and before 6.3
+ * there is none) is seen here, and tcp_clock_cache still holds its time.
+ */
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(tcp_probe, struct sock *sk)
+{
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!s || !tp || s->window.rcv_nxt == tp->rcv_nxt)
+		return 0;
+	track_segment(slot, s, tp, segment_time_ns(tp));
+	return 0;
+}
+
+/* Data, or a FIN, has reached the receive queue. */
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(sk_data_ready, struct sock *sk)
+{
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u64 now_ns;
+	__u32 slot;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!s || !tp)
+		return 0;
+	now_ns = segment_time_ns(tp);
+	track_progress(slot, s, tp, 0);
+	track_segment(slot, s, tp, now_ns);
+	announce_danger(slot, s, now_ns);
+	return 0;
+}
+
+/* The reader copied a chunk, or peeked at one; the socket is locked, the segment not yet freed. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+{
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!s || !tp)
+		return 0;
+	track_progress(slot, s, tp, 1);
+	track_segment(slot, s, tp, segment_time_ns(tp));
+	return 0;
+}
+
+/*
+ * recvmsg has returned and the segments it consumed are freed. The lock is
+ * released: only words that stand for themselves may be written.
+ */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
+{
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (ret <= 0 || !sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	if (s)
+		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
+	return 0;
+}
+
+/* A segment leaves with its final header: the announced window is there to be read. */
+SEC("tp_btf/net_dev_queue")
+int BPF_PROG(net_dev_queue, struct sk_buff *skb)
+{
+	struct sock *sk = skb->sk;
+	struct tcp_header tcp = {};
+	struct dw_slot *s;
+	__u64 now_ns;
+	__u32 slot;
+	int closed;
+
+	if (!sk || !sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	if (!s)
+		return 0;
+	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->head + skb->transport_header))
+		return 0;
+	/* a tunnel sends the segment again under an outer header */
+	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
+		return 0;
+	if ((tcp.flags & (TCP_FLAG_ACK | TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_ACK)
+		return 0;
+	closed = tcp.window == 0;
+	if (closed == !!(s->flags & DW_SLOT_CLOSED))
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	if (closed) {
+		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+		s->zero_ns = now_ns;
+		s->zero_count++;
+		send_socket_record(DW_REC_ZERO, slot, s, now_ns, s->zero_count, 0);
+	} else {
+		s->flags &= (__u8)~DW_SLOT_CLOSED;
+		s->reopened_ns = now_ns;
+		send_socket_record(DW_REC_REOPENED, slot, s, now_ns, s->zero_count, 0);
+	}
+	return 0;
+}
+
+/* Who calls connect() or listen() is known here; accepted connections follow their listener. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct dw_ref *ref;
+	struct dw_slot *s;
+	int by_caller;
+
+	if (!tp)
+		return 0;
+	ref = sk->sk_bpf_storage ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
+	if (ref) {
+		if (ref->self != (__u64)sk && newstate == DW_TCP_ESTABLISHED)
+			adopt(tp, ref);
+		s = bpf_map_lookup_elem(&slots, &ref->slot);
+		if (s && ref->self == (__u64)sk) {
+			s->state = newstate;
+			if (newstate == DW_TCP_ESTABLISHED) {
+				/* a connect() has learned its addresses and window scale */
+				read_addresses(s, SOCK_OF(tp));
+				read_limits(s, tp);
+				read_window(&s->window, tp);
+				s->window.copied_seq = tp->copied_seq;
+				s->data_end = s->window.rcv_nxt;
+				s->end_at_read = s->data_end;
+				s->end_at_open = s->data_end;
+			}
+		}
+		return 0;
+	}
+	by_caller = newstate == DW_TCP_SYN_SENT || newstate == DW_TCP_LISTEN;
+	if (by_caller ? !is_target(tgid)
+		      : !(config.watch_all && newstate == DW_TCP_ESTABLISHED))
+		return 0;
+	if (port_wanted(SOCK_OF(tp)))
+		watch_socket(tp, by_caller ? tgid : 0);
+	return 0;
+}
+
+/* The end of a socket, whatever led to it. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(tcp_destroy_sock, struct sock *sk)
+{
+	struct dw_slot *s;
+	__u32 slot, unread;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	if (!s)
+		return 0;
+	unread = dw_unread_bytes(s);
+	s->ended_ns = bpf_ktime_get_ns();
+	if (unread)
+		send_socket_record(DW_REC_ENDED, slot, s, s->ended_ns, unread, 0);
+	return_slot(slot);
+	bpf_sk_storage_delete(&sockets, sk);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_receive_reset, struct sock *sk)
+{
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	if (s)
+		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(),
+				   dw_unread_bytes(s), 0);
+	return 0;
+}
+
+/* Also what close() does to unread data. */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(tcp_send_reset, struct sock *sk)
+{
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!sk || !sk->sk_bpf_storage)
+		return 0;
+	s = slot_of(sk, &slot);
+	if (s)
+		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
+				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if (child->tgid != parent->tgid)
+		follow_fork(parent->tgid, child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_process_exec, struct task_struct *task)
+{
+	match_name(task);
+	return 0;
+}
+
+/* A daemon may name itself after it started; its threads' names do not count. */
+SEC("tp_btf/task_rename")
+int BPF_PROG(task_rename, struct task_struct *task, const char *name)
+{
+	if (task->pid == task->tgid)
+		rename_target(task, name);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(sched_process_exit, struct task_struct *task)
+{
+	if (!task->signal->live.counter)
+		forget_target(task);
+	return 0;
+}
+
+/*
+ * Every descriptor of the targets (or of one process, if the iterator is so
+ * limited): watch the sockets that are new, and tell who holds which.
+ */
+SEC("iter/task_file")
+int find_descriptors(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct dw_descriptor found = {};
+	struct socket *sock;
+	struct dw_ref *ref;
+	struct tcp_sock *tp;
+	struct sock *sk;
+	int target;
+
+	if (!task || !file)
+		return 0;
+	found.tgid = task->tgid;
+	target = is_target(found.tgid);
+	if (!target && !report_everyone)
+		return 0;
+	sock = bpf_sock_from_file(file);
+	if (!sock)
+		return 0;
+	sk = sock->sk;
+	if (!sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (!ref) {
+		if (!target || !port_wanted(sk) ||
+		    sk->__sk_common.skc_state == DW_TCP_CLOSE)
+			return 0;
+		watch_socket(tp, found.tgid);
+		ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+		if (!ref)
+			return 0;
+	}
+	found.fd = ctx->fd;
+	found.slot = ref->slot;
+	found.cookie = bpf_get_socket_cookie(sk);
+	found.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	found.netns = netns_of(sk);
+	found.local_port = sk->__sk_common.skc_num;
+	found.listener = sk->__sk_common.skc_state == DW_TCP_LISTEN;
+	if (found.listener) {
+		struct dw_listener key = { .netns = found.netns, .port = found.local_port };
+
+		bpf_map_update_elem(&listeners, &key, &found.tgid, BPF_ANY);
+	}
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	return 0;
+}
+
+/*
+ * Connections that were waiting to be accepted before we came: they have no
+ * descriptor. With --all, every connection of this network namespace.
+ */
+SEC("iter/tcp")
+int find_connections(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct dw_listener key = {};
+	struct tcp_sock *tp;
+	__u32 owner = 0, *known;
+
+	if (!common)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(common);
+	if (!tp || common->skc_state == DW_TCP_CLOSE || common->skc_state == DW_TCP_LISTEN)
+		return 0;
+	key.netns = netns_of(SOCK_OF(tp));
+	key.port = common->skc_num;
+	known = bpf_map_lookup_elem(&listeners, &key);
+	if (known)
+		owner = *known;
+	if (!config.watch_all && (!known || SOCK_OF(tp)->sk_socket))
+		return 0;
+	if (!port_wanted(SOCK_OF(tp)) || bpf_sk_storage_get(&sockets, tp, NULL, 0))
+		return 0;
+	watch_socket(tp, owner);
+	return 0;
+}
+
+/* The full look: a slot that missed an event takes its socket's counters again. */
+SEC("iter/bpf_sk_storage_map")
+int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct dw_ref *ref = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!sk || !ref || ref->self != (__u64)sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	slot = ref->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return 0;
+	read_limits(s, tp);
+	track_progress(slot, s, tp, 0);
+	if (s->window.rcv_nxt != tp->rcv_nxt)
+		track_segment(slot, s, tp, segment_time_ns(tp));
+	else
+		read_window(&s->window, tp);
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel types in use, by hand: only the members that are read, relocated
+ * by CO-RE against the running kernel's BTF. The build needs no BTF of its own.
+ */
+#ifndef DRAINWATCH_KERNEL_TYPES_H
+#define DRAINWATCH_KERNEL_TYPES_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct netns_ipv4 {
+	int sysctl_tcp_rmem[3];
+	__u8 sysctl_tcp_shrink_window; /* 6.5 */
+	__s8 sysctl_tcp_adv_win_scale; /* an int in some kernels: the low byte holds its range */
+};
+
+struct net {
+	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct bpf_local_storage;
+struct socket;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct {
+		atomic_t rmem_alloc;
+		int len;
+	} sk_backlog;
+	int sk_rcvbuf;
+	int sk_rcvlowat;
+	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
+	struct socket *sk_socket;
+	struct bpf_local_storage *sk_bpf_storage; /* 5.2 */
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct inet_sock {
+	struct sock sk;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	struct {
+		__u32 lrcvtime; /* jiffies of the last received data */
+		__u16 rcv_mss;
+	} icsk_ack;
+};
+
+struct tcp_options_received {
+	__u16 rcv_wscale : 4;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 rcv_wup;
+	__u32 rcv_wnd;
+	__u32 window_clamp;
+	__u32 rcv_ssthresh;
+	__u8 scaling_ratio;    /* 6.5 */
+	__u64 tcp_clock_cache; /* CLOCK_MONOTONIC ns of the last segment; 4.20 */
+	struct tcp_options_received rx_opt;
+};
+
+struct sk_buff {
+	struct sock *sk;
+	unsigned char *head;
+	__u16 transport_header;
+};
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	char comm[16];
+};
+
+struct inode {
+	unsigned long i_ino;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
+
+struct bpf_map;
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+#pragma clang attribute pop
+
+/* On the wire, not in the kernel's BTF: never relocated. */
+struct tcp_header {
+	__be16 source;
+	__be16 dest;
+	__be32 seq;
+	__be32 ack_seq;
+	__u8 offset;
+	__u8 flags;
+	__be16 window;
+};
+
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_RST 0x04
+#define TCP_FLAG_ACK 0x10
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_RCVBUF_LOCK 2
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Every map: key, value, who writes, how large, and what happens when it is full. */
+#ifndef DRAINWATCH_MAPS_H
+#define DRAINWATCH_MAPS_H
+
+/* bpf_helpers.h needs the types first */
+#include "kernel_types.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "drainwatch/abi.h"
+
+/* The configuration, written before load. */
+const volatile struct dw_config config = {};
+
+/* Written by the user side now and then: the current period of habits. */
+__u32 habit_period = 0;
+/* Set by the user side while iter/task_file is to tell who else holds watched sockets. */
+__u32 report_everyone = 0;
+/* Slots from 0 up to here, and at most one more for each CPU, have been in use. */
+__u32 slots_used = 0;
+/* When the user side was last woken for a queue that fills. */
+__u64 danger_woken_ns = 0;
+
+/*
+ * Storage of a watched socket: which slot is its own. A listener's is copied to
+ * the connections it gives birth to (BPF_F_CLONE), whose first event adopts it.
+ */
+struct dw_ref {
+	__u64 self; /* the socket it was made for; another one's is a copy */
+	__u32 slot; /* DW_NO_SLOT for a listener */
+	__u32 owner_tgid;
+};
+
+/* sock -> dw_ref. Written here; freed with the socket. A failure is counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct dw_ref);
+} sockets SEC(".maps");
+
+/* slot -> the truth about its socket. Written here under the socket's lock, mapped by the user side. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before load: the number of slots */
+	__type(key, __u32);
+	__type(value, struct dw_slot);
+} slots SEC(".maps");
+
+/* slot -> when its oldest unread byte arrived, 0 for none: dense, so that a look is cheap. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* as slots */
+	__type(key, __u32);
+	__type(value, __u64);
+} unread_since SEC(".maps");
+
+/* Free slots; filled by the user side before anything attaches. Empty: the socket is not watched, and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1); /* as slots */
+	__type(value, __u32);
+} free_slots SEC(".maps");
+
+/* tgid -> DW_TARGET_*. Written by both sides. Full: the process is found again by the user side's look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets SEC(".maps");
+
+/* A listening port in a network namespace. */
+struct dw_listener {
+	__u32 netns;
+	__u16 port; /* host order */
+	__u16 pad;
+};
+
+/* dw_listener -> tgid of its owner: whose queued connections iter/tcp is to find. Full: those of further ports are not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct dw_listener);
+	__type(value, __u32);
+} listeners SEC(".maps");
+
+/* dw_record to the user side. Full: the record is counted as lost, its slot still tells. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} records SEC(".maps");
+
+/* dw_counter -> count. Written here, each CPU its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DW_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 what)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &what);
+
+	if (value)
+		(*value)++;
+}
+
+/* The one way into the ring: what goes in and what does not is counted. */
+static __always_inline void send_record(const struct dw_record *record)
+{
+	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
+		count(DW_COUNT_RING_FULL);
+	else
+		count(DW_COUNT_SENT);
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What an arrival or a read changes in a slot. No helpers: compiles natively
+ * for its tests. Time is a parameter.
+ */
+#ifndef DRAINWATCH_SOCKET_TRACK_H
+#define DRAINWATCH_SOCKET_TRACK_H
+
+#include "unread_fifo.h"
+
+/* enum of include/net/tcp_states.h, the states that matter here */
+#define DW_TCP_ESTABLISHED 1
+#define DW_TCP_SYN_SENT 2
+#define DW_TCP_SYN_RECV 3
+#define DW_TCP_CLOSE 7
+#define DW_TCP_CLOSE_WAIT 8
+#define DW_TCP_LAST_ACK 9
+#define DW_TCP_LISTEN 10
+#define DW_TCP_CLOSING 11
+
+/* The peer's FIN is in: rcv_nxt counts it, and no more data can come. */
+static inline int dw_fin_received(__u8 state)
+{
+	return state == DW_TCP_CLOSE_WAIT || state == DW_TCP_LAST_ACK || state == DW_TCP_CLOSING;
+}
+
+/* Payload bytes that are not read; a FIN is not payload. */
+static inline __u32 dw_unread_bytes(const struct dw_slot *s)
+{
+	__u32 bytes = s->data_end - s->window.copied_seq;
+
+	return dw_seq_before(s->data_end, s->window.copied_seq) ? 0 : bytes;
+}
+
+/* Since when the reader owes a read: the oldest unread byte or the last read, whichever is later. */
+static inline __u64 dw_silent_since_ns(const struct dw_slot *s)
+{
+	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
+
+	if (!oldest)
+		return 0;
+	return oldest > s->last_read_ns ? oldest : s->last_read_ns;
+}
+
+/* In-order data up to data_end is in the queue, the newest part since arrived_ns. */
+static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arrived_ns)
+{
+	if (!dw_seq_before(s->data_end, data_end))
+		return;
+	s->data_end = data_end;
+	if (dw_seq_before(s->window.copied_seq, data_end))
+		dw_fifo_push(&s->unread, data_end, arrived_ns);
+}
+
+/*
+ * Learn from a silence that ended. One that reached warn_after or closed the
+ * window was an incident, and an incident is no habit.
+ */
+static inline void dw_learn_habit(struct dw_slot *s, __u64 now_ns, __u32 period,
+				  __u64 warn_after_ns)
+{
+	struct dw_habit *h = &s->habit;
+	__u64 since = dw_silent_since_ns(s);
+	__u64 gap = now_ns > since ? now_ns - since : 0;
+	__u32 depth = dw_unread_bytes(s);
+
+	if (h->period != period) {
+		__u32 fresh = period - h->period == 1;
+
+		h->longest_gap_ns[1] = fresh ? h->longest_gap_ns[0] : 0;
+		h->deepest_bytes[1] = fresh ? h->deepest_bytes[0] : 0;
+		h->longest_gap_ns[0] = 0;
+		h->deepest_bytes[0] = 0;
+		h->period = period;
+	}
+	if (!since || gap >= warn_after_ns || (s->flags & DW_SLOT_WAS_CLOSED))
+		return;
+	if (gap > h->longest_gap_ns[0])
+		h->longest_gap_ns[0] = gap;
+	if (depth > h->deepest_bytes[0])
+		h->deepest_bytes[0] = depth;
+}
+
+/* The application has read up to copied_seq. A peek moves nothing and is no read. */
+static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns, __u32 period,
+				 __u64 warn_after_ns)
+{
+	if (copied_seq == s->window.copied_seq)
+		return;
+	dw_learn_habit(s, now_ns, period, warn_after_ns);
+	s->window.copied_seq = copied_seq;
+	dw_fifo_pop(&s->unread, copied_seq);
+	s->last_read_ns = now_ns;
+	s->end_at_read = s->data_end;
+	if (!dw_seq_before(copied_seq, s->end_at_open))
+		s->flags &= (__u8)~DW_SLOT_LOWER_BOUND;
+	s->flags &= (__u8)~DW_SLOT_WAS_CLOSED;
+	if (s->flags & DW_SLOT_CLOSED)
+		s->flags |= DW_SLOT_WAS_CLOSED;
+}
+
+/*
+ * How full the socket is, by window or by memory, whichever is worse: 0 below
+ * 1/16, then 1 to 5 at 1/16, 1/8, 1/4, 1/2, 3/4, and 6 when the peer cannot
+ * send a full segment any more.
+ */
+static inline __u8 dw_fill_level(__u64 used, __u64 capacity)
+{
+	if (4 * used >= 3 * capacity)
+		return 5;
+	if (2 * used >= capacity)
+		return 4;
+	if (4 * used >= capacity)
+		return 3;
+	if (8 * used >= capacity)
+		return 2;
+	return 16 * used >= capacity;
+}
+
+static inline __u8 dw_danger_level(const struct dw_slot *s)
+{
+	const struct dw_window *w = &s->window;
+	__u32 unread = dw_unread_bytes(s);
+	__u32 current = dw_window_current(w);
+	__u8 by_window, by_memory;
+
+	if (!unread)
+		return 0;
+	if (current < w->rcv_mss)
+		return 6;
+	by_window = dw_fill_level(unread, (__u64)unread + current);
+	by_memory = dw_fill_level(w->rmem > 0 ? (__u64)w->rmem : 0,
+				  w->rcvbuf > 0 ? (__u64)w->rcvbuf : 1);
+	return by_window > by_memory ? by_window : by_memory;
+}
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which sockets are watched, and how a slot follows its socket. */
+#ifndef DRAINWATCH_WATCH_H
+#define DRAINWATCH_WATCH_H
+
+#include "maps.h"
+#include "socket_track.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+static __always_inline __u32 netns_of(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* Does a --port ask for this socket? */
+static __always_inline int port_wanted(const struct sock *sk)
+{
+	__u16 local = BPF_CORE_READ(sk, __sk_common.skc_num);
+	__u16 remote = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	if (!config.ports)
+		return 1;
+	for (int i = 0; i < DW_MAX_PORTS; i++) {
+		if (i >= config.ports)
+			break;
+		if (config.port[i] == local || config.port[i] == remote)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline int is_target(__u32 tgid)
+{
+	return config.watch_all || bpf_map_lookup_elem(&targets, &tgid);
+}
+
+/* What may change with every segment: plain loads. */
+static __always_inline void read_window(struct dw_window *w, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	w->rcv_nxt = tp->rcv_nxt;
+	w->rcv_wup = tp->rcv_wup;
+	w->rcv_wnd = tp->rcv_wnd;
+	w->window_clamp = tp->window_clamp;
+	w->rcv_ssthresh = tp->rcv_ssthresh;
+	w->rcvbuf = sk->sk_rcvbuf;
+	w->rmem = sk->sk_backlog.rmem_alloc.counter;
+	w->backlog = sk->sk_backlog.len;
+	w->rcv_mss = tp->inet_conn.icsk_ack.rcv_mss;
+	if (bpf_core_field_exists(tp->scaling_ratio))
+		w->scaling_ratio = tp->scaling_ratio;
+}
+
+/* What changes by a system call or a sysctl: read when the watch begins and at every full look. */
+static __always_inline void read_limits(struct dw_slot *s, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct dw_window *w = &s->window;
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	__u8 flags = 0;
+
+	w->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_RCVBUF_LOCK)
+		flags |= DW_RCVBUF_LOCKED;
+	if (bpf_core_field_exists(tp->scaling_ratio))
+		flags |= DW_SCALING_RATIO;
+	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_shrink_window) &&
+	    BPF_CORE_READ(net, ipv4.sysctl_tcp_shrink_window))
+		flags |= DW_SHRINK_WINDOW;
+	w->rmem_max = BPF_CORE_READ(net, ipv4.sysctl_tcp_rmem[2]);
+	w->adv_win_scale = BPF_CORE_READ(net, ipv4.sysctl_tcp_adv_win_scale);
+	w->flags = flags;
+	s->rcvlowat = BPF_CORE_READ(sk, sk_rcvlowat);
+}
+
+static __always_inline void read_addresses(struct dw_slot *s, const struct sock *sk)
+{
+	s->netns = netns_of(sk);
+	s->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	s->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	s->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (s->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&s->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&s->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		*(__u32 *)s->local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		*(__u32 *)s->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	}
+}
+
+/* When the last segment came: the kernel's own stamp, free of charge, where it has one. */
+static __always_inline __u64 segment_time_ns(const struct tcp_sock *tp)
+{
+	if (bpf_core_field_exists(tp->tcp_clock_cache) && tp->tcp_clock_cache)
+		return tp->tcp_clock_cache;
+	return bpf_ktime_get_ns();
+}
+
+static __always_inline __u32 data_end_of(__u32 rcv_nxt, __u8 state)
+{
+	return dw_fin_received(state) ? rcv_nxt - 1 : rcv_nxt;
+}
+
+static __always_inline void publish_unread(__u32 slot, const struct dw_slot *s)
+{
+	__u64 *since = bpf_map_lookup_elem(&unread_since, &slot);
+
+	if (since)
+		*since = dw_fifo_oldest_ns(&s->unread);
+}
+
+/* Unread data that was there before the watch: it arrived no later than the last data segment did. */
+static __always_inline void track_earlier_data(struct dw_slot *s, const struct tcp_sock *tp)
+{
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u32 lrcvtime = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
+	__u64 age_ns = (__u64)((__u32)bpf_jiffies64() - lrcvtime) * config.jiffy_ns;
+
+	if (!dw_seq_before(s->window.copied_seq, s->data_end))
+		return;
+	if (!lrcvtime || age_ns >= now_ns)
+		age_ns = 0;
+	dw_fifo_push(&s->unread, s->data_end, now_ns - age_ns);
+	s->flags |= DW_SLOT_LOWER_BOUND;
+	if (!s->window.rcv_wnd) {
+		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+		s->zero_count = 1;
+	}
+}
+
+/* Take a free slot for the socket and fill it; DW_NO_SLOT if there is none. */
+static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 owner_tgid)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		count(DW_COUNT_TABLE_FULL);
+		return DW_NO_SLOT;
+	}
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return DW_NO_SLOT;
+	__builtin_memset(s, 0, sizeof(*s));
+	s->opened_ns = bpf_ktime_get_ns();
+	s->owner_tgid = owner_tgid;
+	s->state = sk->__sk_common.skc_state;
+	s->habit.period = habit_period;
+	read_addresses(s, sk);
+	read_limits(s, tp);
+	read_window(&s->window, tp);
+	s->window.copied_seq = tp->copied_seq;
+	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
+	s->end_at_read = s->data_end;
+	s->end_at_open = s->data_end;
+	track_earlier_data(s, tp);
+	s->cookie = cookie;
+	publish_unread(slot, s);
+	if (slot >= slots_used)
+		slots_used = slot + 1;
+	return slot;
+}
+
+static __always_inline void return_slot(__u32 slot)
+{
+	__u64 *since = bpf_map_lookup_elem(&unread_since, &slot);
+
+	if (since)
+		*since = 0;
+	bpf_map_push_elem(&free_slots, &slot, 0);
+}
+
+/*
+ * Begin to watch a socket that has no storage yet. Returns its slot, or
+ * DW_NO_SLOT: a listener has none, nor has a socket for which none was free.
+ */
+static __always_inline __u32 watch_socket(struct tcp_sock *tp, __u32 owner_tgid)
+{
+	struct sock *sk = (struct sock *)tp;
+	struct dw_ref ref = { .self = (__u64)sk, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
+
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state != DW_TCP_LISTEN) {
+		ref.slot = open_slot(tp, bpf_get_socket_cookie(tp), owner_tgid);
+		if (ref.slot == DW_NO_SLOT)
+			return DW_NO_SLOT;
+	}
+	if (!bpf_sk_storage_get(&sockets, tp, &ref, BPF_SK_STORAGE_GET_F_CREATE)) {
+		count(DW_COUNT_STORAGE_FAILED);
+		if (ref.slot != DW_NO_SLOT)
+			return_slot(ref.slot);
+		return DW_NO_SLOT;
+	}
+	return ref.slot;
+}
+
+/* A connection that was born with its listener's storage gets a slot of its own. */
+static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
+{
+	if (!port_wanted(&tp->inet_conn.icsk_inet.sk)) {
+		bpf_sk_storage_delete(&sockets, tp);
+		return;
+	}
+	ref->slot = open_slot(tp, bpf_get_socket_cookie(tp), ref->owner_tgid);
+	ref->self = (__u64)tp;
+}
+
+/* Copy what the socket holds now; data that is new arrived at arrived_ns. */
+static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
+					  __u64 arrived_ns)
+{
+	read_window(&s->window, tp);
+	s->state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, s->state), arrived_ns);
+	publish_unread(slot, s);
+}
+
+/* Did the application read? Then it did so now, and `current` is the reader if by_current. */
+static __always_inline void track_progress(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
+					   int by_current)
+{
+	__u32 copied_seq = tp->copied_seq;
+	__u64 id;
+
+	if (copied_seq == s->window.copied_seq)
+		return;
+	dw_track_read(s, copied_seq, bpf_ktime_get_ns(), habit_period, config.warn_after_ns);
+	s->danger = 0;
+	if (by_current) {
+		id = bpf_get_current_pid_tgid();
+		s->reader_tgid = id >> 32;
+		s->reader_tid = (__u32)id;
+	}
+	publish_unread(slot, s);
+}
+
+static __always_inline void send_socket_record(__u32 kind, __u32 slot, const struct dw_slot *s,
+					       __u64 at_ns, __u32 value, __u32 pid)
+{
+	struct dw_record record = {
+		.kind = kind,
+		.slot = slot,
+		.cookie = s->cookie,
+		.at_ns = at_ns,
+		.value = value,
+		.pid = pid,
+	};
+
+	send_record(&record);
+}
+
+/* Wake the user side when an ageing queue has filled by another step. */
+static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
+{
+	__u8 level = dw_danger_level(s);
+	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
+
+	if (level <= s->danger || now_ns - oldest < config.danger_age_ns)
+		return;
+	if (now_ns - danger_woken_ns < config.danger_interval_ns)
+		return;
+	danger_woken_ns = now_ns;
+	s->danger = level;
+	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the BPF side writes and the user side reads. Plain data, the same on both.
+ *
+ * The truth about a socket is its slot: absolute counters that heal with the
+ * next event. Records in the ring are hints that say "look now, and why"; one
+ * that is lost delays a look by a tick and changes no verdict.
+ *
+ * Times are CLOCK_MONOTONIC in nanoseconds; 0 means "never".
+ */
+#ifndef DRAINWATCH_ABI_H
+#define DRAINWATCH_ABI_H
+
+#include "drainwatch/tcp_window.h"
+
+#define DW_FIFO_LEN 16      /* a power of two */
+#define DW_COMM_LEN 16      /* TASK_COMM_LEN */
+#define DW_MAX_NAMES 16     /* --process, at most */
+#define DW_MAX_PORTS 16     /* --port, at most */
+#define DW_NO_SLOT 0xffffffffu
+
+/*
+ * Arrivals that are still unread, oldest first: bytes up to end_seq[i] arrived
+ * at arrived_ns[i] (their first byte did; see dw_fifo_push for what merges).
+ */
+struct dw_fifo {
+	__u32 head;
+	__u32 count;
+	__u32 end_seq[DW_FIFO_LEN];
+	__u64 arrived_ns[DW_FIFO_LEN];
+};
+
+/* What this reader normally does, in two periods so that old habits fade. */
+struct dw_habit {
+	__u64 longest_gap_ns[2]; /* longest silence that a read ended, [0] the current period */
+	__u32 deepest_bytes[2];  /* most unread bytes that such a read found */
+	__u32 period;
+	__u32 pad;
+};
+
+#define DW_SLOT_LOWER_BOUND 0x1u /* the oldest entry was there before us: its age is a lower bound */
+#define DW_SLOT_CLOSED 0x2u      /* the last announced window was zero */
+#define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
+
+/* Everything known about one watched socket. */
+struct dw_slot {
+	__u64 cookie;        /* identity; a slot whose cookie changed is another socket */
+	__u64 opened_ns;     /* when the watch began */
+	__u64 ended_ns;      /* when the socket was destroyed */
+	struct dw_window window;
+	struct dw_fifo unread;
+	struct dw_habit habit;
+	__u64 last_read_ns;  /* last time that copied_seq moved */
+	__u64 zero_ns;       /* last time that a zero window was announced after an open one */
+	__u64 reopened_ns;   /* last time that an open one was announced after zero */
+	__u32 zero_count;
+	__u32 data_end;      /* rcv_nxt without a received FIN */
+	__u32 end_at_read;   /* data_end when copied_seq last moved */
+	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
+	__u32 rcvlowat;      /* SO_RCVLOWAT: below it the reader is not told of data */
+	__u32 reader_tgid;   /* who moved copied_seq last */
+	__u32 reader_tid;
+	__u32 owner_tgid;    /* whose listener or call it came from; 0 if not known */
+	__u32 netns;         /* inode number of the network namespace */
+	__u16 family;        /* AF_INET or AF_INET6 */
+	__u16 local_port;    /* host order */
+	__u16 remote_port;
+	__u8 state;          /* TCP_ESTABLISHED, ... */
+	__u8 flags;          /* DW_SLOT_* */
+	__u8 danger;         /* highest level already announced, see dw_danger_level */
+	__u8 pad[3];
+	__u8 local[16];      /* address; IPv4 in the first four bytes */
+	__u8 remote[16];
+};
+
+enum dw_record_kind {
+	DW_REC_DANGER = 1,   /* a queue fills: look now */
+	DW_REC_ZERO,         /* zero window announced at at_ns; value: zero_count */
+	DW_REC_REOPENED,     /* an open window announced after it; value: zero_count */
+	DW_REC_RESET_IN,     /* reset received; value: unread bytes */
+	DW_REC_RESET_OUT,    /* reset sent; value: unread bytes */
+	DW_REC_ENDED,        /* destroyed with unread data; value: how many bytes */
+	DW_REC_EXEC,         /* a target appeared or changed its name */
+	DW_REC_FORK,         /* a target's child; value: the parent's pid */
+	DW_REC_EXIT,         /* a target ended */
+	DW_REC_KINDS
+};
+
+struct dw_record {
+	__u32 kind;
+	__u32 slot;   /* DW_NO_SLOT for processes */
+	__u64 cookie; /* socket records */
+	__u64 at_ns;
+	__u32 value;
+	__u32 pid;    /* process records: the tgid; socket records: who did it, 0 if not known */
+	char comm[DW_COMM_LEN];
+};
+
+/* Written by iter/task_file, one for each descriptor that is a TCP socket. */
+struct dw_descriptor {
+	__u64 cookie;
+	__u64 inode;
+	__u32 slot;  /* DW_NO_SLOT for a listener */
+	__u32 tgid;
+	__u32 fd;
+	__u32 netns; /* inode number */
+	__u16 local_port;
+	__u8 listener;
+	__u8 pad[5];
+};
+
+/* Value of the process map. */
+#define DW_TARGET_BY_PID 0x1u  /* named by --pid: stays a target whatever it execs */
+#define DW_TARGET_BY_NAME 0x2u
+#define DW_TARGET_BY_FORK 0x4u /* child of a target */
+
+/* Set before load, constant then. */
+struct dw_config {
+	__u8 watch_all;                  /* --all */
+	__u8 names;                      /* how many */
+	__u8 ports;
+	__u8 pad[5];
+	__u64 warn_after_ns;             /* longer gaps are no habit */
+	__u64 danger_age_ns;             /* younger queues do not wake the user side */
+	__u64 danger_interval_ns;        /* nor do two within this time */
+	__u64 jiffy_ns;                  /* length of a jiffy, from clock_getres(CLOCK_MONOTONIC_COARSE) */
+	char name[DW_MAX_NAMES][DW_COMM_LEN]; /* padded with zeros */
+	__u16 port[DW_MAX_PORTS];        /* host order */
+};
+
+/* Counters of the kernel side, one set for each CPU. */
+enum dw_counter {
+	DW_COUNT_SENT,          /* records in the ring */
+	DW_COUNT_RING_FULL,     /* records that found it full */
+	DW_COUNT_TABLE_FULL,    /* sockets not watched: no slot was free */
+	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made */
+	DW_COUNT_EVENTS,        /* tracepoint hits of watched sockets */
+	DW_COUNTERS
+};
+
+#endif

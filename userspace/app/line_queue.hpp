@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <string>
+
+namespace drainwatch {
+
+/// Lines on their way to a reader who may be slow or gone. Never blocks: what the descriptor does
+/// not take now waits, up to a bound; what is beyond it is counted and left out.
+class LineQueue {
+public:
+    explicit LineQueue(int fd) : fd_(fd) {}
+
+    void push(std::string line);
+
+    /// Writes what goes without blocking.
+    void flush();
+
+    /// Writes until all is out, or the time is up, or the reader is gone.
+    void drain(std::chrono::milliseconds limit);
+
+    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] bool pending() const { return !lines_.empty(); }
+    /// The reader has gone away: nothing can be written any more.
+    [[nodiscard]] bool broken() const { return broken_; }
+    [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
+
+private:
+    int fd_;
+    std::deque<std::string> lines_;
+    std::size_t bytes_ = 0;
+    std::uint64_t left_out_ = 0;
+    bool broken_ = false;
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,205 @@
+#include "app/options.hpp"
+
+#include "app/duration.hpp"
+#include "output/escape.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <map>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::size_t kLongestName = DW_COMM_LEN - 1;
+constexpr std::uint32_t kMostSockets = 1U << 20;
+
+CLI::Validator duration_validator()
+{
+    return {[](std::string& text) -> std::string {
+                const auto parsed = parse_duration(text);
+                if (!parsed) {
+                    return parsed.error().message;
+                }
+                text = std::to_string(parsed->count());
+                return {};
+            },
+            "DURATION", "duration"};
+}
+
+CLI::Validator name_validator()
+{
+    return {[](std::string& name) -> std::string {
+                if (name.empty()) {
+                    return "a process name cannot be empty";
+                }
+                if (name.size() > kLongestName) {
+                    return fmt::format("\"{}\" can never match: the kernel keeps {} bytes of a "
+                                       "name, so give \"{}\"",
+                                       escape(name), kLongestName,
+                                       escape(name.substr(0, kLongestName)));
+                }
+                return {};
+            },
+            "NAME", "name"};
+}
+
+/// What CLI11 fills in: durations as nanoseconds.
+struct Raw {
+    Targets targets;
+    std::map<std::string, std::int64_t> durations;
+    OutputFormat output = OutputFormat::text;
+    std::string tier = "auto";
+    std::uint32_t max_sockets = WatchOptions{}.max_sockets;
+    bool verbose = false;
+};
+
+void add_duration(CLI::App& command, Raw& raw, const std::string& name,
+                  std::chrono::nanoseconds preset, const std::string& shown,
+                  const std::string& help)
+{
+    std::int64_t& value = raw.durations[name];
+    value = preset.count();
+    command.add_option("--" + name, value, help)
+        ->transform(duration_validator())
+        ->option_text("DURATION [" + shown + "]");
+}
+
+void add_output(CLI::App& command, Raw& raw)
+{
+    static const std::map<std::string, OutputFormat> kFormats{{"text", OutputFormat::text},
+                                                              {"json", OutputFormat::json}};
+    command.add_option("--output", raw.output, "text, or json: one object a line")
+        ->transform(CLI::CheckedTransformer(kFormats).description(""))
+        ->option_text("text|json [text]");
+    command.add_flag("--verbose", raw.verbose, "print libbpf's own messages to stderr");
+}
+
+void add_targets(CLI::App& command, Raw& raw)
+{
+    command.add_option("--process", raw.targets.names, "process by its exact name; repeatable")
+        ->check(name_validator())
+        ->option_text("NAME [gip]");
+    command.add_option("--pid", raw.targets.pids, "process by its pid; repeatable")
+        ->check(CLI::Range(1, 1 << 22).description(""))
+        ->option_text("PID");
+    command.add_option("--port", raw.targets.ports, "only this TCP port, local or remote; repeatable")
+        ->check(CLI::Range(1, 65535).description(""))
+        ->option_text("PORT");
+    command.add_flag("--all", raw.targets.all, "every process");
+}
+
+Result<Targets> check_targets(Targets targets)
+{
+    if (targets.all && !(targets.names.empty() && targets.pids.empty())) {
+        return fail("--all means every process: leave out --process and --pid, or leave out --all");
+    }
+    if (targets.names.size() > DW_MAX_NAMES) {
+        return fail(fmt::format("--process can be given {} times at most", DW_MAX_NAMES));
+    }
+    if (targets.ports.size() > DW_MAX_PORTS) {
+        return fail(fmt::format("--port can be given {} times at most", DW_MAX_PORTS));
+    }
+    if (!targets.all && targets.names.empty() && targets.pids.empty()) {
+        targets.names.emplace_back("gip");
+    }
+    return targets;
+}
+
+Result<Command> watch_command(const Raw& raw)
+{
+    auto targets = check_targets(raw.targets);
+    if (!targets) {
+        return tl::unexpected(targets.error());
+    }
+    const auto duration = [&](const char* name) {
+        return std::chrono::nanoseconds(raw.durations.at(name));
+    };
+    WatchOptions options;
+    options.targets = std::move(*targets);
+    options.limits = {duration("warn-after"), duration("critical-after"), duration("horizon")};
+    options.output = raw.output;
+    options.duration = duration("duration");
+    options.tick = duration("tick");
+    options.max_sockets = raw.max_sockets;
+    options.verbose = raw.verbose;
+    if (options.limits.warn_after.count() == 0) {
+        return fail("--warn-after must be longer than 0");
+    }
+    if (options.limits.critical_after < options.limits.warn_after) {
+        return fail("--critical-after must not be shorter than --warn-after");
+    }
+    if (options.tick < std::chrono::milliseconds(1) || options.tick > std::chrono::seconds(10)) {
+        return fail("--tick must be between 1ms and 10s");
+    }
+    return options;
+}
+
+/// CLI11 names the option and repeats what it got; keep it to one line.
+std::string one_line(std::string text)
+{
+    for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) {
+        text.replace(at, 1, " ");
+    }
+    return escape(text);
+}
+
+}  // namespace
+
+Result<Command> parse_command_line(int argc, const char* const* argv)
+{
+    const WatchOptions preset;
+    CLI::App app("Says that a process has stopped draining its TCP socket, before the kernel "
+                 "announces a zero window.",
+                 "drainwatch");
+    app.require_subcommand(1);
+    Raw raw;
+
+    CLI::App* watch = app.add_subcommand("watch", "watch, warn, clear");
+    add_targets(*watch, raw);
+    add_duration(*watch, raw, "duration", preset.duration, "4h", "stop after this; 0 never");
+    add_duration(*watch, raw, "warn-after", preset.limits.warn_after, "1s",
+                 "age of the oldest unread byte, with no read since, that is a warning");
+    add_duration(*watch, raw, "critical-after", preset.limits.critical_after, "2s",
+                 "and that is critical");
+    add_duration(*watch, raw, "horizon", preset.limits.horizon, "5s",
+                 "warn of a zero window that is nearer than this");
+    add_duration(*watch, raw, "tick", preset.tick, "50ms",
+                 "how often to look where no event comes");
+    watch->add_option("--tier", raw.tier, "how to watch")
+        ->check(CLI::IsMember({"auto", "bpf"}).description(""))
+        ->option_text("auto|bpf [auto]");
+    watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
+        ->check(CLI::Range(16U, kMostSockets).description(""))
+        ->option_text("COUNT [65536]");
+    add_output(*watch, raw);
+
+    CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");
+    add_targets(*doctor, raw);
+    add_output(*doctor, raw);
+
+    CLI::App* demo = app.add_subcommand("demo", "a link on loopback whose reader stops: see it warned of");
+    add_output(*demo, raw);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+            const auto chosen = app.get_subcommands();
+            return HelpText{chosen.empty() ? app.help() : chosen.front()->help()};
+        }
+        return fail(one_line(error.what()) + "; see drainwatch --help");
+    }
+    if (watch->parsed()) {
+        return watch_command(raw);
+    }
+    if (doctor->parsed()) {
+        auto targets = check_targets(raw.targets);
+        if (!targets) {
+            return tl::unexpected(targets.error());
+        }
+        return DoctorOptions{std::move(*targets), raw.output, raw.verbose};
+    }
+    return DemoOptions{raw.output, raw.verbose};
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "bpf/source.hpp"
+#include "detect/finding.hpp"
+#include "drainwatch/result.hpp"
+#include "output/event.hpp"
+
+#include <chrono>
+#include <variant>
+
+namespace drainwatch {
+
+struct WatchOptions {
+    Targets targets;
+    Limits limits;
+    OutputFormat output = OutputFormat::text;
+    std::chrono::nanoseconds duration = std::chrono::hours(4);  ///< 0: until told to stop
+    std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
+    std::uint32_t max_sockets = 65536;
+    bool verbose = false;
+};
+
+struct DoctorOptions {
+    Targets targets;
+    OutputFormat output = OutputFormat::text;
+    bool verbose = false;
+};
+
+struct DemoOptions {
+    OutputFormat output = OutputFormat::text;
+    bool verbose = false;
+};
+
+/// A text to print, and no more: --help.
+struct HelpText {
+    std::string text;
+};
+
+using Command = std::variant<WatchOptions, DoctorOptions, DemoOptions, HelpText>;
+
+/// The command line. The error is one sentence.
+[[nodiscard]] Result<Command> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace drainwatch

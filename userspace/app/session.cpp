@@ -1,0 +1,299 @@
+#include "app/session.hpp"
+
+#include "host/clock.hpp"
+#include "output/alert_event.hpp"
+#include "output/escape.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace drainwatch {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t ns(std::chrono::nanoseconds d)
+{
+    return static_cast<std::uint64_t>(d.count());
+}
+
+constexpr std::uint64_t kNever = ~0ULL;
+
+/// How soon to look again at a socket that may need a verdict before the next tick.
+constexpr std::uint64_t kCloseLookNs = ns(5ms);
+
+/// A full look comes once a second, or less often where it is expensive: it may take this share
+/// of the time at most.
+constexpr std::uint64_t kFullLookNs = ns(1s);
+constexpr std::uint64_t kFullLookShare = 500;
+/// A new target is looked through at once, but a storm of them not one by one.
+constexpr std::uint64_t kFullLookSpacingNs = ns(100ms);
+
+constexpr std::uint64_t kLossSpacingNs = ns(1s);
+
+/// The kernel measures the run time of programs only while asked, for that costs time too: one
+/// second of each minute.
+constexpr std::uint64_t kRunTimeOnNs = ns(1s);
+constexpr std::uint64_t kRunTimeOffNs = ns(59s);
+
+std::string_view name_of(ProcessNotice::Kind kind)
+{
+    switch (kind) {
+        case ProcessNotice::Kind::appeared: return "appeared";
+        case ProcessNotice::Kind::forked: return "forked";
+        case ProcessNotice::Kind::renamed: return "exec";
+        case ProcessNotice::Kind::ended: return "ended";
+    }
+    return "";
+}
+
+Json targets_json(const Targets& targets)
+{
+    Json json;
+    json["processes"] = Json::array();
+    for (const std::string& name : targets.names) {
+        json["processes"].push_back(escape(name));
+    }
+    json["pids"] = targets.pids;
+    json["ports"] = targets.ports;
+    json["all"] = targets.all;
+    return json;
+}
+
+std::string kernel_release()
+{
+    utsname name{};
+    return uname(&name) == 0 ? name.release : "unknown";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
+{
+    set_libbpf_verbosity(options.verbose);
+    auto source = Source::open(options.targets, options.limits.warn_after, options.max_sockets);
+    if (!source) {
+        return tl::unexpected(source.error());
+    }
+    return std::unique_ptr<Session>(new Session(std::move(options), std::move(*source), signals));
+}
+
+Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signals)
+    : options_(std::move(options)),
+      source_(std::move(source)),
+      signals_(signals),
+      lines_(STDOUT_FILENO),
+      owners_(*source_),
+      monitor_(options_.limits)
+{
+}
+
+void Session::print(const Event& event)
+{
+    worst_ = std::max(worst_, event.severity);
+    lines_.push(render(event, options_.output, realtime_ns()));
+}
+
+void Session::print(const ProcessNotice& notice)
+{
+    Event event;
+    event.name = "target";
+    event.process = Process{notice.comm, notice.pid};
+    event.fields["state"] = name_of(notice.kind);
+    event.fields["watched"] = notice.target && notice.kind != ProcessNotice::Kind::ended;
+    if (notice.kind == ProcessNotice::Kind::forked) {
+        event.fields["parent"] = notice.parent;
+    }
+    print(event);
+}
+
+void Session::print(std::vector<Alert> alerts)
+{
+    for (const Alert& alert : alerts) {
+        Owner owner = owners_.of(alert.sample);
+        print(to_event(alert, std::move(owner.process), owner.fd,
+                       {monotonic_ns(), realtime_ns()}));
+    }
+}
+
+void Session::print_start()
+{
+    const ProgramReport& programs = source_->programs();
+    Event event;
+    event.name = "start";
+    event.fields["tier"] = "bpf";
+    event.fields["kernel"] = kernel_release();
+    event.fields["programs"] = programs.attached;
+    event.fields["missing"] = Json::array();
+    for (const MissingProgram& missing : programs.missing) {
+        event.fields["missing"].push_back(
+            {{"program", missing.program}, {"reason", missing.reason}, {"cost", missing.cost}});
+    }
+    event.fields["targets"] = targets_json(options_.targets);
+    print(event);
+}
+
+void Session::print_losses()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns < losses_due_ns_) {
+        return;
+    }
+    losses_due_ns_ = now_ns + kLossSpacingNs;
+    const Losses losses = source_->losses();
+    if (losses == losses_told_) {
+        return;
+    }
+    losses_told_ = losses;
+    Event event;
+    event.name = "lost";
+    event.severity = Severity::warning;
+    event.reason = losses.table_full != 0
+                       ? "some sockets are not watched: raise --max-sockets"
+                       : "some events were lost; verdicts rest on the kernel's counters and hold";
+    event.fields["ring_full"] = losses.ring_full;
+    event.fields["table_full"] = losses.table_full;
+    event.fields["storage_failed"] = losses.storage_failed;
+    event.fields["runs_missed"] = losses.runs_missed;
+    event.fields["undecoded"] = losses.undecoded;
+    event.fields["lines_left_out"] = lines_.left_out();
+    print(event);
+}
+
+void Session::print_summary()
+{
+    const Monitor::Totals& totals = monitor_.totals();
+    const Losses losses = source_->losses();
+    const ProgramCounters counters = source_->program_counters();
+    Event event;
+    event.name = "summary";
+    event.fields["episodes"] = totals.episodes;
+    event.fields["zero_windows"] = totals.zero_windows;
+    event.fields["resets"] = totals.resets;
+    event.fields["events_seen"] = source_->events_seen();
+    event.fields["events_lost"] = losses.ring_full + losses.runs_missed + losses.undecoded;
+    event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
+    event.fields["lines_left_out"] = lines_.left_out();
+    event.fields["duration_s"] = std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
+    event.fields["cpu_s"] = std::round(cpu_seconds() * 1e3) / 1e3;
+    event.fields["ns_per_event"] =
+        counters.runs != 0 ? Json(counters.run_ns / counters.runs) : Json(nullptr);
+    print(event);
+}
+
+void Session::take_notices()
+{
+    for (const Notice& notice : source_->take_notices()) {
+        if (const auto* process = std::get_if<ProcessNotice>(&notice)) {
+            print(*process);
+            if (process->kind == ProcessNotice::Kind::appeared ||
+                process->kind == ProcessNotice::Kind::renamed) {
+                full_look_due_ns_ =
+                    std::min(full_look_due_ns_, full_look_ended_ns_ + kFullLookSpacingNs);
+            }
+            continue;
+        }
+        const auto& of_socket = std::get<SocketNotice>(notice);
+        if (const auto sample = source_->sample(of_socket.cookie)) {
+            print(monitor_.notice(of_socket, *sample));
+        }
+    }
+}
+
+void Session::look()
+{
+    const Look look = source_->look(monitor_.followed());
+    for (const SocketSample& sample : look.samples) {
+        print(monitor_.observe(sample));
+    }
+    const std::uint64_t now_ns = monotonic_ns();
+    for (const Cookie cookie : look.gone) {
+        print(monitor_.gone(cookie, now_ns));
+    }
+    const std::uint64_t step =
+        monitor_.wants_close_look() ? std::min(kCloseLookNs, ns(options_.tick)) : ns(options_.tick);
+    look_due_ns_ = now_ns + step;
+}
+
+void Session::full_look()
+{
+    const std::uint64_t began_ns = monotonic_ns();
+    if (const auto notices = source_->full_look()) {
+        for (const ProcessNotice& notice : *notices) {
+            print(notice);
+        }
+    }
+    full_look_ended_ns_ = monotonic_ns();
+    const std::uint64_t cost_ns = full_look_ended_ns_ - began_ns;
+    full_look_due_ns_ = full_look_ended_ns_ + std::max(kFullLookNs, kFullLookShare * cost_ns);
+}
+
+void Session::sample_run_time()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns < run_time_due_ns_) {
+        return;
+    }
+    const bool was_on = static_cast<bool>(run_time_statistics_);
+    run_time_statistics_ = was_on ? File() : enable_run_time_statistics();
+    run_time_due_ns_ = now_ns + (was_on ? kRunTimeOffNs : kRunTimeOnNs);
+}
+
+bool Session::wait()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    const std::uint64_t due_ns =
+        std::min({look_due_ns_, full_look_due_ns_, run_time_due_ns_, ends_ns_});
+    const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
+                           static_cast<long>(wait_ns % 1'000'000'000)};
+    const auto output_events = static_cast<short>(lines_.pending() ? POLLOUT : 0);
+    std::array<pollfd, 3> watched{{{source_->wake_fd(), POLLIN, 0},
+                                   {signals_, POLLIN, 0},
+                                   {lines_.fd(), output_events, 0}}};
+    ppoll(watched.data(), watched.size(), &timeout, nullptr);
+    lines_.flush();
+    const bool told_to_stop = watched[1].revents != 0;
+    const bool nobody_reads = (watched[2].revents & (POLLERR | POLLNVAL)) || lines_.broken();
+    return !told_to_stop && !nobody_reads && monotonic_ns() < ends_ns_;
+}
+
+int Session::run()
+{
+    started_ns_ = monotonic_ns();
+    ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
+    sample_run_time();
+    const auto first = source_->full_look();
+    print_start();
+    if (first) {
+        for (const ProcessNotice& notice : *first) {
+            print(notice);
+        }
+    }
+    full_look_ended_ns_ = monotonic_ns();
+    full_look_due_ns_ = full_look_ended_ns_ + kFullLookNs;
+    if (on_started) {
+        on_started();
+    }
+    do {
+        take_notices();
+        look();
+        if (monotonic_ns() >= full_look_due_ns_) {
+            full_look();
+        }
+        sample_run_time();
+        print_losses();
+    } while (wait());
+    take_notices();
+    look();
+    print_summary();
+    lines_.drain(1s);
+    return static_cast<int>(worst_);
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "app/line_queue.hpp"
+#include "app/options.hpp"
+#include "bpf/owners.hpp"
+#include "bpf/source.hpp"
+#include "detect/monitor.hpp"
+#include "drainwatch/result.hpp"
+#include "host/file.hpp"
+
+#include <functional>
+#include <memory>
+
+namespace drainwatch {
+
+/// One run of watching: takes what the source sees, lets the monitor judge it, prints.
+class Session {
+public:
+    /// Attaches. `signals`: readable when the user wants the end.
+    [[nodiscard]] static Result<std::unique_ptr<Session>> open(WatchOptions options, int signals);
+
+    /// Called once, when everything is watched.
+    std::function<void()> on_started;
+
+    /// Until the duration is over, a signal comes, or nobody reads the output. Returns the exit
+    /// code: 0, 1 or 2 by the worst that was printed.
+    [[nodiscard]] int run();
+
+private:
+    Session(WatchOptions options, std::unique_ptr<Source> source, int signals);
+
+    void print(const Event& event);
+    void print(const ProcessNotice& notice);
+    void print(std::vector<Alert> alerts);
+    void print_start();
+    void print_summary();
+    void print_losses();
+
+    void take_notices();
+    void look();
+    void full_look();
+    void sample_run_time();
+    /// Sleeps until something happens or is due. False when it is time to end.
+    [[nodiscard]] bool wait();
+
+    WatchOptions options_;
+    std::unique_ptr<Source> source_;
+    int signals_;
+    LineQueue lines_;
+    Owners owners_;
+    Monitor monitor_;
+    Severity worst_ = Severity::info;
+
+    std::uint64_t started_ns_ = 0;
+    std::uint64_t ends_ns_ = 0;
+    std::uint64_t look_due_ns_ = 0;
+    std::uint64_t full_look_due_ns_ = 0;
+    std::uint64_t full_look_ended_ns_ = 0;
+    std::uint64_t run_time_due_ns_ = 0;
+    File run_time_statistics_;
+    Losses losses_told_;
+    std::uint64_t losses_due_ns_ = 0;
+};
+
+}  // namespace drainwatch

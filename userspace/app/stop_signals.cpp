@@ -1,0 +1,24 @@
+#include "app/stop_signals.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <sys/signalfd.h>
+
+namespace drainwatch {
+
+Result<File> open_stop_signals()
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGHUP);
+    sigprocmask(SIG_BLOCK, &stop, nullptr);
+    File file(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!file) {
+        return tl::unexpected(system_error("open", "a signal descriptor", errno));
+    }
+    return file;
+}
+
+}  // namespace drainwatch

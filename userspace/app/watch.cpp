@@ -1,0 +1,36 @@
+#include "app/commands.hpp"
+#include "app/session.hpp"
+#include "app/stop_signals.hpp"
+#include "host/capabilities.hpp"
+
+#include <fmt/format.h>
+
+namespace drainwatch {
+
+Result<void> check_permissions()
+{
+    const auto missing = missing_capabilities();
+    if (!missing.empty()) {
+        return fail(fmt::format("watching needs {}, which this process lacks: run it as root",
+                                fmt::join(missing, " and ")));
+    }
+    return {};
+}
+
+Result<int> run_watch(const WatchOptions& options)
+{
+    if (const auto allowed = check_permissions(); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
+    const auto signals = open_stop_signals();
+    if (!signals) {
+        return tl::unexpected(signals.error());
+    }
+    const auto session = Session::open(options, signals->get());
+    if (!session) {
+        return tl::unexpected(session.error());
+    }
+    return (*session)->run();
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "drainwatch/abi.h"
+#include "drainwatch/result.hpp"
+#include "host/file.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+struct drainwatch_bpf;
+
+namespace drainwatch {
+
+struct SkeletonDeleter {
+    void operator()(drainwatch_bpf* skeleton) const;
+};
+using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
+
+/// A program that does not run here.
+struct MissingProgram {
+    std::string program;
+    std::string reason;
+    std::string cost;  ///< what is not seen without it
+};
+
+struct ProgramReport {
+    std::vector<std::string> attached;
+    std::vector<MissingProgram> missing;
+};
+
+/// Does this kernel describe itself in BTF (/sys/kernel/btf/vmlinux)?
+[[nodiscard]] bool kernel_has_btf();
+
+/// libbpf's own messages: to stderr if `verbose`, else nowhere.
+void set_libbpf_verbosity(bool verbose);
+
+/// Loads what this kernel takes: a program whose tracepoint does not exist, or that the kernel
+/// refuses, is left out and named in the report. Fails if none is left.
+[[nodiscard]] Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+                                             ProgramReport& report);
+
+/// Names of what was loaded.
+[[nodiscard]] std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton);
+
+/// Attaches what was loaded. Fails if nothing can be.
+[[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, ProgramReport& report);
+
+/// The kernel measures run times as long as this is open; invalid if it will not.
+[[nodiscard]] File enable_run_time_statistics();
+
+/// What the attached programs have cost and missed, from the kernel's counters.
+struct ProgramCounters {
+    std::uint64_t runs = 0;    ///< while statistics were on
+    std::uint64_t run_ns = 0;  ///< in those
+    std::uint64_t missed = 0;  ///< runs that the kernel left out, because one was under way on the CPU
+};
+[[nodiscard]] ProgramCounters read_program_counters(const drainwatch_bpf& skeleton);
+
+}  // namespace drainwatch

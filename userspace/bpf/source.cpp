@@ -1,0 +1,374 @@
+#include "bpf/source.hpp"
+
+#include "bpf/iterators.hpp"
+#include "drainwatch.skel.h"
+#include "host/clock.hpp"
+#include "host/proc.hpp"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace drainwatch {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::nanoseconds kDangerAge = 5ms;
+constexpr std::chrono::nanoseconds kDangerInterval = 5ms;
+
+/// A habit is remembered for one to two of these.
+constexpr std::chrono::nanoseconds kHabitPeriod = 5min;
+
+/// `slots_used` may lag behind by one for each CPU that takes a slot at the same time.
+constexpr std::uint32_t kSlotSlack = 256;
+
+/// With more targets than this, one walk over all processes is cheaper than one for each.
+constexpr std::size_t kWalksByPid = 16;
+
+dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_after)
+{
+    dw_config config{};
+    config.watch_all = targets.all;
+    config.names = static_cast<__u8>(targets.names.size());
+    config.ports = static_cast<__u8>(targets.ports.size());
+    config.warn_after_ns = static_cast<__u64>(warn_after.count());
+    config.danger_age_ns = static_cast<__u64>(kDangerAge.count());
+    config.danger_interval_ns = static_cast<__u64>(kDangerInterval.count());
+    config.jiffy_ns = jiffy_ns();
+    for (std::size_t i = 0; i < targets.names.size(); i++) {
+        targets.names[i].copy(config.name[i], DW_COMM_LEN - 1);
+    }
+    std::copy(targets.ports.begin(), targets.ports.end(), std::begin(config.port));
+    return config;
+}
+
+std::uint32_t current_period()
+{
+    return static_cast<std::uint32_t>(monotonic_ns() /
+                                      static_cast<std::uint64_t>(kHabitPeriod.count()));
+}
+
+}  // namespace
+
+void Source::RingDeleter::operator()(ring_buffer* ring) const
+{
+    ring_buffer__free(ring);
+}
+
+Source::Source(Targets targets, Skeleton skeleton, SlotTable table)
+    : targets_(std::move(targets)), skeleton_(std::move(skeleton)), table_(std::move(table))
+{
+}
+
+Source::~Source() = default;
+
+Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
+                                             std::chrono::nanoseconds warn_after,
+                                             std::uint32_t max_sockets)
+{
+    ProgramReport report;
+    auto skeleton = load_programs(make_config(targets, warn_after), max_sockets, report);
+    if (!skeleton) {
+        return tl::unexpected(skeleton.error());
+    }
+    auto table = SlotTable::map(bpf_map__fd((*skeleton)->maps.slots),
+                                bpf_map__fd((*skeleton)->maps.unread_since), max_sockets);
+    if (!table) {
+        return tl::unexpected(table.error());
+    }
+    std::unique_ptr<Source> source(new Source(targets, std::move(*skeleton), std::move(*table)));
+    source->ring_.reset(ring_buffer__new(bpf_map__fd(source->skeleton_->maps.records), on_record,
+                                         source.get(), nullptr));
+    if (!source->ring_) {
+        return tl::unexpected(system_error("open", "the ring buffer", errno));
+    }
+    source->fill_free_slots();
+    source->skeleton_->bss->habit_period = current_period();
+    for (const std::uint32_t pid : targets.pids) {
+        source->add_target(pid, DW_TARGET_BY_PID);
+    }
+    const auto attached = attach_programs(*source->skeleton_, report);
+    if (!attached) {
+        return tl::unexpected(attached.error());
+    }
+    source->programs_ = std::move(report);
+    return source;
+}
+
+void Source::fill_free_slots()
+{
+    const int fd = bpf_map__fd(skeleton_->maps.free_slots);
+    for (std::uint32_t slot = table_.size(); slot-- > 0;) {
+        bpf_map_update_elem(fd, nullptr, &slot, 0);
+    }
+}
+
+void Source::add_target(std::uint32_t pid, std::uint32_t flags)
+{
+    bpf_map_update_elem(bpf_map__fd(skeleton_->maps.targets), &pid, &flags, BPF_ANY);
+}
+
+int Source::wake_fd() const
+{
+    return ring_buffer__epoll_fd(ring_.get());
+}
+
+int Source::on_record(void* context, void* data, std::size_t size)
+{
+    // libbpf is C: no exception may pass through it.
+    auto* source = static_cast<Source*>(context);
+    try {
+        const auto record = decode_record({static_cast<const std::byte*>(data), size});
+        if (record) {
+            source->records_.push_back(*record);
+            return 0;
+        }
+    } catch (const std::exception&) {
+    }
+    source->undecoded_++;
+    return 0;
+}
+
+std::vector<Notice> Source::take_notices()
+{
+    records_.clear();
+    ring_buffer__consume(ring_.get());
+    std::vector<Notice> notices;
+    notices.reserve(records_.size());
+    for (const Record& record : records_) {
+        if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
+            slot_of_[of_socket->notice.cookie] = of_socket->slot;
+            notices.emplace_back(of_socket->notice);
+        } else {
+            note_process(std::get<ProcessNotice>(record), notices);
+        }
+    }
+    return notices;
+}
+
+/// An exec is told twice, as a new name and as an exec; what changes nothing is not passed on.
+void Source::note_process(const ProcessNotice& notice, std::vector<Notice>& notices)
+{
+    const auto known = processes_.find(notice.pid);
+    ProcessNotice told = notice;
+    if (notice.kind == ProcessNotice::Kind::ended || !notice.target) {
+        if (known == processes_.end()) {
+            return;
+        }
+        processes_.erase(known);
+        notices.emplace_back(told);
+        return;
+    }
+    if (known == processes_.end()) {
+        if (notice.kind == ProcessNotice::Kind::renamed) {
+            told.kind = ProcessNotice::Kind::appeared;
+        }
+    } else if (known->second == notice.comm) {
+        return;
+    }
+    processes_[notice.pid] = notice.comm;
+    notices.emplace_back(told);
+}
+
+Look Source::look(const std::vector<Cookie>& followed)
+{
+    Look look;
+    std::unordered_map<Cookie, std::uint32_t> seen;
+    const std::uint32_t used = __atomic_load_n(&skeleton_->bss->slots_used, __ATOMIC_RELAXED);
+    const std::uint32_t end = std::min(table_.size(), used + kSlotSlack);
+    const auto take = [&](std::uint32_t slot, const dw_slot& value) {
+        seen[Cookie{value.cookie}] = slot;
+        look.samples.push_back(decode_slot(value, monotonic_ns()));
+    };
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        if (table_.unread_since_ns(slot) == 0) {
+            continue;
+        }
+        const auto value = table_.read(slot);
+        if (value && value->cookie != 0 && value->ended_ns == 0) {
+            take(slot, *value);
+        }
+    }
+    for (const Cookie cookie : followed) {
+        if (seen.contains(cookie)) {
+            continue;
+        }
+        const auto slot = slot_of_.find(cookie);
+        const auto value = slot != slot_of_.end() ? table_.read(slot->second) : std::nullopt;
+        if (slot != slot_of_.end() && !value) {
+            seen[cookie] = slot->second;  // busy: the next look will find it
+        } else if (!value || Cookie{value->cookie} != cookie || value->ended_ns != 0) {
+            look.gone.push_back(cookie);
+        } else {
+            take(slot->second, *value);
+        }
+    }
+    slot_of_ = std::move(seen);
+    return look;
+}
+
+std::optional<SocketSample> Source::sample(Cookie cookie) const
+{
+    const auto slot = slot_of_.find(cookie);
+    if (slot == slot_of_.end()) {
+        return std::nullopt;
+    }
+    const auto value = table_.read(slot->second);
+    if (!value || Cookie{value->cookie} != cookie) {
+        return std::nullopt;
+    }
+    return decode_slot(*value, monotonic_ns());
+}
+
+/// Events name new targets; what is looked for here are those that were there before, and after
+/// losses those that were missed.
+void Source::scan_processes(std::vector<ProcessNotice>& notices)
+{
+    for (const std::uint32_t pid : targets_.pids) {
+        if (processes_.contains(pid)) {
+            continue;
+        }
+        if (const auto comm = proc::comm(pid)) {
+            processes_[pid] = *comm;
+            notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, *comm});
+        }
+    }
+    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
+    if (targets_.all || targets_.names.empty() || (scanned_ && ring_full == ring_full_at_scan_)) {
+        return;
+    }
+    scanned_ = true;
+    ring_full_at_scan_ = ring_full;
+    for (const std::uint32_t pid : proc::pids()) {
+        const auto comm = proc::comm(pid);
+        if (!comm || processes_.contains(pid) ||
+            std::find(targets_.names.begin(), targets_.names.end(), *comm) ==
+                targets_.names.end()) {
+            continue;
+        }
+        add_target(pid, DW_TARGET_BY_NAME);
+        processes_[pid] = *comm;
+        notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, *comm});
+    }
+    std::erase_if(processes_, [&](const auto& process) {
+        const bool ended = !proc::comm(process.first);
+        if (ended) {
+            notices.push_back(
+                {ProcessNotice::Kind::ended, process.first, 0, true, process.second});
+        }
+        return ended;
+    });
+}
+
+void Source::refresh_descriptors()
+{
+    if (targets_.all) {
+        descriptors_ = all_holders();
+        return;
+    }
+    descriptors_.clear();
+    const auto walk = [&](std::optional<std::uint32_t> pid) {
+        if (auto found = find_descriptors(*skeleton_, pid)) {
+            descriptors_.insert(descriptors_.end(), found->begin(), found->end());
+        }
+    };
+    if (processes_.size() > kWalksByPid) {
+        walk(std::nullopt);
+        return;
+    }
+    for (const auto& [pid, comm] : processes_) {
+        walk(pid);
+    }
+}
+
+std::vector<dw_descriptor> Source::all_holders()
+{
+    return find_all_holders(*skeleton_).value_or(std::vector<dw_descriptor>{});
+}
+
+/// A listener that is seen for the first time may have connections in its queue from before.
+void Source::find_queued_connections()
+{
+    std::set<std::string> namespaces;
+    for (const dw_descriptor& d : descriptors_) {
+        if (!d.listener || !listeners_.emplace(d.netns, d.local_port).second) {
+            continue;
+        }
+        if (proc::net_namespace(d.tgid) == d.netns) {
+            namespaces.insert(proc::net_namespace_path(d.tgid));
+            continue;
+        }
+        // The holder has moved on to another namespace: someone else may live in this one.
+        const auto pids = proc::pids();
+        const auto tenant = std::find_if(pids.begin(), pids.end(), [&](std::uint32_t pid) {
+            return proc::net_namespace(pid) == d.netns;
+        });
+        if (tenant != pids.end()) {
+            namespaces.insert(proc::net_namespace_path(*tenant));
+        }
+    }
+    if (targets_.all && !scanned_) {
+        scanned_ = true;
+        std::set<std::uint32_t> known;
+        for (const std::uint32_t pid : proc::pids()) {
+            const auto netns = proc::net_namespace(pid);
+            if (netns && known.insert(*netns).second) {
+                namespaces.insert(proc::net_namespace_path(pid));
+            }
+        }
+    }
+    for (const std::string& path : namespaces) {
+        // The process may have ended with its namespace: then there is nothing to find.
+        (void)find_connections(*skeleton_, path);
+    }
+}
+
+Result<std::vector<ProcessNotice>> Source::full_look()
+{
+    std::vector<ProcessNotice> notices;
+    skeleton_->bss->habit_period = current_period();
+    scan_processes(notices);
+    if (!targets_.all) {
+        refresh_descriptors();
+    }
+    find_queued_connections();
+    const auto healed = heal_slots(*skeleton_);
+    if (!healed) {
+        return tl::unexpected(healed.error());
+    }
+    return notices;
+}
+
+std::uint64_t Source::count(dw_counter counter) const
+{
+    std::vector<std::uint64_t> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    const auto key = static_cast<__u32>(counter);
+    std::uint64_t sum = 0;
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.counters), &key, each.data()) == 0) {
+        for (const std::uint64_t value : each) {
+            sum += value;
+        }
+    }
+    return sum;
+}
+
+Losses Source::losses() const
+{
+    return {count(DW_COUNT_RING_FULL), count(DW_COUNT_TABLE_FULL), count(DW_COUNT_STORAGE_FAILED),
+            program_counters().missed, undecoded_};
+}
+
+std::uint64_t Source::events_seen() const
+{
+    return count(DW_COUNT_EVENTS);
+}
+
+ProgramCounters Source::program_counters() const
+{
+    return read_program_counters(*skeleton_);
+}
+
+}  // namespace drainwatch

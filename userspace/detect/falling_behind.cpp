@@ -1,0 +1,35 @@
+#include "detect/finding.hpp"
+#include "detect/wording.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace drainwatch {
+namespace {
+
+/// A queue whose oldest byte is younger than this passes through; it does not pile up.
+constexpr std::uint64_t kYoungestNs = 20'000'000;
+
+}  // namespace
+
+std::optional<Finding> falling_behind(const Reading& r, const Limits& limits)
+{
+    if (!r.reads || !r.if_reading || r.closed) {
+        return std::nullopt;
+    }
+    if (r.age_ns < std::max(kYoungestNs, 2 * r.read_spacing_ns)) {
+        return std::nullopt;
+    }
+    const double horizon_s = std::chrono::duration<double>(limits.horizon).count();
+    if (std::max(r.if_reading->short_s, r.if_reading->long_s) > horizon_s) {
+        return std::nullopt;
+    }
+    const bool soon = r.closed_in_effect || r.if_reading->long_s <= horizon_s / 5;
+    return Finding{Trouble::falling_behind, soon ? Severity::critical : Severity::warning,
+                   r.if_reading->long_s,
+                   fmt::format("the reader loses ground: {:.0f} bytes/s come in, {:.0f} are read; {}{}",
+                               r.arrival_bytes_per_s, r.drain_bytes_per_s, queue_in_words(r),
+                               forecast_in_words(r.if_reading->long_s))};
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,251 @@
+#include "detect/monitor.hpp"
+
+#include "detect/wording.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace drainwatch {
+
+Monitor::Followed& Monitor::follow(const SocketSample& sample)
+{
+    auto [it, is_new] = sockets_.try_emplace(sample.cookie);
+    Followed& socket = it->second;
+    if (is_new) {
+        // A closed window is news; one that was closed and opened before is history.
+        socket.zeros_told = sample.zero_count - (sample.closed && sample.zero_count > 0 ? 1 : 0);
+    }
+    return socket;
+}
+
+void Monitor::update(Followed& socket, const SocketSample& sample)
+{
+    socket.last = sample;
+    socket.history.add(sample);
+    socket.reading = make_reading(sample, socket.history);
+}
+
+Episode& Monitor::episode_of(Followed& socket)
+{
+    if (!socket.episode) {
+        socket.episode.emplace(++episodes_begun_);
+        totals_.episodes++;
+    }
+    socket.episode->note_queue(socket.reading.queue_bytes);
+    return *socket.episode;
+}
+
+Alert Monitor::make_alert(Alert::Kind kind, Severity severity, const Followed& socket,
+                          std::uint64_t at_ns, std::string reason)
+{
+    totals_.worst = std::max(totals_.worst, severity);
+    Alert alert;
+    alert.kind = kind;
+    alert.severity = severity;
+    alert.at_ns = at_ns;
+    alert.episode = socket.episode ? socket.episode->number() : 0;
+    alert.sample = socket.last;
+    alert.reading = socket.reading;
+    alert.zero_in_s = zero_in_s(socket.reading);
+    alert.reason = std::move(reason);
+    return alert;
+}
+
+void Monitor::sum_up(Alert& alert, const Followed& socket, std::uint64_t now_ns)
+{
+    if (!socket.episode) {
+        return;
+    }
+    alert.duration_ns = socket.episode->duration_ns(now_ns);
+    alert.max_queue_bytes = socket.episode->max_queue_bytes();
+    alert.zero_windows = socket.episode->zero_windows();
+    alert.lead_ns = socket.episode->lead_ns();
+}
+
+void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts)
+{
+    totals_.zero_windows++;
+    socket.closed = true;
+    Episode& episode = episode_of(socket);
+    if (!episode.closed(at_ns == 0 ? socket.last.taken_ns : at_ns)) {
+        return;
+    }
+    const auto lead = episode.lead_ns();
+    std::string reason =
+        at_ns == 0 ? "zero window: it was closed before the watch began"
+        : lead && *lead > 0
+            ? fmt::format("zero window announced, {} after the first warning",
+                          in_words(static_cast<double>(*lead) / 1e9))
+            : "zero window announced";
+    alerts.push_back(
+        make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns, std::move(reason)));
+    alerts.back().zero_in_s.reset();
+    alerts.back().lead_ns = lead;
+}
+
+void Monitor::reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts)
+{
+    socket.closed = false;
+    if (!socket.episode || !socket.episode->reopened()) {
+        return;
+    }
+    alerts.push_back(make_alert(Alert::Kind::window_reopened, Severity::info, socket, at_ns,
+                                fmt::format("window open again: {} bytes",
+                                            socket.reading.headroom_bytes)));
+}
+
+/// The sample's own counters make good for notices that were lost.
+void Monitor::follow_window(Followed& socket, std::vector<Alert>& alerts)
+{
+    const SocketSample& sample = socket.last;
+    if (sample.zero_count != socket.zeros_told) {
+        const std::uint32_t missed = sample.zero_count - socket.zeros_told - 1;
+        totals_.zero_windows += missed;
+        socket.zeros_told = sample.zero_count;
+        close_window(socket, sample.zero_ns, alerts);
+    }
+    if (socket.closed && !sample.closed) {
+        reopen_window(socket, sample.reopened_ns, alerts);
+    }
+}
+
+void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
+{
+    const Reading& reading = socket.reading;
+    auto finding = not_draining(reading, limits_);
+    if (!finding) {
+        finding = falling_behind(reading, limits_);
+    }
+    socket.suspicious = is_suspicious(reading, limits_);
+    if (finding) {
+        Episode& episode = episode_of(socket);
+        if (episode.raise(*finding, reading.at_ns)) {
+            const auto kind = finding->trouble == Trouble::not_draining
+                                  ? Alert::Kind::not_draining
+                                  : Alert::Kind::falling_behind;
+            alerts.push_back(make_alert(kind, finding->severity, socket, reading.at_ns,
+                                        std::move(finding->reason)));
+            alerts.back().zero_in_s = finding->zero_in_s;
+        }
+        return;
+    }
+    if (!socket.episode) {
+        return;
+    }
+    socket.episode->note_queue(reading.queue_bytes);
+    if (socket.episode->over(reading, limits_)) {
+        Alert alert = make_alert(Alert::Kind::recovered, Severity::info, socket, reading.at_ns, "");
+        sum_up(alert, socket, reading.at_ns);
+        alert.reason = fmt::format("draining again after {}; at most {} bytes were queued",
+                                   in_words(static_cast<double>(alert.duration_ns) / 1e9),
+                                   alert.max_queue_bytes);
+        alerts.push_back(std::move(alert));
+        socket.episode.reset();
+    }
+}
+
+std::vector<Alert> Monitor::observe(const SocketSample& sample)
+{
+    std::vector<Alert> alerts;
+    if (sample.unread_bytes() == 0 && !sample.closed && !follows(sample.cookie)) {
+        return alerts;
+    }
+    Followed& socket = follow(sample);
+    update(socket, sample);
+    judge(socket, alerts);
+    follow_window(socket, alerts);
+    if (!socket.episode && sample.unread_bytes() == 0 && !sample.closed) {
+        sockets_.erase(sample.cookie);
+    }
+    return alerts;
+}
+
+std::vector<Alert> Monitor::notice(const SocketNotice& notice, const SocketSample& sample)
+{
+    std::vector<Alert> alerts;
+    if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
+        return alerts;  // the look that follows says it all
+    }
+    const bool is_new = !follows(notice.cookie);
+    Followed& socket = follow(sample);
+    update(socket, sample);
+    if (is_new && notice.kind == SocketNotice::Kind::zero_window) {
+        socket.zeros_told = notice.value - 1;
+    }
+    switch (notice.kind) {
+        case SocketNotice::Kind::zero_window:
+            if (static_cast<std::int32_t>(notice.value - socket.zeros_told) > 0) {
+                totals_.zero_windows += notice.value - socket.zeros_told - 1;
+                socket.zeros_told = notice.value;
+                close_window(socket, notice.at_ns, alerts);
+            }
+            break;
+        case SocketNotice::Kind::reopened:
+            if (socket.closed && notice.value == socket.zeros_told) {
+                reopen_window(socket, notice.at_ns, alerts);
+            }
+            break;
+        case SocketNotice::Kind::reset_received:
+        case SocketNotice::Kind::reset_sent: {
+            if (notice.value == 0) {
+                break;
+            }
+            totals_.resets++;
+            const bool received = notice.kind == SocketNotice::Kind::reset_received;
+            Alert alert = make_alert(Alert::Kind::link_reset, Severity::warning, socket,
+                                     notice.at_ns, "");
+            sum_up(alert, socket, notice.at_ns);
+            alert.reason = fmt::format("{} with {} bytes unread",
+                                       received ? "reset by the peer" : "reset by this side",
+                                       notice.value);
+            alert.pid = notice.pid;
+            alert.zero_in_s.reset();
+            alerts.push_back(std::move(alert));
+            sockets_.erase(notice.cookie);
+            break;
+        }
+        case SocketNotice::Kind::filling:
+        case SocketNotice::Kind::ended:
+            break;
+    }
+    return alerts;
+}
+
+std::vector<Alert> Monitor::gone(Cookie cookie, std::uint64_t now_ns)
+{
+    std::vector<Alert> alerts;
+    const auto it = sockets_.find(cookie);
+    if (it == sockets_.end()) {
+        return alerts;
+    }
+    Followed& socket = it->second;
+    if (socket.episode) {
+        Alert alert = make_alert(Alert::Kind::ended, Severity::info, socket, now_ns, "");
+        sum_up(alert, socket, now_ns);
+        alert.reason = fmt::format("the socket was closed after {} of trouble",
+                                   in_words(static_cast<double>(alert.duration_ns) / 1e9));
+        alert.zero_in_s.reset();
+        alerts.push_back(std::move(alert));
+    }
+    sockets_.erase(it);
+    return alerts;
+}
+
+std::vector<Cookie> Monitor::followed() const
+{
+    std::vector<Cookie> cookies;
+    cookies.reserve(sockets_.size());
+    for (const auto& [cookie, socket] : sockets_) {
+        cookies.push_back(cookie);
+    }
+    return cookies;
+}
+
+bool Monitor::wants_close_look() const
+{
+    return std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
+        return entry.second.suspicious && !entry.second.episode;
+    });
+}
+
+}  // namespace drainwatch

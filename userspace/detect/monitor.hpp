@@ -1,0 +1,101 @@
+#pragma once
+
+#include "detect/episode.hpp"
+#include "detect/finding.hpp"
+#include "state/history.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace drainwatch {
+
+/// What is to be told about a socket.
+struct Alert {
+    enum class Kind {
+        not_draining,
+        falling_behind,
+        zero_window,
+        window_reopened,
+        recovered,
+        link_reset,
+        ended,  ///< the socket ended in the middle of an episode, without a reset
+    };
+    Kind kind{};
+    Severity severity{};
+    std::uint64_t at_ns = 0;  ///< when it happened; CLOCK_MONOTONIC
+    std::uint64_t episode = 0;  ///< 0: outside of any
+    SocketSample sample;
+    Reading reading;
+    std::optional<double> zero_in_s;
+    std::string reason;
+    std::uint32_t pid = 0;  ///< who did it, where that is known and not the reader
+
+    // recovered, link_reset, ended
+    std::uint64_t duration_ns = 0;
+    std::uint32_t max_queue_bytes = 0;
+    std::uint32_t zero_windows = 0;
+    std::optional<std::uint64_t> lead_ns;
+};
+
+/// The judge: takes samples and notices in the order of time, keeps what a verdict needs of each
+/// socket that has unread data, and says what is to be told. Knows no kernel, no clock, no output.
+class Monitor {
+public:
+    explicit Monitor(Limits limits) : limits_(limits) {}
+
+    [[nodiscard]] std::vector<Alert> observe(const SocketSample& sample);
+
+    /// Something happened to the socket of which `sample` is the latest.
+    [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice, const SocketSample& sample);
+
+    /// The socket does not exist any more.
+    [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
+
+    /// Sockets that must be looked at, unread data or not.
+    [[nodiscard]] std::vector<Cookie> followed() const;
+    [[nodiscard]] bool follows(Cookie cookie) const { return sockets_.contains(cookie); }
+
+    /// Some socket may need a verdict before the next tick.
+    [[nodiscard]] bool wants_close_look() const;
+
+    struct Totals {
+        std::uint64_t episodes = 0;
+        std::uint64_t zero_windows = 0;
+        std::uint64_t resets = 0;
+        Severity worst = Severity::info;
+    };
+    [[nodiscard]] const Totals& totals() const { return totals_; }
+
+private:
+    struct Followed {
+        History history;
+        std::optional<Episode> episode;
+        SocketSample last;
+        Reading reading;
+        std::uint32_t zeros_told = 0;  ///< of the zero windows announced, how many were dealt with
+        bool closed = false;           ///< the last of them was not reopened, as far as was told
+        bool suspicious = false;
+    };
+
+    Followed& follow(const SocketSample& sample);
+    static void update(Followed& socket, const SocketSample& sample);
+    Episode& episode_of(Followed& socket);
+    [[nodiscard]] Alert make_alert(Alert::Kind kind, Severity severity, const Followed& socket,
+                                   std::uint64_t at_ns, std::string reason);
+    void close_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
+    void reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
+    void follow_window(Followed& socket, std::vector<Alert>& alerts);
+    void judge(Followed& socket, std::vector<Alert>& alerts);
+    /// Adds what is known of the episode as a whole.
+    static void sum_up(Alert& alert, const Followed& socket, std::uint64_t now_ns);
+
+    Limits limits_;
+    std::unordered_map<Cookie, Followed> sockets_;
+    std::uint64_t episodes_begun_ = 0;
+    Totals totals_;
+};
+
+}  // namespace drainwatch

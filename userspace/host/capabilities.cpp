@@ -1,0 +1,38 @@
+#include "host/capabilities.hpp"
+
+#include <array>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace drainwatch {
+namespace {
+
+bool has(const std::array<__user_cap_data_struct, 2>& data, unsigned capability)
+{
+    return (data[capability / 32].effective >> (capability % 32)) & 1;
+}
+
+}  // namespace
+
+std::vector<std::string> missing_capabilities()
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> data{};
+    if (syscall(SYS_capget, &header, data.data()) != 0) {
+        return {"CAP_SYS_ADMIN"};
+    }
+    if (has(data, CAP_SYS_ADMIN)) {
+        return {};
+    }
+    std::vector<std::string> missing;
+    if (!has(data, CAP_BPF)) {
+        missing.emplace_back("CAP_BPF");
+    }
+    if (!has(data, CAP_PERFMON)) {
+        missing.emplace_back("CAP_PERFMON");
+    }
+    return missing;
+}
+
+}  // namespace drainwatch

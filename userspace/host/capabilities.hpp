@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace drainwatch {
+
+/// Capabilities that watching needs and this process lacks, by name ("CAP_BPF"). CAP_SYS_ADMIN
+/// stands for the others, as it does on kernels before 5.8, which have no CAP_BPF.
+[[nodiscard]] std::vector<std::string> missing_capabilities();
+
+}  // namespace drainwatch

@@ -1,0 +1,48 @@
+#include "host/clock.hpp"
+
+#include <ctime>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
+std::uint64_t to_ns(const timespec& t)
+{
+    return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
+           static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+std::uint64_t now(clockid_t clock)
+{
+    timespec t{};
+    clock_gettime(clock, &t);
+    return to_ns(t);
+}
+
+}  // namespace
+
+std::uint64_t monotonic_ns()
+{
+    return now(CLOCK_MONOTONIC);
+}
+
+std::uint64_t realtime_ns()
+{
+    return now(CLOCK_REALTIME);
+}
+
+std::uint64_t jiffy_ns()
+{
+    // The coarse clocks advance once a jiffy, and say so (kernel/time/posix-timers.c, KTIME_LOW_RES).
+    timespec t{};
+    clock_getres(CLOCK_MONOTONIC_COARSE, &t);
+    return to_ns(t);
+}
+
+double cpu_seconds()
+{
+    return static_cast<double>(now(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond;
+}
+
+}  // namespace drainwatch

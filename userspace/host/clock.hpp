@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+namespace drainwatch {
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns() and tcp_clock_cache.
+[[nodiscard]] std::uint64_t monotonic_ns();
+
+/// CLOCK_REALTIME in nanoseconds since 1970.
+[[nodiscard]] std::uint64_t realtime_ns();
+
+/// Length of a jiffy.
+[[nodiscard]] std::uint64_t jiffy_ns();
+
+/// CPU time that this process has used, user and system.
+[[nodiscard]] double cpu_seconds();
+
+}  // namespace drainwatch

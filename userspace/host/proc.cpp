@@ -1,0 +1,83 @@
+#include "host/proc.hpp"
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <string_view>
+#include <unistd.h>
+
+namespace drainwatch::proc {
+namespace {
+
+/// The number in a link such as "socket:[12345]".
+std::optional<std::uint64_t> number_in_link(const std::string& path, std::string_view prefix)
+{
+    std::array<char, 64> target{};
+    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    if (length <= 0) {
+        return std::nullopt;
+    }
+    std::string_view text(target.data(), static_cast<std::size_t>(length));
+    if (!text.starts_with(prefix)) {
+        return std::nullopt;
+    }
+    text.remove_prefix(prefix.size());
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
+    if (error != std::errc{} || end == text.end() || *end != ']') {
+        return std::nullopt;
+    }
+    return number;
+}
+
+}  // namespace
+
+std::optional<std::string> comm(std::uint32_t pid)
+{
+    std::ifstream file(fmt::format("/proc/{}/comm", pid), std::ios::binary);
+    // A name may hold any byte, a newline too: the file ends with one of its own.
+    std::string text(std::istreambuf_iterator<char>(file), {});
+    if (text.empty()) {
+        return std::nullopt;
+    }
+    if (text.back() == '\n') {
+        text.pop_back();
+    }
+    return text;
+}
+
+std::vector<std::uint32_t> pids()
+{
+    std::vector<std::uint32_t> found;
+    std::error_code error;
+    for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end;
+         it.increment(error)) {
+        const std::string name = it->path().filename().string();
+        std::uint32_t pid = 0;
+        const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (bad == std::errc{} && rest == name.data() + name.size()) {
+            found.push_back(pid);
+        }
+    }
+    return found;
+}
+
+std::optional<std::uint64_t> socket_inode(std::uint32_t pid, std::uint32_t fd)
+{
+    return number_in_link(fmt::format("/proc/{}/fd/{}", pid, fd), "socket:[");
+}
+
+std::string net_namespace_path(std::uint32_t pid)
+{
+    return fmt::format("/proc/{}/ns/net", pid);
+}
+
+std::optional<std::uint32_t> net_namespace(std::uint32_t pid)
+{
+    const auto inode = number_in_link(net_namespace_path(pid), "net:[");
+    return inode ? std::optional(static_cast<std::uint32_t>(*inode)) : std::nullopt;
+}
+
+}  // namespace drainwatch::proc

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What /proc tells about processes. A process may end at any time: then the answer is empty.
+namespace drainwatch::proc {
+
+/// Name of the process's first thread, as `ps -o comm` shows it.
+[[nodiscard]] std::optional<std::string> comm(std::uint32_t pid);
+
+/// All processes (thread group leaders).
+[[nodiscard]] std::vector<std::uint32_t> pids();
+
+/// Inode number of the socket behind a descriptor; nothing if it is no socket or is closed.
+[[nodiscard]] std::optional<std::uint64_t> socket_inode(std::uint32_t pid, std::uint32_t fd);
+
+/// Inode number of the process's network namespace.
+[[nodiscard]] std::optional<std::uint32_t> net_namespace(std::uint32_t pid);
+
+/// "/proc/<pid>/ns/net"
+[[nodiscard]] std::string net_namespace_path(std::uint32_t pid);
+
+}  // namespace drainwatch::proc

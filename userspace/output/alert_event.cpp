@@ -1,0 +1,101 @@
+#include "output/alert_event.hpp"
+
+#include <cmath>
+
+namespace drainwatch {
+namespace {
+
+constexpr double kNsPerMs = 1e6;
+
+std::string_view name_of(Alert::Kind kind)
+{
+    switch (kind) {
+        case Alert::Kind::not_draining: return "not_draining";
+        case Alert::Kind::falling_behind: return "falling_behind";
+        case Alert::Kind::zero_window: return "zero_window";
+        case Alert::Kind::window_reopened: return "window_reopened";
+        case Alert::Kind::recovered: return "recovered";
+        case Alert::Kind::link_reset: return "link_reset";
+        case Alert::Kind::ended: return "link_ended";
+    }
+    return "";
+}
+
+std::int64_t ms(std::uint64_t ns)
+{
+    return std::llround(static_cast<double>(ns) / kNsPerMs);
+}
+
+Json ms_or_null(const std::optional<std::uint64_t>& ns)
+{
+    return ns ? Json(ms(*ns)) : Json(nullptr);
+}
+
+Json calendar_time(std::uint64_t at_ns, const ClockPair& clocks)
+{
+    return at_ns != 0 ? Json(rfc3339(clocks.to_realtime(at_ns))) : Json(nullptr);
+}
+
+void add_queue(Json& fields, const Alert& alert)
+{
+    const Reading& r = alert.reading;
+    fields["queue_bytes"] = r.queue_bytes;
+    fields["unread_age_ms"] = ms(r.age_ns);
+    if (r.age_is_lower_bound) {
+        fields["unread_age_is_lower_bound"] = true;
+    }
+    fields["last_read_ms"] = ms_or_null(r.since_read_ns);
+    fields["headroom_bytes"] = r.headroom_bytes;
+    fields["rcvbuf_bytes"] = r.rcvbuf_bytes;
+    fields["rmem_bytes"] = r.rmem_bytes;
+    fields["arrival_bytes_per_s"] = std::llround(r.arrival_bytes_per_s);
+    fields["drain_bytes_per_s"] = std::llround(r.drain_bytes_per_s);
+    fields["zero_window_in_ms"] =
+        alert.zero_in_s ? Json(std::llround(*alert.zero_in_s * 1e3)) : Json(nullptr);
+}
+
+}  // namespace
+
+Event to_event(const Alert& alert, std::optional<Process> process, std::optional<std::uint32_t> fd,
+               const ClockPair& clocks)
+{
+    Event event;
+    event.name = name_of(alert.kind);
+    event.severity = alert.severity;
+    event.process = std::move(process);
+    event.socket = socket_json(alert.sample, fd);
+    event.reason = alert.reason;
+    Json& fields = event.fields;
+    fields["episode"] = alert.episode != 0 ? Json(alert.episode) : Json(nullptr);
+    switch (alert.kind) {
+        case Alert::Kind::not_draining:
+        case Alert::Kind::falling_behind:
+            add_queue(fields, alert);
+            break;
+        case Alert::Kind::zero_window:
+            fields["announced_at"] = calendar_time(alert.at_ns, clocks);
+            fields["lead_ms"] = ms_or_null(alert.lead_ns);
+            add_queue(fields, alert);
+            break;
+        case Alert::Kind::window_reopened:
+            fields["announced_at"] = calendar_time(alert.at_ns, clocks);
+            add_queue(fields, alert);
+            break;
+        case Alert::Kind::recovered:
+        case Alert::Kind::ended:
+        case Alert::Kind::link_reset:
+            if (alert.kind == Alert::Kind::link_reset) {
+                fields["reset_at"] = calendar_time(alert.at_ns, clocks);
+                fields["by_pid"] = alert.pid != 0 ? Json(alert.pid) : Json(nullptr);
+                fields["unread_bytes"] = alert.reading.unread_bytes;
+            }
+            fields["duration_ms"] = ms(alert.duration_ns);
+            fields["max_queue_bytes"] = alert.max_queue_bytes;
+            fields["zero_windows"] = alert.zero_windows;
+            fields["lead_ms"] = ms_or_null(alert.lead_ns);
+            break;
+    }
+    return event;
+}
+
+}  // namespace drainwatch

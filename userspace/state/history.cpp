@@ -1,0 +1,95 @@
+#include "state/history.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace drainwatch {
+namespace {
+
+constexpr double kNsPerSecond = 1e9;
+constexpr std::uint64_t kLongestNs = 4'000'000'000;  // four of the longest windows asked for
+constexpr std::uint64_t kSpacingNs = 2'000'000;      // closer looks add nothing
+constexpr std::size_t kMostPoints = kLongestNs / kSpacingNs;
+
+}  // namespace
+
+void History::add(const SocketSample& sample)
+{
+    const Point point{sample.taken_ns, sample.data_end, sample.window.copied_seq,
+                      sample.unread_bytes()};
+    if (point.unread == 0) {
+        points_.clear();
+    }
+    if (points_.size() > 1 && point.at_ns - points_[points_.size() - 2].at_ns < kSpacingNs) {
+        points_.back() = point;
+    } else {
+        points_.push_back(point);
+    }
+    while (points_.size() > kMostPoints || point.at_ns - points_.front().at_ns > kLongestNs) {
+        points_.pop_front();
+    }
+}
+
+const History::Point* History::at_least_old(std::uint64_t window_ns) const
+{
+    if (points_.size() < 2) {
+        return nullptr;
+    }
+    const std::uint64_t now = points_.back().at_ns;
+    const auto younger = std::find_if(points_.begin(), points_.end(), [&](const Point& p) {
+        return now - p.at_ns < window_ns;
+    });
+    if (younger == points_.begin()) {
+        return &points_.front();
+    }
+    return &*std::prev(younger);
+}
+
+std::optional<double> History::arrival_rate(std::uint64_t window_ns) const
+{
+    const Point* base = at_least_old(window_ns);
+    if (base == nullptr || points_.back().at_ns == base->at_ns) {
+        return std::nullopt;
+    }
+    return (points_.back().data_end - base->data_end) * kNsPerSecond /
+           static_cast<double>(points_.back().at_ns - base->at_ns);
+}
+
+std::optional<double> History::drain_rate(std::uint64_t window_ns) const
+{
+    const Point* base = at_least_old(window_ns);
+    if (base == nullptr || points_.back().at_ns == base->at_ns) {
+        return std::nullopt;
+    }
+    return (points_.back().copied_seq - base->copied_seq) * kNsPerSecond /
+           static_cast<double>(points_.back().at_ns - base->at_ns);
+}
+
+double History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
+{
+    if (points_.empty() || length_ns() < from_ns) {
+        return 0;
+    }
+    const std::uint64_t now = points_.back().at_ns;
+    auto least = std::numeric_limits<std::uint32_t>::max();
+    for (const Point& p : points_) {
+        const std::uint64_t age = now - p.at_ns;
+        if (age <= from_ns && age >= to_ns) {
+            least = std::min(least, p.unread);
+        }
+    }
+    return least == std::numeric_limits<std::uint32_t>::max() ? points_.back().unread : least;
+}
+
+std::uint64_t History::length_ns() const
+{
+    return points_.empty() ? 0 : points_.back().at_ns - points_.front().at_ns;
+}
+
+bool History::read_within(std::uint64_t window_ns) const
+{
+    const Point* base = at_least_old(window_ns);
+    return base != nullptr && base->copied_seq != points_.back().copied_seq;
+}
+
+}  // namespace drainwatch

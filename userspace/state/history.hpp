@@ -1,0 +1,44 @@
+#pragma once
+
+#include "drainwatch/sample.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+namespace drainwatch {
+
+/// What a socket's queue did over the last seconds, look by look: the basis of its rates and of
+/// the question whether a reader that does read loses ground. Bounded in time and number.
+class History {
+public:
+    void add(const SocketSample& sample);
+
+    /// Bytes per second over the last `window_ns`; nothing before there are two looks.
+    [[nodiscard]] std::optional<double> arrival_rate(std::uint64_t window_ns) const;
+    [[nodiscard]] std::optional<double> drain_rate(std::uint64_t window_ns) const;
+
+    /// Smallest queue seen in the interval [now - from_ns, now - to_ns]; before the queue was
+    /// first seen it was empty. Troughs, because a reader that works in batches makes a saw-tooth.
+    [[nodiscard]] double trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
+
+    /// How long ago the queue was first seen with unread data, without a gap since.
+    [[nodiscard]] std::uint64_t length_ns() const;
+
+    /// Did copied_seq move within the last `window_ns`?
+    [[nodiscard]] bool read_within(std::uint64_t window_ns) const;
+
+private:
+    struct Point {
+        std::uint64_t at_ns;
+        std::uint32_t data_end;
+        std::uint32_t copied_seq;
+        std::uint32_t unread;
+    };
+
+    [[nodiscard]] const Point* at_least_old(std::uint64_t window_ns) const;
+
+    std::deque<Point> points_;
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,127 @@
+#include "state/reading.hpp"
+
+#include "state/forecast.hpp"
+
+#include <algorithm>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr double kNsPerSecond = 1e9;
+
+/// Rates that are printed are those of the last second.
+constexpr std::uint64_t kRateWindowNs = 1000 * kMs;
+
+/// A habit is exceeded by half as much again.
+constexpr std::uint64_t kHabitMargin = 3;  // over 2
+
+/// Windows over which a reader's troughs are compared: a little longer than its reads are apart,
+/// between these.
+constexpr std::uint64_t kShortestTroughNs = 25 * kMs;
+constexpr std::uint64_t kLongestTroughNs = 1000 * kMs;
+
+std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
+{
+    if (bytes_per_s <= 0) {
+        return std::nullopt;
+    }
+    return bytes / bytes_per_s;
+}
+
+/// Silent reader: everything that arrives stays.
+std::optional<Forecast> forecast_if_silent(const SocketSample& sample, double to_zero,
+                                           std::uint64_t silent_since_ns)
+{
+    if (silent_since_ns == 0 || sample.taken_ns <= silent_since_ns) {
+        return std::nullopt;
+    }
+    const std::uint64_t silent_ns = sample.taken_ns - silent_since_ns;
+    const std::uint64_t recent_ns = std::max(silent_ns / 3, std::min(silent_ns, 10 * kMs));
+    const auto long_rate = arrival_rate(sample, silent_since_ns);
+    const auto short_rate = arrival_rate(sample, sample.taken_ns - recent_ns);
+    if (!long_rate || !short_rate) {
+        return std::nullopt;
+    }
+    const auto long_s = seconds_to_zero(to_zero, *long_rate);
+    const auto short_s = seconds_to_zero(to_zero, *short_rate);
+    if (!long_s || !short_s) {
+        return std::nullopt;
+    }
+    return Forecast{*short_s, *long_s};
+}
+
+/// Reader at work: the troughs of the queue rise over two windows in a row.
+std::optional<Forecast> forecast_if_reading(const History& history, double to_zero,
+                                            std::uint64_t read_spacing_ns)
+{
+    const std::uint64_t window =
+        std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
+    if (history.length_ns() < 2 * window) {
+        return std::nullopt;
+    }
+    const double latest = history.trough(window, 0);
+    const double previous = history.trough(2 * window, window);
+    const double before = history.trough(3 * window, 2 * window);
+    const double seconds = static_cast<double>(window) / kNsPerSecond;
+    if (latest <= previous || previous < before) {
+        return std::nullopt;
+    }
+    const auto short_s = seconds_to_zero(to_zero, (latest - previous) / seconds);
+    const auto long_s = seconds_to_zero(to_zero, (latest - before) / (2 * seconds));
+    if (!short_s || !long_s) {
+        return std::nullopt;
+    }
+    return Forecast{*short_s, *long_s};
+}
+
+}  // namespace
+
+Reading make_reading(const SocketSample& sample, const History& history)
+{
+    const dw_window& window = sample.window;
+    Reading r;
+    r.at_ns = sample.taken_ns;
+    r.queue_bytes = dw_recv_queue(&window);
+    r.unread_bytes = sample.unread_bytes();
+    r.headroom_bytes = dw_window_next(&window);
+    r.rcvbuf_bytes = static_cast<std::uint32_t>(std::max(window.rcvbuf, 0));
+    r.rmem_bytes = static_cast<std::uint32_t>(std::max(window.rmem, 0));
+    r.closed = sample.closed;
+    r.closed_in_effect = sample.closed || dw_window_next(&window) < window.rcv_mss;
+    r.wanted = r.unread_bytes >= sample.rcvlowat || sample.closed;
+
+    std::uint64_t silent_since_ns = 0;
+    if (!sample.unread.empty()) {
+        const std::uint64_t oldest_ns = sample.unread.front().at_ns;
+        silent_since_ns = std::max(oldest_ns, sample.last_read_ns);
+        r.age_ns = sample.taken_ns - std::min(oldest_ns, sample.taken_ns);
+        r.silent_ns = sample.taken_ns - std::min(silent_since_ns, sample.taken_ns);
+        r.age_is_lower_bound = sample.age_is_lower_bound;
+    }
+    if (sample.last_read_ns != 0) {
+        r.since_read_ns = sample.taken_ns - std::min(sample.last_read_ns, sample.taken_ns);
+    }
+
+    r.to_zero_bytes = headroom(window, memory_per_byte(sample)).to_zero();
+    r.read_spacing_ns = sample.habit_gap_ns;
+    r.usual_silence_ns = sample.habit_gap_ns * kHabitMargin / 2;
+    r.usual_depth_bytes = sample.habit_depth_bytes;
+    r.growing_for_ns = history.length_ns();
+    r.reads = history.read_within(std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs));
+    r.if_silent = forecast_if_silent(sample, r.to_zero_bytes, silent_since_ns);
+    r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);
+
+    const std::uint64_t oldest_in_window =
+        sample.taken_ns - std::min(sample.taken_ns, kRateWindowNs);
+    const auto from_arrivals = sample.unread.empty()
+                                   ? std::nullopt
+                                   : arrival_rate(sample, std::max(oldest_in_window,
+                                                                   sample.unread.front().at_ns));
+    r.arrival_bytes_per_s =
+        history.arrival_rate(kRateWindowNs).value_or(from_arrivals.value_or(0));
+    r.drain_bytes_per_s = history.drain_rate(kRateWindowNs).value_or(0);
+    return r;
+}
+
+}  // namespace drainwatch
