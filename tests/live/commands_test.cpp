@@ -1,0 +1,209 @@
+// The command line: wrong use, signals, endings.
+#include "support/scenario.hpp"
+
+#include <array>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Outcome {
+    int code = -1;
+    std::string out;
+    std::string err;
+};
+
+std::string read_to_end(int fd)
+{
+    std::string text;
+    std::array<char, 4096> buffer;
+    for (ssize_t length = 0; (length = read(fd, buffer.data(), buffer.size())) > 0;) {
+        text.append(buffer.data(), static_cast<std::size_t>(length));
+    }
+    close(fd);
+    return text;
+}
+
+Outcome run(std::vector<std::string> command)
+{
+    std::array<int, 2> out{};
+    std::array<int, 2> err{};
+    if (pipe2(out.data(), O_CLOEXEC) != 0 || pipe2(err.data(), O_CLOEXEC) != 0) {
+        throw std::runtime_error("no pipe");
+    }
+    Process process = Process::spawn(command, out[1], err[1]);
+    close(out[1]);
+    close(err[1]);
+    Outcome outcome;
+    outcome.out = read_to_end(out[0]);
+    outcome.err = read_to_end(err[0]);
+    outcome.code = process.wait(30'000);
+    return outcome;
+}
+
+Outcome drainwatch(std::vector<std::string> arguments)
+{
+    arguments.insert(arguments.begin(), DRAINWATCH_EXECUTABLE);
+    return run(std::move(arguments));
+}
+
+class Commands : public Scenario {};
+
+TEST_F(Commands, wrong_use_is_one_sentence_and_exit_3)
+{
+    const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+        {{}, "subcommand"},
+        {{"watch", "--nonsense"}, "--nonsense"},
+        {{"watch", "--port", "0"}, "--port"},
+        {{"watch", "--port", "70000"}, "--port"},
+        {{"watch", "--warn-after", "1 parsec"}, "1 parsec"},
+        {{"watch", "--duration", "-1s"}, "-1s"},
+        {{"watch", "--process", ""}, "empty"},
+        {{"watch", "--process", "a-name-that-is-too-long"}, "can never match"},
+        {{"watch", "--pid", "0"}, "--pid"},
+        {{"watch", "--all", "--process", "x"}, "--all"},
+        {{"watch", "--output", "xml"}, "xml"},
+    };
+    for (const auto& [arguments, named] : cases) {
+        const Outcome outcome = drainwatch(arguments);
+        EXPECT_EQ(outcome.code, 3) << outcome.err;
+        EXPECT_EQ(outcome.out, "");
+        EXPECT_NE(outcome.err.find(named), std::string::npos) << outcome.err;
+        EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    }
+}
+
+TEST_F(Commands, without_privilege_the_missing_capability_is_named)
+{
+    const Outcome outcome =
+        run({"setpriv", "--reuid=65534", "--clear-groups", DRAINWATCH_EXECUTABLE, "watch"});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_NE(outcome.err.find("CAP_BPF"), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+TEST_F(Commands, ends_after_its_duration)
+{
+    const Outcome outcome =
+        drainwatch({"watch", "--process", comm(), "--output", "json", "--duration", "1s"});
+    EXPECT_EQ(outcome.code, 0);
+    const auto end = outcome.out.rfind("\n{");
+    ASSERT_NE(end, std::string::npos);
+    const Json summary = Json::parse(outcome.out.substr(end + 1));
+    EXPECT_EQ(summary["event"], "summary");
+    EXPECT_EQ(summary["episodes"], 0);
+    EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(Commands, signals_end_it_with_a_summary)
+{
+    for (const int signal : {SIGINT, SIGTERM}) {
+        watch();
+        watcher().process().signal(signal);
+        EXPECT_TRUE(watcher().wait_for(event_is("summary"), 5s));
+        EXPECT_EQ(watcher().process().wait(), 0);
+    }
+}
+
+TEST_F(Commands, reader_of_the_output_that_goes_away)
+{
+    std::array<int, 2> out{};
+    ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
+    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, out[1]);
+    close(out[1]);
+    char byte = 0;
+    ASSERT_EQ(read(out[0], &byte, 1), 1);
+    close(out[0]);
+    EXPECT_EQ(process.wait(3000), 0);
+}
+
+TEST_F(Commands, stdout_that_was_never_open)
+{
+    const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", DRAINWATCH_EXECUTABLE});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_NE(outcome.err.find("stdout is closed"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Commands, reader_of_the_output_that_does_not_read)
+{
+    std::array<int, 2> out{};
+    ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
+    ASSERT_GT(fcntl(out[0], F_SETPIPE_SZ, 4096), 0);
+    Process process = Process::spawn(
+        {DRAINWATCH_EXECUTABLE, "watch", "--process", comm(), "--output", "json"}, out[1]);
+    close(out[1]);
+    nap(1s);
+    // Forks of a target are events: more than the pipe holds.
+    const Process target = Process::fork([&] {
+        prctl(PR_SET_NAME, comm().c_str());
+        for (int i = 0; i < 100; i++) {
+            Process::fork([] {}).wait();
+        }
+    });
+    nap(1s);
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait(5000), 0) << "a full pipe must not keep it from ending";
+    close(out[0]);
+}
+
+TEST_F(Commands, control_characters_in_a_name_are_escaped)
+{
+    const std::string name = "x\x1b[31m\n\"\xff";
+    watch();
+    Watcher other({"--process", name, "--duration", "20s"});
+    const Process target = Process::fork([&] {
+        prctl(PR_SET_NAME, name.c_str());
+        nap(10s);
+    });
+    const auto line = other.wait_for(event_is("target"), 3s);
+    ASSERT_TRUE(line);
+    EXPECT_EQ(line->json["process"]["comm"], "x\\x1b[31m\\x0a\"\\xff");
+    EXPECT_EQ(other.stop(), 0);
+    finish();
+}
+
+TEST_F(Commands, nothing_stays_behind_after_a_kill)
+{
+    const auto programs = [] {
+        const Outcome outcome = run({"bpftool", "prog", "show"});
+        return std::count(outcome.out.begin(), outcome.out.end(), '\n');
+    };
+    const auto before = programs();
+    watch();
+    EXPECT_GT(programs(), before);
+    watcher().process().signal(SIGKILL);
+    EXPECT_EQ(watcher().process().wait(), 128 + SIGKILL);
+    EXPECT_TRUE(wait_until([&] { return programs() == before; }, 5s));
+}
+
+TEST_F(Commands, doctor_says_what_there_is)
+{
+    const Outcome text = drainwatch({"doctor", "--process", comm()});
+    EXPECT_EQ(text.code, 0) << text.out;
+    EXPECT_NE(text.out.find("tcp_rcv_space_adjust"), std::string::npos) << text.out;
+    const Outcome json = drainwatch({"doctor", "--output", "json"});
+    EXPECT_EQ(json.code, 0);
+    const Json object = Json::parse(json.out);
+    EXPECT_EQ(object["event"], "doctor");
+    EXPECT_EQ(object["tier"], "bpf");
+}
+
+TEST_F(Commands, demo_tells_the_whole_story)
+{
+    const Outcome outcome = drainwatch({"demo"});
+    EXPECT_EQ(outcome.code, 2);
+    std::size_t at = 0;
+    for (const char* event : {"start", "not_draining", "zero_window", "window_reopened",
+                              "recovered", "summary"}) {
+        at = outcome.out.find(event, at);
+        EXPECT_NE(at, std::string::npos) << event << " is missing:\n" << outcome.out;
+    }
+}
+
+}  // namespace
+}  // namespace drainwatch::live

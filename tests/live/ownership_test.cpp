@@ -1,0 +1,348 @@
+// Every socket of the target, however it came by it.
+#include "support/namespace.hpp"
+#include "support/scenario.hpp"
+
+#include <array>
+#include <csignal>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Ownership : public Scenario {
+protected:
+    /// Every stall is noticed by its age, within a tenth of a second.
+    void expect_stall_of(const Sender& sender)
+    {
+        const auto warning = watcher().wait_for(about(sender, is_trouble), 4s);
+        ASSERT_TRUE(warning) << "no warning";
+        EXPECT_EQ(warning->json["event"], "not_draining");
+    }
+};
+
+constexpr Flow kSlow{.message = 150, .spacing = 20'000us};
+
+void send_descriptor(int over, int fd)
+{
+    char byte = 0;
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = space.data();
+    message.msg_controllen = space.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    *reinterpret_cast<int*>(CMSG_DATA(header)) = fd;
+    sendmsg(over, &message, 0);
+}
+
+int receive_descriptor(int over)
+{
+    char byte = 0;
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = space.data();
+    message.msg_controllen = space.size();
+    recvmsg(over, &message, 0);
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    return header != nullptr ? *reinterpret_cast<const int*>(CMSG_DATA(header)) : -1;
+}
+
+TEST_F(Ownership, connection_that_was_there_before)
+{
+    make_target({}, Target::one_connection(read_all));
+    Sender& sender = connect(kSlow);
+    sender.start();
+    nap(500ms);
+    watch();
+    nap(500ms);
+    EXPECT_TRUE(watcher().lines(is_trouble).empty());
+    control().hold = true;
+    expect_stall_of(sender);
+    const auto warning = watcher().lines(is_trouble).front();
+    EXPECT_EQ(warning.json["process"]["pid"], target().pid());
+    EXPECT_TRUE(warning.json["socket"]["fd"].is_number());
+    EXPECT_FALSE(warning.json.contains("unread_age_is_lower_bound"));
+    finish();
+}
+
+/// The target is the client.
+TEST_F(Ownership, connection_that_the_target_made)
+{
+    std::uint16_t port = 0;
+    const int listener = listen_on_loopback({}, port);
+    SharedControl control;
+    const std::string name = comm();
+    watch();
+    const Process client = Process::fork([&] {
+        prctl(PR_SET_NAME, name.c_str());
+        nap(300ms);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const int fd = socket(AF_INET, SOCK_STREAM, 0);
+        ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+        while (!control->quit) {
+            nap(1ms);
+        }
+    });
+    const int server = accept(listener, nullptr, nullptr);
+    ASSERT_GE(server, 0);
+    const std::string text(1000, 'x');
+    ASSERT_EQ(send(server, text.data(), text.size(), 0), 1000);
+    const auto warning = watcher().wait_for(is_trouble, 4s);
+    ASSERT_TRUE(warning);
+    EXPECT_EQ(warning->json["process"]["pid"], client.pid());
+    EXPECT_EQ(warning->json["queue_bytes"], 1000);
+    EXPECT_GE(warning->json["unread_age_ms"], 1000);
+    EXPECT_LT(warning->json["unread_age_ms"], 1100);
+    close(server);
+    close(listener);
+    finish();
+}
+
+TEST_F(Ownership, target_that_restarts)
+{
+    watch();
+    make_target({}, Target::one_connection(read_all));
+    const pid_t first = target().pid();
+    EXPECT_TRUE(watcher().wait_for(event_is("target"), 3s));
+    target().process().signal(SIGKILL);
+    EXPECT_TRUE(watcher().wait_for(
+        [](const Line& l) { return l.event() == "target" && l.json["state"] == "ended"; }, 3s));
+    make_target({}, Target::one_connection(read_all));
+    ASSERT_NE(first, target().pid());
+    Sender& sender = connect(kSlow);
+    sender.start();
+    nap(500ms);
+    control().hold = true;
+    expect_stall_of(sender);
+    EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["pid"], target().pid());
+    finish();
+}
+
+/// A shell script's process takes the name by exec; here, a copy of sleep under another name.
+TEST_F(Ownership, target_that_appears_by_exec)
+{
+    const std::string path = "/tmp/" + comm();
+    ASSERT_EQ(Process::spawn({"cp", "/bin/sleep", path}).wait(), 0);
+    watch();
+    const Process sleeper = Process::spawn({path, "5"});
+    const auto line = watcher().wait_for(event_is("target"), 3s);
+    unlink(path.c_str());
+    ASSERT_TRUE(line);
+    EXPECT_EQ(line->json["state"], "appeared");
+    EXPECT_EQ(line->json["process"]["pid"], sleeper.pid());
+    finish();
+}
+
+TEST_F(Ownership, inherited_by_a_child)
+{
+    make_target({}, [](int listener, Control& control) {
+        const int fd = accept(listener, nullptr, nullptr);
+        const pid_t child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            prctl(PR_SET_NAME, "heir");
+            control.child = static_cast<std::uint32_t>(getpid());
+            control.accepted++;
+            read_all(fd, control);
+            _exit(0);
+        }
+        close(fd);
+        waitpid(child, nullptr, 0);
+    });
+    watch();
+    Sender& sender = connect(kSlow);
+    ASSERT_TRUE(wait_until([&] { return control().accepted > 0; }, 5s));
+    sender.start();
+    nap(500ms);
+    control().hold = true;
+    expect_stall_of(sender);
+    const auto warning = watcher().lines(is_trouble).front();
+    EXPECT_EQ(warning.json["process"]["pid"], control().child.load());
+    EXPECT_EQ(warning.json["process"]["comm"], "heir");
+    control().quit = true;
+    finish();
+}
+
+/// What a target's child listens to and accepts is watched as well, whatever it calls itself.
+TEST_F(Ownership, accepted_by_a_child)
+{
+    make_target({}, [](int listener, Control& control) {
+        accept(listener, nullptr, nullptr);  // the sign to fork
+        const pid_t child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            prctl(PR_SET_NAME, "worker");
+            std::uint16_t port = 0;
+            const int own = listen_on_loopback({}, port);
+            control.child = port;
+            const int fd = accept(own, nullptr, nullptr);
+            control.accepted++;
+            read_all(fd, control);
+            _exit(0);
+        }
+        waitpid(child, nullptr, 0);
+    });
+    watch();
+    connect(kSlow);
+    ASSERT_TRUE(wait_until([&] { return control().child != 0; }, 5s));
+    Sender to_child(static_cast<std::uint16_t>(control().child.load()), kSlow);
+    to_child.start();
+    nap(500ms);
+    control().hold = true;
+    expect_stall_of(to_child);
+    EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], "worker");
+    control().quit = true;
+    finish();
+}
+
+TEST_F(Ownership, passed_to_another_process)
+{
+    std::array<int, 2> pair{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
+    const Process other = Process::fork([&] {
+        prctl(PR_SET_NAME, "stranger");
+        receive_descriptor(pair[1]);
+        nap(60s);
+    });
+    make_target({}, Target::one_connection([&](int fd, Control& /*control*/) {
+        std::array<char, 100> buffer{};
+        recv(fd, buffer.data(), buffer.size(), 0);
+        send_descriptor(pair[0], fd);
+        close(fd);
+    }));
+    watch();
+    Sender& sender = connect(kSlow);
+    sender.start();
+    expect_stall_of(sender);
+    const auto warning = watcher().lines(is_trouble).front();
+    EXPECT_EQ(warning.json["process"]["comm"], "stranger");
+    EXPECT_EQ(warning.json["process"]["pid"], other.pid());
+    EXPECT_TRUE(warning.json["socket"]["fd"].is_number());
+    close(pair[0]);
+    close(pair[1]);
+    finish();
+}
+
+/// The other way round: the target gets it from someone who is not watched.
+TEST_F(Ownership, passed_to_the_target)
+{
+    std::array<int, 2> pair{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
+    std::uint16_t port = 0;
+    const int listener = listen_on_loopback({}, port);
+    make_target({}, [&](int /*listener*/, Control& control) {
+        const int fd = receive_descriptor(pair[1]);
+        control.accepted++;
+        read_all(fd, control);
+    });
+    watch();
+    Sender sender(port, kSlow);
+    sender.start();
+    const int fd = accept(listener, nullptr, nullptr);
+    send_descriptor(pair[0], fd);
+    close(fd);
+    ASSERT_TRUE(wait_until([&] { return control().accepted > 0; }, 5s));
+    nap(1500ms);  // the next full look finds it
+    control().hold = true;
+    expect_stall_of(sender);
+    EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], comm());
+    for (const int open : {pair[0], pair[1], listener}) {
+        close(open);
+    }
+    control().quit = true;
+    finish();
+}
+
+TEST_F(Ownership, ipv6)
+{
+    play({.family = AF_INET6, .rcvbuf = 48 * 1024}, {.family = AF_INET6}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+    const std::string local = watcher().lines(is_trouble).front().json["socket"]["local"];
+    EXPECT_EQ(local, "[::1]:" + std::to_string(target().port()));
+}
+
+TEST_F(Ownership, v4_mapped)
+{
+    play({.v4_mapped = true, .rcvbuf = 48 * 1024}, {}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+    const std::string local = watcher().lines(is_trouble).front().json["socket"]["local"];
+    EXPECT_EQ(local, "127.0.0.1:" + std::to_string(target().port()));
+}
+
+TEST_F(Ownership, another_network_namespace)
+{
+    const NetworkNamespace netns;
+    play({.rcvbuf = 48 * 1024, .netns = netns.name()}, {.netns = netns.name()}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+}
+
+TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
+{
+    const NetworkNamespace netns;
+    make_target({.netns = netns.name()}, [](int /*listener*/, Control& control) {
+        while (!control.quit) {
+            nap(1ms);
+        }
+    });
+    Sender& sender = connect({.netns = netns.name()});
+    sender.start();
+    nap(500ms);
+    watch();
+    expect_stall_of(sender);
+    EXPECT_TRUE(watcher().lines(is_trouble).front().json["socket"]["fd"].is_null());
+    finish();
+}
+
+TEST_F(Ownership, only_the_asked_port)
+{
+    make_target({}, Target::one_connection([](int, Control&) {}));
+    watch({"--port", "1"});
+    connect(kSlow).start();
+    nap(2500ms);
+    EXPECT_EQ(finish(), 0);
+    EXPECT_TRUE(watcher().lines(is_trouble).empty());
+}
+
+TEST_F(Ownership, every_process)
+{
+    make_target({}, Target::one_connection([](int, Control&) {}));
+    Sender& before = connect(kSlow);
+    before.start();
+    Watcher all({"--all", "--port", std::to_string(target().port())});
+    Sender& after = connect(kSlow);
+    after.start();
+    EXPECT_TRUE(all.wait_for(about(before, is_trouble), 4s));
+    const auto unaccepted = all.wait_for(about(after, is_trouble), 4s);
+    ASSERT_TRUE(unaccepted);
+    EXPECT_TRUE(unaccepted->json["socket"]["fd"].is_null());
+    EXPECT_EQ(all.stop(), 2);
+}
+
+}  // namespace
+}  // namespace drainwatch::live

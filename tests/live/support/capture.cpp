@@ -1,0 +1,173 @@
+#include "support/capture.hpp"
+
+#include "support/control.hpp"
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace drainwatch::live {
+namespace {
+
+constexpr std::size_t kEthernetHeader = 14;
+
+std::optional<Segment> parse(const pcap_pkthdr& header, const u_char* bytes)
+{
+    if (header.caplen < kEthernetHeader + sizeof(ip6_hdr)) {
+        return std::nullopt;
+    }
+    const u_char* at = bytes + kEthernetHeader;
+    std::size_t ip_length = 0;
+    std::size_t total = 0;
+    if (at[0] >> 4 == 4) {
+        iphdr ip{};
+        std::memcpy(&ip, at, sizeof(ip));
+        ip_length = ip.ihl * 4U;
+        total = ntohs(ip.tot_len);
+    } else {
+        ip6_hdr ip{};
+        std::memcpy(&ip, at, sizeof(ip));
+        ip_length = sizeof(ip);
+        total = sizeof(ip) + ntohs(ip.ip6_plen);
+    }
+    tcphdr tcp{};
+    if (header.caplen < kEthernetHeader + ip_length + sizeof(tcp)) {
+        return std::nullopt;
+    }
+    std::memcpy(&tcp, at + ip_length, sizeof(tcp));
+    Segment segment;
+    segment.at_ns = static_cast<std::uint64_t>(header.ts.tv_sec) * 1'000'000'000 +
+                    static_cast<std::uint64_t>(header.ts.tv_usec);  // nanoseconds in this file
+    segment.source = ntohs(tcp.source);
+    segment.dest = ntohs(tcp.dest);
+    segment.seq = ntohl(tcp.seq);
+    segment.length = static_cast<std::uint32_t>(total - ip_length - tcp.doff * 4U);
+    segment.window = ntohs(tcp.window);
+    segment.syn = tcp.syn;
+    segment.fin = tcp.fin;
+    segment.rst = tcp.rst;
+    segment.ack = tcp.ack;
+    return segment;
+}
+
+/// tcpdump says so on stderr when it has begun.
+bool wait_for_listening(int fd)
+{
+    std::string text;
+    return wait_until(
+        [&] {
+            pollfd ready{fd, POLLIN, 0};
+            if (poll(&ready, 1, 10) <= 0) {
+                return false;
+            }
+            std::array<char, 512> buffer{};
+            const ssize_t length = read(fd, buffer.data(), buffer.size());
+            text.append(buffer.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+            return text.find("listening on") != std::string::npos;
+        },
+        std::chrono::seconds(10));
+}
+
+}  // namespace
+
+Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
+{
+    std::array<char, 32> name{"/tmp/drainwatch-XXXXXX"};
+    const int file = mkstemp(name.data());
+    if (file < 0) {
+        throw std::runtime_error("no temporary file");
+    }
+    close(file);
+    path_ = name.data();
+    std::vector<std::string> command;
+    if (!netns.empty()) {
+        command = {"ip", "netns", "exec", netns};
+    }
+    for (const char* argument : {"tcpdump", "-i", "lo", "-n", "-U", "-Z", "root", "-s", "128", "-B",
+                                 "16384", "--immediate-mode", "--time-stamp-precision=nano", "-w"}) {
+        command.emplace_back(argument);
+    }
+    command.push_back(path_);
+    command.push_back("tcp port " + std::to_string(port));
+    std::array<int, 2> err{};
+    if (pipe2(err.data(), O_CLOEXEC) != 0) {
+        throw std::runtime_error("no pipe");
+    }
+    tcpdump_.emplace(Process::spawn(command, -1, err[1]));
+    close(err[1]);
+    const bool listening = wait_for_listening(err[0]);
+    close(err[0]);
+    if (!listening) {
+        throw std::runtime_error("tcpdump did not start");
+    }
+}
+
+Capture::~Capture()
+{
+    unlink(path_.c_str());
+}
+
+void Capture::stop()
+{
+    if (!tcpdump_) {
+        return;
+    }
+    usleep(50'000);  // the last packets are on their way into the file
+    tcpdump_->signal(SIGINT);
+    tcpdump_->wait();
+    tcpdump_.reset();
+    std::array<char, PCAP_ERRBUF_SIZE> error{};
+    pcap_t* file = pcap_open_offline_with_tstamp_precision(path_.c_str(), PCAP_TSTAMP_PRECISION_NANO,
+                                                           error.data());
+    if (file == nullptr) {
+        throw std::runtime_error(error.data());
+    }
+    pcap_pkthdr* header = nullptr;
+    const u_char* bytes = nullptr;
+    while (pcap_next_ex(file, &header, &bytes) == 1) {
+        if (const auto segment = parse(*header, bytes)) {
+            segments_.push_back(*segment);
+        }
+    }
+    pcap_close(file);
+}
+
+std::optional<std::uint64_t> Capture::first_zero_ns(std::uint16_t peer) const
+{
+    for (const Segment& s : segments_) {
+        if (s.source == port_ && s.dest == peer && s.ack && !s.syn && !s.rst && s.window == 0) {
+            return s.at_ns;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<std::uint64_t> Capture::byte_sent_ns(std::uint16_t peer, std::uint64_t offset) const
+{
+    std::optional<std::uint32_t> first;
+    for (const Segment& s : segments_) {
+        if (s.dest != port_ || s.source != peer) {
+            continue;
+        }
+        if (s.syn) {
+            first = s.seq + 1;
+        }
+        const auto end = static_cast<std::int32_t>(s.seq + s.length - first.value_or(s.seq));
+        if (first && s.length > 0 && end > static_cast<std::int64_t>(offset)) {
+            return s.at_ns;
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace drainwatch::live

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "support/process.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace drainwatch::live {
+
+/// A TCP segment that tcpdump saw.
+struct Segment {
+    std::uint64_t at_ns = 0;  ///< CLOCK_REALTIME
+    std::uint16_t source = 0;
+    std::uint16_t dest = 0;
+    std::uint32_t seq = 0;
+    std::uint32_t length = 0;
+    std::uint16_t window = 0;  ///< unscaled
+    bool syn = false;
+    bool fin = false;
+    bool rst = false;
+    bool ack = false;
+};
+
+/// tcpdump on lo, for one port: the witness that nobody here wrote.
+class Capture {
+public:
+    /// `netns`: name of the network namespace; empty for the test's own.
+    explicit Capture(std::uint16_t port, const std::string& netns = "");
+    ~Capture();
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+
+    /// Ends the capture; what follows can be asked then.
+    void stop();
+
+    /// First zero window that the port announced to the peer (RFC 9293: ACK, no SYN, no RST).
+    [[nodiscard]] std::optional<std::uint64_t> first_zero_ns(std::uint16_t peer) const;
+    /// When the byte at this place of the stream was sent to the port.
+    [[nodiscard]] std::optional<std::uint64_t> byte_sent_ns(std::uint16_t peer,
+                                                            std::uint64_t offset) const;
+    [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
+
+private:
+    std::uint16_t port_;
+    std::string path_;
+    std::optional<Process> tcpdump_;
+    std::vector<Segment> segments_;
+};
+
+}  // namespace drainwatch::live

@@ -1,0 +1,46 @@
+#include "support/control.hpp"
+
+#include <ctime>
+#include <new>
+#include <stdexcept>
+#include <sys/mman.h>
+#include <thread>
+
+namespace drainwatch::live {
+
+std::uint64_t realtime_ns()
+{
+    timespec t{};
+    clock_gettime(CLOCK_REALTIME, &t);
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds limit)
+{
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() >= end) {
+            return false;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+}
+
+SharedControl::SharedControl()
+{
+    void* at = mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                    -1, 0);
+    if (at == MAP_FAILED) {
+        throw std::runtime_error("no shared memory");
+    }
+    control_ = new (at) Control;
+}
+
+SharedControl::~SharedControl()
+{
+    munmap(control_, sizeof(Control));
+}
+
+}  // namespace drainwatch::live

@@ -1,0 +1,143 @@
+#include "support/scenario.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace drainwatch::live {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::uint64_t kLeadThatCounts = 200 * kNsPerMs;
+constexpr std::uint64_t kAnnouncedWithin = 2 * kNsPerMs;
+
+}  // namespace
+
+std::string unique_comm()
+{
+    static int number = 0;
+    return fmt::format("gip{}-{}", getpid(), ++number);
+}
+
+Predicate about(const Sender& sender, Predicate what)
+{
+    const std::string port = fmt::format(":{}", sender.port());
+    return [port, what](const Line& line) {
+        if (!line.json.contains("socket")) {
+            return false;
+        }
+        const std::string remote = line.json["socket"]["remote"];
+        return remote.ends_with(port) && (!what || what(line));
+    };
+}
+
+void Scenario::SetUp()
+{
+    if (geteuid() != 0) {
+        GTEST_SKIP() << "live tests need root";
+    }
+    comm_ = unique_comm();
+}
+
+void Scenario::TearDown()
+{
+    if (HasFailure() && watcher_) {
+        fmt::print(stderr, "drainwatch said:\n{}", watcher_->transcript());
+    }
+    if (target_) {
+        target_->control().quit = true;
+    }
+    senders_.clear();
+}
+
+void Scenario::make_target(const Listen& listen, const Target::Body& body)
+{
+    target_ = std::make_unique<Target>(comm_, listen, body);
+}
+
+void Scenario::watch(std::vector<std::string> more)
+{
+    std::vector<std::string> arguments{"--process", comm_, "--duration", "100s"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    watcher_ = std::make_unique<Watcher>(arguments);
+}
+
+void Scenario::capture(const std::string& netns)
+{
+    capture_ = std::make_unique<Capture>(target_->port(), netns);
+}
+
+Sender& Scenario::connect(const Flow& flow)
+{
+    senders_.push_back(std::make_unique<Sender>(target_->port(), flow));
+    return *senders_.back();
+}
+
+void Scenario::play(const Listen& listen, const Flow& flow,
+                    std::function<void(int, Control&)> reader)
+{
+    make_target(listen, Target::one_connection(std::move(reader)));
+    capture(listen.netns);
+    watch();
+    connect(flow).start();
+    ASSERT_TRUE(wait_until([&] { return control().accepted > 0; }, 5s));
+}
+
+void Scenario::wait_for_zero(std::chrono::milliseconds limit)
+{
+    ASSERT_TRUE(watcher_->wait_for(about(sender(), event_is("zero_window")), limit))
+        << "no zero window";
+    read_at_zero_ = control().bytes_read;
+}
+
+int Scenario::finish()
+{
+    if (capture_) {
+        capture_->stop();
+    }
+    exit_code_ = watcher_->stop();
+    return exit_code_;
+}
+
+void Scenario::expect_warned_before_zero(const Sender& sender)
+{
+    finish();
+    const auto zero = capture_->first_zero_ns(sender.port());
+    ASSERT_TRUE(zero) << "tcpdump saw no zero window";
+    const auto begin = capture_->byte_sent_ns(sender.port(), read_at_zero_);
+    ASSERT_TRUE(begin) << "tcpdump did not see the first unread byte";
+    const auto warnings = watcher_->lines(about(sender, is_trouble));
+    ASSERT_FALSE(warnings.empty()) << "no warning at all";
+    EXPECT_LT(warnings.front().read_ns, *zero) << "warned after the zero window";
+
+    const std::uint64_t possible = *zero - *begin;
+    const double lead = static_cast<double>(*zero) - static_cast<double>(warnings.front().read_ns);
+    const double share = lead / static_cast<double>(possible);
+    RecordProperty("lead_share", fmt::format("{:.3f}", share));
+    fmt::print("lead: {:.0f} of {} ms ({:.0f} %)\n", lead / kNsPerMs, possible / kNsPerMs,
+               share * 100);
+    if (possible >= kLeadThatCounts) {
+        EXPECT_GE(share, 0.75);
+    }
+
+    const auto zeros = watcher_->lines(about(sender, event_is("zero_window")));
+    ASSERT_FALSE(zeros.empty()) << "the zero window was not reported";
+    const std::uint64_t announced = parse_time(zeros.front().json.at("announced_at"));
+    const std::uint64_t off = announced > *zero ? announced - *zero : *zero - announced;
+    EXPECT_LE(off, kAnnouncedWithin);
+    EXPECT_EQ(exit_code_, 2);
+}
+
+void Scenario::expect_silence()
+{
+    finish();
+    for (const auto& sender : senders_) {
+        EXPECT_FALSE(capture_->first_zero_ns(sender->port())) << "the scene is not what it should be";
+    }
+    EXPECT_TRUE(watcher_->lines([](const Line& l) { return l.json["severity"] != "info"; }).empty());
+    EXPECT_EQ(exit_code_, 0);
+}
+
+}  // namespace drainwatch::live

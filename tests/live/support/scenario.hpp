@@ -1,0 +1,68 @@
+#pragma once
+
+#include "support/capture.hpp"
+#include "support/sender.hpp"
+#include "support/target.hpp"
+#include "support/watcher.hpp"
+
+#include <cstdint>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace drainwatch::live {
+
+/// A name for the test's target that no other process has.
+[[nodiscard]] std::string unique_comm();
+
+/// The line is about the connection of this sender.
+[[nodiscard]] Predicate about(const Sender& sender, Predicate what = nullptr);
+
+/// A target, a sender, drainwatch watching, tcpdump as witness: the usual stage.
+class Scenario : public ::testing::Test {
+protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    /// One connection that is read as `reader` says; begins to send.
+    void play(const Listen& listen, const Flow& flow, std::function<void(int, Control&)> reader);
+    /// The parts of play(), for scenes that differ.
+    void make_target(const Listen& listen, const Target::Body& body);
+    void watch(std::vector<std::string> more = {});
+    void capture(const std::string& netns = "");
+    Sender& connect(const Flow& flow);
+
+    [[nodiscard]] Target& target() { return *target_; }
+    [[nodiscard]] Control& control() { return target_->control(); }
+    [[nodiscard]] Watcher& watcher() { return *watcher_; }
+    [[nodiscard]] Sender& sender() { return *senders_.front(); }
+    [[nodiscard]] const std::vector<std::unique_ptr<Sender>>& senders() const { return senders_; }
+    [[nodiscard]] const std::string& comm() const { return comm_; }
+
+    /// Waits for the zero window's line; remembers how far the reader had come.
+    void wait_for_zero(std::chrono::milliseconds limit);
+
+    /// Ends capture and watching, then holds the output against the capture: a warning was read
+    /// before the zero window, with three quarters of the possible lead where that is 200 ms or
+    /// more, and announced_at is right to 2 ms.
+    void expect_warned_before_zero(const Sender& sender);
+    void expect_warned_before_zero() { expect_warned_before_zero(sender()); }
+
+    /// Nothing was raised, nothing was captured.
+    void expect_silence();
+
+    /// Stops drainwatch; returns its exit code.
+    int finish();
+
+private:
+    std::string comm_;
+    std::unique_ptr<Target> target_;
+    std::vector<std::unique_ptr<Sender>> senders_;
+    std::unique_ptr<Capture> capture_;
+    std::unique_ptr<Watcher> watcher_;
+    std::uint64_t read_at_zero_ = 0;
+    int exit_code_ = -1;
+};
+
+}  // namespace drainwatch::live

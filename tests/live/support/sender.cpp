@@ -1,0 +1,87 @@
+#include "support/sender.hpp"
+
+#include "support/namespace.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace drainwatch::live {
+
+Sender::Sender(std::uint16_t port, Flow flow) : flow_(std::move(flow))
+{
+    // A namespace is entered by a thread that ends again.
+    std::thread([&] {
+        enter_namespace(flow_.netns);
+        fd_ = socket(flow_.family == AF_INET6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    }).join();
+    const int on = flow_.nodelay;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    sockaddr_in6 v6{};
+    sockaddr_in v4{};
+    int failed = 0;
+    if (flow_.family == AF_INET6) {
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(port);
+        v6.sin6_addr = in6addr_loopback;
+        failed = connect(fd_, reinterpret_cast<sockaddr*>(&v6), sizeof(v6));
+        socklen_t length = sizeof(v6);
+        getsockname(fd_, reinterpret_cast<sockaddr*>(&v6), &length);
+        port_ = ntohs(v6.sin6_port);
+    } else {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        failed = connect(fd_, reinterpret_cast<sockaddr*>(&v4), sizeof(v4));
+        socklen_t length = sizeof(v4);
+        getsockname(fd_, reinterpret_cast<sockaddr*>(&v4), &length);
+        port_ = ntohs(v4.sin_port);
+    }
+    if (failed != 0) {
+        throw std::runtime_error("cannot connect");
+    }
+}
+
+Sender::~Sender()
+{
+    done_ = true;
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+    close(fd_);
+}
+
+void Sender::start()
+{
+    thread_ = std::thread([this] { send_messages(); });
+}
+
+void Sender::finish()
+{
+    done_ = true;
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+    shutdown(fd_, SHUT_WR);
+}
+
+void Sender::send_messages()
+{
+    const std::vector<char> message(flow_.message, 'x');
+    auto next = std::chrono::steady_clock::now();
+    while (!done_) {
+        if (!paused_) {
+            const ssize_t length =
+                send(fd_, message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            sent_ += length > 0 ? static_cast<std::uint64_t>(length) : 0;
+        }
+        next += flow_.spacing;
+        std::this_thread::sleep_until(next);
+    }
+}
+
+}  // namespace drainwatch::live

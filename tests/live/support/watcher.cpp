@@ -1,0 +1,134 @@
+#include "support/watcher.hpp"
+
+#include "support/control.hpp"
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <fcntl.h>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace drainwatch::live {
+
+using namespace std::chrono_literals;
+
+Predicate event_is(std::string name)
+{
+    return [name = std::move(name)](const Line& line) { return line.event() == name; };
+}
+
+bool is_trouble(const Line& line)
+{
+    return line.is_trouble();
+}
+
+std::uint64_t parse_time(const std::string& text)
+{
+    std::tm t{};
+    unsigned microseconds = 0;
+    if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%6uZ", &t.tm_year, &t.tm_mon, &t.tm_mday,
+                    &t.tm_hour, &t.tm_min, &t.tm_sec, &microseconds) != 7) {
+        throw std::runtime_error("no time: " + text);
+    }
+    t.tm_year -= 1900;
+    t.tm_mon -= 1;
+    return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000ULL;
+}
+
+Watcher::Watcher(const std::vector<std::string>& arguments)
+{
+    std::vector<std::string> command{DRAINWATCH_EXECUTABLE, "watch", "--output", "json"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    std::array<int, 2> out{};
+    if (pipe2(out.data(), O_CLOEXEC) != 0) {
+        throw std::runtime_error("no pipe");
+    }
+    process_.emplace(Process::spawn(command, out[1], STDERR_FILENO));
+    close(out[1]);
+    out_ = out[0];
+    reader_ = std::thread([this] { read_lines(); });
+    if (!wait_for(event_is("start"), 10s)) {
+        throw std::runtime_error("drainwatch did not start");
+    }
+    // `start` comes when everything is attached; the first look may be under way still.
+    std::this_thread::sleep_for(100ms);
+}
+
+Watcher::~Watcher()
+{
+    process_.reset();
+    reader_.join();
+    close(out_);
+}
+
+void Watcher::read_lines()
+{
+    std::string text;
+    std::array<char, 65536> buffer;
+    while (true) {
+        const ssize_t length = read(out_, buffer.data(), buffer.size());
+        if (length <= 0) {
+            break;
+        }
+        const std::uint64_t now_ns = realtime_ns();
+        text.append(buffer.data(), static_cast<std::size_t>(length));
+        const std::lock_guard lock(mutex_);
+        for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;) {
+            lines_.push_back({Json::parse(text.substr(0, end)), now_ns});
+            text.erase(0, end + 1);
+        }
+        changed_.notify_all();
+    }
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+}
+
+std::optional<Line> Watcher::wait_for(const Predicate& wanted, std::chrono::milliseconds limit)
+{
+    std::unique_lock lock(mutex_);
+    const auto end = std::chrono::steady_clock::now() + limit;
+    std::size_t looked_at = 0;
+    while (true) {
+        for (; looked_at < lines_.size(); looked_at++) {
+            if (wanted(lines_[looked_at])) {
+                return lines_[looked_at];
+            }
+        }
+        if (ended_ || changed_.wait_until(lock, end) == std::cv_status::timeout) {
+            return std::nullopt;
+        }
+    }
+}
+
+std::vector<Line> Watcher::lines(const Predicate& wanted)
+{
+    const std::lock_guard lock(mutex_);
+    std::vector<Line> found;
+    for (const Line& line : lines_) {
+        if (wanted(line)) {
+            found.push_back(line);
+        }
+    }
+    return found;
+}
+
+std::string Watcher::transcript()
+{
+    const std::lock_guard lock(mutex_);
+    std::string text;
+    for (const Line& line : lines_) {
+        text += line.json.dump() + "\n";
+    }
+    return text;
+}
+
+int Watcher::stop()
+{
+    process_->signal(SIGTERM);
+    return process_->wait();
+}
+
+}  // namespace drainwatch::live
