@@ -1,6 +1,8 @@
 // Buffers in which the window does not tell the truth.
 #include "support/scenario.hpp"
 
+#include <sys/socket.h>
+
 namespace drainwatch::live {
 namespace {
 
@@ -8,14 +10,40 @@ using namespace std::chrono_literals;
 
 class Buffers : public Scenario {};
 
-/// Path B: memory runs out long before the window does.
+/// Path B: a window of 64 KB was announced, then the buffer was made smaller. It cannot be taken
+/// back, so memory runs out long before the window does, and small segments hasten it.
 TEST_F(Buffers, tiny_segments_in_a_small_locked_buffer)
 {
-    play({.rcvbuf = 20'000}, {.message = 1, .spacing = 2000us}, read_all);
+    play({}, {.message = 20, .spacing = 2000us}, [](int fd, Control& control) {
+        const int small = 20'000;
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        read_all(fd, control);
+    });
     nap(1s);
     control().hold = true;
     wait_for_zero(20s);
+    const auto zero = watcher().lines(event_is("zero_window")).front();
+    EXPECT_GT(zero.json["headroom_bytes"], 20'000) << "not path B";
     expect_warned_before_zero();
+}
+
+/// Segments of one byte cost 800 times their payload, until the kernel collapses them: the memory
+/// goes up and down, and a reader that pauses shortly is in no danger.
+TEST_F(Buffers, memory_that_the_kernel_can_take_back_is_no_danger)
+{
+    play({}, {.message = 1, .spacing = 1000us}, [](int fd, Control& control) {
+        const int small = 20'000;
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        read_all(fd, control);
+    });
+    nap(500ms);
+    for (int i = 0; i < 3; i++) {
+        control().hold = true;
+        nap(700ms);
+        control().hold = false;
+        nap(300ms);
+    }
+    expect_silence();
 }
 
 /// Nobody reads, and the window stays open: only the age tells.

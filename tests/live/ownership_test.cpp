@@ -341,7 +341,7 @@ TEST_F(Ownership, every_process)
     const auto unaccepted = all.wait_for(about(after, is_trouble), 4s);
     ASSERT_TRUE(unaccepted);
     EXPECT_TRUE(unaccepted->json["socket"]["fd"].is_null());
-    EXPECT_EQ(all.stop(), 2);
+    EXPECT_EQ(all.stop(), 1);
 }
 
 }  // namespace

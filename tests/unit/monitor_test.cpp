@@ -1,1 +1,347 @@
+#include "detect/monitor.hpp"
+
+#include "link.hpp"
+
 #include <gtest/gtest.h>
+#include <iterator>
+
+namespace drainwatch {
+namespace {
+
+using testing::kMs;
+using testing::kSecond;
+using testing::Link;
+using Kind = Alert::Kind;
+
+constexpr std::uint64_t kBegin = 100 * kSecond;
+
+/// A monitor that looks at one link every 50 ms.
+struct Watch {
+    Monitor monitor{Limits{}};
+    std::vector<Alert> alerts;
+    std::uint64_t next_ns = kBegin;
+
+    void look(const Link& link, std::uint64_t at_ns)
+    {
+        auto found = monitor.observe(link.sample(at_ns));
+        std::move(found.begin(), found.end(), std::back_inserter(alerts));
+    }
+
+    void look_until(const Link& link, std::uint64_t end_ns)
+    {
+        for (; next_ns <= end_ns; next_ns += 50 * kMs) {
+            look(link, next_ns);
+        }
+    }
+
+    [[nodiscard]] std::vector<Kind> kinds() const
+    {
+        std::vector<Kind> all;
+        for (const Alert& a : alerts) {
+            all.push_back(a.kind);
+        }
+        return all;
+    }
+};
+
+TEST(Monitor, AStallIsOneWarningOneCriticalOneClear)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 5 * kSecond);
+    link.arrive(500, kBegin + 5 * kSecond);
+    w.look_until(link, kBegin + 6 * kSecond);
+    link.read_all(kBegin + 6 * kSecond + 10 * kMs);
+    w.look_until(link, kBegin + 10 * kSecond);
+
+    ASSERT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::not_draining, Kind::recovered}));
+    const Alert& warning = w.alerts[0];
+    EXPECT_EQ(warning.severity, Severity::warning);
+    EXPECT_EQ(warning.at_ns, kBegin + 1 * kSecond);
+    EXPECT_EQ(warning.episode, 1U);
+    EXPECT_EQ(warning.reading.age_ns, 1 * kSecond);
+    EXPECT_EQ(warning.reading.queue_bytes, 1000U);
+    EXPECT_EQ(warning.sample.cookie, Cookie{77});
+    const Alert& critical = w.alerts[1];
+    EXPECT_EQ(critical.severity, Severity::critical);
+    EXPECT_EQ(critical.at_ns, kBegin + 2 * kSecond);
+    EXPECT_EQ(critical.episode, 1U);
+    const Alert& recovered = w.alerts[2];
+    EXPECT_EQ(recovered.severity, Severity::info);
+    EXPECT_EQ(recovered.at_ns, kBegin + 6250 * kMs);  // calm since the look at 6.05 s
+    EXPECT_EQ(recovered.duration_ns, 5050 * kMs);
+    EXPECT_EQ(recovered.max_queue_bytes, 1500U);
+    EXPECT_EQ(recovered.zero_windows, 0U);
+    EXPECT_EQ(recovered.lead_ns, std::nullopt);
+    EXPECT_EQ(recovered.episode, 1U);
+    EXPECT_EQ(recovered.reason, "draining again after 5.0 s; at most 1500 bytes were queued");
+
+    EXPECT_EQ(w.monitor.totals().episodes, 1U);
+    EXPECT_EQ(w.monitor.totals().zero_windows, 0U);
+    EXPECT_EQ(w.monitor.totals().worst, Severity::critical);
+    EXPECT_FALSE(w.monitor.follows(Cookie{77}));
+}
+
+TEST(Monitor, AReaderInGoodOrderIsNeverMentioned)
+{
+    Watch w;
+    Link link;
+    for (std::uint64_t i = 0; i < 200; i++) {
+        const std::uint64_t at = kBegin + i * 300 * kMs;
+        link.arrive(1000, at);
+        w.look(link, at + 100 * kMs);
+        link.read_all(at + 200 * kMs);
+        w.look(link, at + 250 * kMs);
+    }
+    EXPECT_TRUE(w.alerts.empty());
+    EXPECT_EQ(w.monitor.totals().worst, Severity::info);
+    EXPECT_TRUE(w.monitor.followed().empty());
+}
+
+TEST(Monitor, BetweenWarningAndCalmNothingIsSaidTwice)
+{
+    Watch w;
+    Link link;
+    link.arrive(100'000, kBegin);
+    w.look_until(link, kBegin + 1 * kSecond);
+    ASSERT_EQ(w.kinds(), std::vector{Kind::not_draining});
+    // A read each 900 ms: below the limit, but not calm for two seconds either.
+    for (std::uint64_t i = 0; i < 20; i++) {
+        link.read(100, w.next_ns - 25 * kMs);
+        w.look_until(link, w.next_ns + 850 * kMs);
+    }
+    EXPECT_EQ(w.alerts.size(), 1U);
+    // A read each 100 ms, with the queue as long as before: calm after two seconds.
+    for (std::uint64_t i = 0; i < 25; i++) {
+        link.read(100, w.next_ns - 25 * kMs);
+        w.look_until(link, w.next_ns + 50 * kMs);
+    }
+    EXPECT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::recovered}));
+    EXPECT_EQ(w.monitor.totals().worst, Severity::warning);
+}
+
+TEST(Monitor, TheNextStallIsANewEpisode)
+{
+    Watch w;
+    Link link;
+    for (std::uint64_t i = 0; i < 3; i++) {
+        link.arrive(1000, w.next_ns);
+        w.look_until(link, w.next_ns + 1500 * kMs);
+        link.read_all(w.next_ns - 10 * kMs);
+        w.look_until(link, w.next_ns + 500 * kMs);
+    }
+    ASSERT_EQ(w.alerts.size(), 6U);
+    for (std::size_t i = 0; i < 6; i++) {
+        EXPECT_EQ(w.alerts[i].kind, i % 2 == 0 ? Kind::not_draining : Kind::recovered);
+        EXPECT_EQ(w.alerts[i].episode, i / 2 + 1);
+    }
+    EXPECT_EQ(w.monitor.totals().episodes, 3U);
+}
+
+TEST(Monitor, TwoSocketsHaveEpisodesOfTheirOwn)
+{
+    Watch w;
+    Link one;
+    Link two;
+    two.raw().cookie = Cookie{78};
+    one.arrive(1000, kBegin);
+    two.arrive(2000, kBegin + 500 * kMs);
+    for (std::uint64_t t = 0; t <= 1600; t += 50) {
+        w.look(one, kBegin + t * kMs);
+        w.look(two, kBegin + t * kMs);
+    }
+    ASSERT_EQ(w.alerts.size(), 2U);
+    EXPECT_EQ(w.alerts[0].sample.cookie, Cookie{77});
+    EXPECT_EQ(w.alerts[0].episode, 1U);
+    EXPECT_EQ(w.alerts[1].sample.cookie, Cookie{78});
+    EXPECT_EQ(w.alerts[1].episode, 2U);
+    EXPECT_EQ(w.alerts[1].at_ns, kBegin + 1500 * kMs);
+    EXPECT_EQ(w.monitor.followed().size(), 2U);
+}
+
+TEST(Monitor, WarnsByForecastLongBeforeTheAgeDoes)
+{
+    Watch w;
+    Link link;
+    // 100 bytes each 10 ms into 20,000 bytes of memory: full after 2 s, eight percent are 160 ms.
+    dw_window& window = link.raw().window;
+    window.rcvbuf = 40'000;
+    window.rcv_wnd = 60'032;
+    for (std::uint64_t t = 0; t <= 300; t += 10) {
+        link.arrive(100, kBegin + t * kMs);
+        window.rmem += 200;
+        w.look(link, kBegin + t * kMs + 5 * kMs);
+    }
+    ASSERT_EQ(w.kinds(), std::vector{Kind::not_draining});
+    EXPECT_EQ(w.alerts[0].severity, Severity::warning);
+    EXPECT_GE(w.alerts[0].at_ns, kBegin + 150 * kMs);
+    EXPECT_LE(w.alerts[0].at_ns, kBegin + 190 * kMs);
+    ASSERT_TRUE(w.alerts[0].zero_in_s);
+    EXPECT_NEAR(*w.alerts[0].zero_in_s, 1.83, 0.05);
+}
+
+TEST(Monitor, AReaderThatLosesGroundIsFallingBehind)
+{
+    Watch w;
+    Link link;
+    // 300 bytes come and 200 are read each 10 ms: 10,000 bytes/s towards 20,000 bytes of memory.
+    dw_window& window = link.raw().window;
+    window.rcvbuf = 40'000;
+    window.rcv_wnd = 60'032;
+    for (std::uint64_t t = 0; t <= 1900; t += 10) {
+        link.arrive(300, kBegin + t * kMs);
+        link.read(200, kBegin + t * kMs + 1 * kMs);
+        window.rmem += 200;
+        w.look(link, kBegin + t * kMs + 5 * kMs);
+    }
+    ASSERT_EQ(w.kinds(), (std::vector{Kind::falling_behind, Kind::falling_behind}));
+    EXPECT_EQ(w.alerts[0].severity, Severity::warning);
+    EXPECT_LT(w.alerts[0].at_ns, kBegin + 400 * kMs);
+    EXPECT_EQ(w.alerts[1].severity, Severity::critical);
+    // Critical a second before the end, which is at 2 s.
+    ASSERT_TRUE(w.alerts[1].zero_in_s);
+    EXPECT_NEAR(*w.alerts[1].zero_in_s, 1.0, 0.1);
+    EXPECT_GE(w.alerts[1].at_ns, kBegin + 850 * kMs);
+    EXPECT_LE(w.alerts[1].at_ns, kBegin + 1100 * kMs);
+}
+
+TEST(Monitor, AClockThatJumpsByHoursIsOneCritical)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look(link, kBegin + 50 * kMs);
+    w.look(link, kBegin + 5 * 3600 * kSecond);
+    w.look(link, kBegin + 5 * 3600 * kSecond + 50 * kMs);
+    ASSERT_EQ(w.kinds(), std::vector{Kind::not_draining});
+    EXPECT_EQ(w.alerts[0].severity, Severity::critical);
+    link.read_all(kBegin + 10 * 3600 * kSecond);
+    w.look(link, kBegin + 10 * 3600 * kSecond);
+    EXPECT_EQ(w.alerts.size(), 1U);
+    w.look(link, kBegin + 15 * 3600 * kSecond);
+    ASSERT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::recovered}));
+    EXPECT_EQ(w.alerts[1].duration_ns, 5 * 3600 * kSecond);
+}
+
+TEST(Monitor, HoursOfIdlenessAreNoTrouble)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    link.read_all(kBegin + 1 * kMs);
+    w.look(link, kBegin + 10 * kMs);
+    link.arrive(1000, kBegin + 5 * 3600 * kSecond);
+    w.look(link, kBegin + 5 * 3600 * kSecond + 20 * kMs);
+    link.read_all(kBegin + 5 * 3600 * kSecond + 30 * kMs);
+    w.look(link, kBegin + 5 * 3600 * kSecond + 40 * kMs);
+    EXPECT_TRUE(w.alerts.empty());
+}
+
+TEST(Monitor, ASocketThatEndsInAnEpisodeIsToldOnce)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 1500 * kMs);
+    const auto alerts = w.monitor.gone(Cookie{77}, kBegin + 1700 * kMs);
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].kind, Kind::ended);
+    EXPECT_EQ(alerts[0].severity, Severity::info);
+    EXPECT_EQ(alerts[0].at_ns, kBegin + 1700 * kMs);
+    EXPECT_EQ(alerts[0].episode, 1U);
+    EXPECT_EQ(alerts[0].duration_ns, 700 * kMs);
+    EXPECT_EQ(alerts[0].max_queue_bytes, 1000U);
+    EXPECT_EQ(alerts[0].zero_in_s, std::nullopt);
+    EXPECT_TRUE(w.monitor.gone(Cookie{77}, kBegin + 1800 * kMs).empty());
+    EXPECT_FALSE(w.monitor.follows(Cookie{77}));
+}
+
+TEST(Monitor, ASocketThatEndsWithoutTroubleIsNotMentioned)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look(link, kBegin + 10 * kMs);
+    EXPECT_TRUE(w.monitor.gone(Cookie{77}, kBegin + 20 * kMs).empty());
+    EXPECT_TRUE(w.monitor.gone(Cookie{99}, kBegin + 20 * kMs).empty());
+    EXPECT_TRUE(w.monitor.followed().empty());
+}
+
+TEST(Monitor, AResetWithUnreadDataEndsTheEpisode)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 1500 * kMs);
+    SocketNotice reset = link.notice(SocketNotice::Kind::reset_received, kBegin + 1600 * kMs, 1000);
+    reset.pid = 4242;
+    const auto alerts = w.monitor.notice(reset, link.sample(kBegin + 1601 * kMs));
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].kind, Kind::link_reset);
+    EXPECT_EQ(alerts[0].severity, Severity::warning);
+    EXPECT_EQ(alerts[0].at_ns, kBegin + 1600 * kMs);
+    EXPECT_EQ(alerts[0].episode, 1U);
+    EXPECT_EQ(alerts[0].pid, 4242U);
+    EXPECT_EQ(alerts[0].duration_ns, 600 * kMs);
+    EXPECT_EQ(alerts[0].reason, "reset by the peer with 1000 bytes unread");
+    EXPECT_EQ(w.monitor.totals().resets, 1U);
+    EXPECT_TRUE(w.monitor.gone(Cookie{77}, kBegin + 1700 * kMs).empty());
+}
+
+TEST(Monitor, AResetOutsideOfAnEpisodeIsAWarningToo)
+{
+    Monitor monitor{Limits{}};
+    Link link;
+    link.arrive(10, kBegin);
+    const auto alerts =
+        monitor.notice(link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10), link.sample(kBegin + 2));
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].episode, 0U);
+    EXPECT_EQ(alerts[0].reason, "reset by this side with 10 bytes unread");
+    EXPECT_EQ(monitor.totals().worst, Severity::warning);
+    EXPECT_EQ(monitor.totals().episodes, 0U);
+}
+
+TEST(Monitor, AResetWithEverythingReadIsNone)
+{
+    Monitor monitor{Limits{}};
+    const Link link;
+    EXPECT_TRUE(monitor
+                    .notice(link.notice(SocketNotice::Kind::reset_received, kBegin, 0),
+                            link.sample(kBegin + 1))
+                    .empty());
+    EXPECT_EQ(monitor.totals().resets, 0U);
+    EXPECT_EQ(monitor.totals().worst, Severity::info);
+}
+
+TEST(Monitor, HintsSayNothingThemselves)
+{
+    Monitor monitor{Limits{}};
+    Link link;
+    link.arrive(1000, kBegin);
+    const SocketSample late = link.sample(kBegin + 5 * kSecond);
+    EXPECT_TRUE(monitor.notice(link.notice(SocketNotice::Kind::filling, kBegin, 3), late).empty());
+    EXPECT_TRUE(monitor.notice(link.notice(SocketNotice::Kind::ended, kBegin, 1000), late).empty());
+    EXPECT_FALSE(monitor.follows(Cookie{77}));
+}
+
+TEST(Monitor, WantsACloseLookUntilItHasSpoken)
+{
+    Watch w;
+    Link link;
+    EXPECT_FALSE(w.monitor.wants_close_look());
+    link.arrive(1000, kBegin);
+    link.raw().window.rcvbuf = 40'000;
+    link.raw().window.rmem = 20'000;
+    w.look(link, kBegin + 1 * kMs);
+    EXPECT_FALSE(w.monitor.wants_close_look());
+    w.look(link, kBegin + 10 * kMs);
+    EXPECT_TRUE(w.monitor.wants_close_look());
+    w.look(link, kBegin + 1 * kSecond);
+    ASSERT_EQ(w.alerts.size(), 1U);
+    EXPECT_FALSE(w.monitor.wants_close_look());
+}
+
+}  // namespace
+}  // namespace drainwatch

@@ -257,7 +257,8 @@ TEST_P(UnreadFifoModel, OldestIsOverstatedByAQuarterOfTheQueueAtMost)
         } else {
             arrive();
         }
-        const std::uint64_t over = truth() - std::min(truth(), dw_fifo_oldest_ns(&fifo_));
+        const std::uint64_t oldest = dw_fifo_oldest_ns(&fifo_);
+        const std::uint64_t over = truth() - std::min(truth(), oldest);
         if (over > longest_span_ / 4) {
             worst_excess = std::max(worst_excess, over * 100 / std::max<std::uint64_t>(longest_span_, 1));
         }

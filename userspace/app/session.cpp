@@ -116,8 +116,7 @@ void Session::print(std::vector<Alert> alerts)
 {
     for (const Alert& alert : alerts) {
         Owner owner = owners_.of(alert.sample);
-        print(to_event(alert, std::move(owner.process), owner.fd,
-                       {monotonic_ns(), realtime_ns()}));
+        print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
     }
 }
 

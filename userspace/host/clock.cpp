@@ -32,6 +32,23 @@ std::uint64_t realtime_ns()
     return now(CLOCK_REALTIME);
 }
 
+ClockPair clock_pair()
+{
+    constexpr int kTries = 5;
+    ClockPair best;
+    std::uint64_t closest = ~0ULL;
+    for (int i = 0; i < kTries; i++) {
+        const std::uint64_t before = monotonic_ns();
+        const std::uint64_t realtime = realtime_ns();
+        const std::uint64_t distance = monotonic_ns() - before;
+        if (distance < closest) {
+            closest = distance;
+            best = {before + distance / 2, realtime};
+        }
+    }
+    return best;
+}
+
 std::uint64_t jiffy_ns()
 {
     // The coarse clocks advance once a jiffy, and say so (kernel/time/posix-timers.c, KTIME_LOW_RES).

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "output/time.hpp"
+
 #include <cstdint>
 
 namespace drainwatch {
@@ -9,6 +11,10 @@ namespace drainwatch {
 
 /// CLOCK_REALTIME in nanoseconds since 1970.
 [[nodiscard]] std::uint64_t realtime_ns();
+
+/// Both at one time: the reads that lay closest together, for this thread may lose its CPU
+/// between them.
+[[nodiscard]] ClockPair clock_pair();
 
 /// Length of a jiffy.
 [[nodiscard]] std::uint64_t jiffy_ns();

@@ -20,10 +20,22 @@ double space_from_win(const dw_window& window, double win)
     return share > 0 ? win / share : win;
 }
 
-double path_a(const dw_window& window, double cost)
+/// Truesize that the queue would have if it were collapsed.
+double memory_in_use(const SocketSample& sample)
 {
-    const double space =
-        static_cast<double>(window.rcvbuf) - window.backlog - std::max(window.rmem, 0);
+    return std::min<double>(std::max(sample.window.rmem, 0),
+                            sample.unread_bytes() * kCollapsedCost);
+}
+
+double cost_of_a_byte(const SocketSample& sample)
+{
+    const double unread = sample.unread_bytes();
+    return unread < 1 ? 1.0 : std::max(1.0, memory_in_use(sample) / unread);
+}
+
+double path_a(const dw_window& window, double in_use, double cost)
+{
+    const double space = static_cast<double>(window.rcvbuf) - window.backlog - in_use;
     const auto floor = static_cast<double>(dw_window_floor(&window));
     const double until_floor = std::max(0.0, (space - space_from_win(window, floor)) / cost);
     const bool may_shrink = (window.flags & DW_SHRINK_WINDOW) && window.rcv_wscale;
@@ -46,20 +58,12 @@ double path_a(const dw_window& window, double cost)
 
 }  // namespace
 
-Headroom headroom(const dw_window& window, double memory_per_byte)
+Headroom headroom(const SocketSample& sample)
 {
-    const double cost = std::max(memory_per_byte, 1.0);
-    const double left = static_cast<double>(dw_memory_limit(&window)) - std::max(window.rmem, 0);
-    return {path_a(window, cost), std::max(0.0, left / cost)};
-}
-
-double memory_per_byte(const SocketSample& sample)
-{
-    const double unread = sample.unread_bytes();
-    if (unread < 1 || sample.window.rmem <= 0) {
-        return 1.0;
-    }
-    return std::max(1.0, sample.window.rmem / unread);
+    const double in_use = memory_in_use(sample);
+    const double cost = cost_of_a_byte(sample);
+    const double left = static_cast<double>(dw_memory_limit(&sample.window)) - in_use;
+    return {path_a(sample.window, in_use, cost), std::max(0.0, left / cost)};
 }
 
 std::optional<double> arrival_rate(const SocketSample& sample, std::uint64_t since_ns)

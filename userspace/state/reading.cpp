@@ -103,7 +103,7 @@ Reading make_reading(const SocketSample& sample, const History& history)
         r.since_read_ns = sample.taken_ns - std::min(sample.last_read_ns, sample.taken_ns);
     }
 
-    r.to_zero_bytes = headroom(window, memory_per_byte(sample)).to_zero();
+    r.to_zero_bytes = headroom(sample).to_zero();
     r.read_spacing_ns = sample.habit_gap_ns;
     r.usual_silence_ns = sample.habit_gap_ns * kHabitMargin / 2;
     r.usual_depth_bytes = sample.habit_depth_bytes;
