@@ -151,39 +151,17 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct dw_ref *ref;
-	struct dw_slot *s;
-	int by_caller;
 
 	if (!tp)
 		return 0;
 	ref = sk->sk_bpf_storage ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
-	if (ref) {
-		if (ref->self != (__u64)sk && newstate == DW_TCP_ESTABLISHED)
-			adopt(tp, ref);
-		s = bpf_map_lookup_elem(&slots, &ref->slot);
-		if (s && ref->self == (__u64)sk) {
-			s->state = newstate;
-			if (newstate == DW_TCP_ESTABLISHED) {
-				/* a connect() has learned its addresses and window scale */
-				read_addresses(s, SOCK_OF(tp));
-				read_limits(s, tp);
-				read_window(&s->window, tp);
-				s->window.copied_seq = tp->copied_seq;
-				s->data_end = s->window.rcv_nxt;
-				s->end_at_read = s->data_end;
-				s->end_at_open = s->data_end;
-			}
-		}
-		return 0;
-	}
-	by_caller = newstate == DW_TCP_SYN_SENT || newstate == DW_TCP_LISTEN;
-	if (by_caller ? !is_target(tgid)
-		      : !(config.watch_all && newstate == DW_TCP_ESTABLISHED))
-		return 0;
-	if (port_wanted(SOCK_OF(tp)))
-		watch_socket(tp, by_caller ? tgid : 0);
+	if (!ref)
+		begin_watch(tp, newstate);
+	else if (ref->self == (__u64)sk)
+		follow_state(ref->slot, tp, newstate);
+	else if (newstate == DW_TCP_ESTABLISHED)
+		adopt(tp, ref);
 	return 0;
 }
 
@@ -285,6 +263,7 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	struct dw_ref *ref;
 	struct tcp_sock *tp;
 	struct sock *sk;
+	__u8 state;
 	int target;
 
 	if (!task || !file)
@@ -304,10 +283,15 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 		return 0;
 	ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 	if (!ref) {
-		if (!target || !port_wanted(sk) ||
-		    sk->__sk_common.skc_state == DW_TCP_CLOSE)
+		state = sk->__sk_common.skc_state;
+		if (!target || state == DW_TCP_CLOSE)
 			return 0;
-		watch_socket(tp, found.tgid);
+		if (state != DW_TCP_LISTEN && !port_wanted(sk))
+			return 0;
+		if (state == DW_TCP_LISTEN)
+			watch_listener(tp, found.tgid);
+		else
+			watch_connection(tp, found.tgid);
 		ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 		if (!ref)
 			return 0;
@@ -354,7 +338,7 @@ int find_connections(struct bpf_iter__tcp *ctx)
 		return 0;
 	if (!port_wanted(SOCK_OF(tp)) || bpf_sk_storage_get(&sockets, tp, NULL, 0))
 		return 0;
-	watch_socket(tp, owner);
+	watch_connection(tp, owner);
 	return 0;
 }
 

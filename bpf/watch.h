@@ -131,10 +131,28 @@ static __always_inline void track_earlier_data(struct dw_slot *s, const struct t
 	}
 }
 
+/* The connection begins, or is seen for the first time: nothing of an earlier life counts. */
+static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	s->state = sk->__sk_common.skc_state;
+	s->flags = 0;
+	s->unread.count = 0;
+	read_addresses(s, sk);
+	read_limits(s, tp);
+	read_window(&s->window, tp);
+	s->window.copied_seq = tp->copied_seq;
+	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
+	s->end_at_read = s->data_end;
+	s->end_at_open = s->data_end;
+	track_earlier_data(s, tp);
+	publish_unread(slot, s);
+}
+
 /* Take a free slot for the socket and fill it; DW_NO_SLOT if there is none. */
 static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 owner_tgid)
 {
-	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct dw_slot *s;
 	__u32 slot;
 
@@ -148,18 +166,9 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 
 	__builtin_memset(s, 0, sizeof(*s));
 	s->opened_ns = bpf_ktime_get_ns();
 	s->owner_tgid = owner_tgid;
-	s->state = sk->__sk_common.skc_state;
 	s->habit.period = habit_period;
-	read_addresses(s, sk);
-	read_limits(s, tp);
-	read_window(&s->window, tp);
-	s->window.copied_seq = tp->copied_seq;
-	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
-	s->end_at_read = s->data_end;
-	s->end_at_open = s->data_end;
-	track_earlier_data(s, tp);
 	s->cookie = cookie;
-	publish_unread(slot, s);
+	start_tracking(slot, s, tp);
 	if (slot >= slots_used)
 		slots_used = slot + 1;
 	return slot;
@@ -174,27 +183,30 @@ static __always_inline void return_slot(__u32 slot)
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
-/*
- * Begin to watch a socket that has no storage yet. Returns its slot, or
- * DW_NO_SLOT: a listener has none, nor has a socket for which none was free.
- */
-static __always_inline __u32 watch_socket(struct tcp_sock *tp, __u32 owner_tgid)
+static __always_inline int store_ref(struct tcp_sock *tp, struct dw_ref *ref)
 {
-	struct sock *sk = (struct sock *)tp;
-	struct dw_ref ref = { .self = (__u64)sk, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
+	if (bpf_sk_storage_get(&sockets, tp, ref, BPF_SK_STORAGE_GET_F_CREATE))
+		return 0;
+	count(DW_COUNT_STORAGE_FAILED);
+	return -1;
+}
 
-	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state != DW_TCP_LISTEN) {
-		ref.slot = open_slot(tp, bpf_get_socket_cookie(tp), owner_tgid);
-		if (ref.slot == DW_NO_SLOT)
-			return DW_NO_SLOT;
-	}
-	if (!bpf_sk_storage_get(&sockets, tp, &ref, BPF_SK_STORAGE_GET_F_CREATE)) {
-		count(DW_COUNT_STORAGE_FAILED);
-		if (ref.slot != DW_NO_SLOT)
-			return_slot(ref.slot);
-		return DW_NO_SLOT;
-	}
-	return ref.slot;
+/* Begin to watch a connection that has no storage yet. */
+static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tgid)
+{
+	struct dw_ref ref = { .self = (__u64)tp, .owner_tgid = owner_tgid };
+
+	ref.slot = open_slot(tp, bpf_get_socket_cookie(tp), owner_tgid);
+	if (ref.slot != DW_NO_SLOT && store_ref(tp, &ref))
+		return_slot(ref.slot);
+}
+
+/* A listener has no queue of its own, only children that take after it. */
+static __always_inline void watch_listener(struct tcp_sock *tp, __u32 owner_tgid)
+{
+	struct dw_ref ref = { .self = (__u64)tp, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
+
+	store_ref(tp, &ref);
 }
 
 /* A connection that was born with its listener's storage gets a slot of its own. */
@@ -206,6 +218,45 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 	}
 	ref->slot = open_slot(tp, bpf_get_socket_cookie(tp), ref->owner_tgid);
 	ref->self = (__u64)tp;
+}
+
+/*
+ * A socket that is not watched changes its state: watch it if a target connects
+ * or listens. A listener is watched whatever its port, for the sake of --port
+ * with the ports of its peers. With --all, any established connection will do.
+ */
+static __always_inline void begin_watch(struct tcp_sock *tp, int newstate)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	if (newstate == DW_TCP_LISTEN) {
+		if (is_target(tgid))
+			watch_listener(tp, tgid);
+	} else if (newstate == DW_TCP_SYN_SENT) {
+		if (is_target(tgid) && port_wanted(&tp->inet_conn.icsk_inet.sk))
+			watch_connection(tp, tgid);
+	} else if (newstate == DW_TCP_ESTABLISHED && config.watch_all) {
+		if (port_wanted(&tp->inet_conn.icsk_inet.sk))
+			watch_connection(tp, 0);
+	}
+}
+
+/* A watched socket changes its state. */
+static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int newstate)
+{
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (!s)
+		return;
+	if (newstate == DW_TCP_ESTABLISHED) {
+		/* a connect() has learned its addresses and window scale */
+		start_tracking(slot, s, tp);
+	} else if (newstate == DW_TCP_CLOSE) {
+		/* no reader can help any more */
+		s->unread.count = 0;
+		publish_unread(slot, s);
+	}
+	s->state = newstate;
 }
 
 /* Copy what the socket holds now; data that is new arrived at arrived_ns. */
@@ -228,7 +279,6 @@ static __always_inline void track_progress(__u32 slot, struct dw_slot *s, const 
 	if (copied_seq == s->window.copied_seq)
 		return;
 	dw_track_read(s, copied_seq, bpf_ktime_get_ns(), habit_period, config.warn_after_ns);
-	s->danger = 0;
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;
@@ -258,7 +308,11 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	__u8 level = dw_danger_level(s);
 	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
 
-	if (level <= s->danger || now_ns - oldest < config.danger_age_ns)
+	if (level <= s->danger) {
+		s->danger = level;
+		return;
+	}
+	if (now_ns - oldest < config.danger_age_ns)
 		return;
 	if (now_ns - danger_woken_ns < config.danger_interval_ns)
 		return;

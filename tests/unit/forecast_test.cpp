@@ -11,62 +11,79 @@ using testing::kMs;
 using testing::kSecond;
 
 /// 128 KiB, half of it window: allowed 65536, floor 4096, which is 8192 of space.
-dw_window half_of_128k()
+SocketSample half_of_128k(std::uint32_t unread, int rmem)
 {
-    dw_window w{};
-    w.rcv_nxt = w.copied_seq = w.rcv_wup = 5000;
-    w.window_clamp = 65536;
+    testing::Link link;
+    if (unread != 0) {
+        link.arrive(unread, 1 * kSecond);
+    }
+    dw_window& w = link.raw().window;
+    w.rcv_wup = w.rcv_nxt;
+    w.rcv_wnd = 0;
+    w.window_clamp = 1U << 30;
     w.rcv_ssthresh = 65536;
     w.rcvbuf = 131072;
+    w.rmem = rmem;
     w.rmem_max = 6291456;
-    w.rcv_mss = 1460;
-    w.rcv_wscale = 7;
-    w.scaling_ratio = 128;
     w.flags = DW_SCALING_RATIO;
-    return w;
+    return link.sample(2 * kSecond);
 }
 
-TEST(HeadroomByWindow, EndsWhereTheLastAnnouncementEnds)
+/// The same where all of it is window (tcp_adv_win_scale 0): allowed 131072, floor 8192.
+SocketSample all_of_128k(std::uint32_t unread, int rmem)
+{
+    SocketSample s = half_of_128k(unread, rmem);
+    s.window.flags = 0;
+    s.window.adv_win_scale = 0;
+    return s;
+}
+
+TEST(HeadroomByWindow, EndsAtTheFloorWhileTheEdgeMovesOn)
+{
+    // q more bytes leave (131072 - q) / 2 of window. The right edge, q plus that, is farthest at
+    // the floor: q = 122880.
+    EXPECT_DOUBLE_EQ(headroom(half_of_128k(0, 0)).window_bytes, 122880 + 4096);
+    // 8000 bytes cost 10,000, so each costs 1.25: the floor is (121072 - 8192) / 1.25 bytes away
+    EXPECT_DOUBLE_EQ(headroom(half_of_128k(8000, 10'000)).window_bytes, 90304 + 4096);
+}
+
+TEST(HeadroomByWindow, EndsWhereTheEdgeIsFarthest)
 {
     struct Case {
-        double cost;
         std::uint32_t ssthresh;
         double bytes;
     };
-    // q more bytes leave (131072 - q * cost) / 2 of window; the right edge is q plus that.
+    // Where a byte costs 1.25 of window, the edge moves back as the queue grows.
     for (const Case& c : {
-             Case{1, 65536, 126976},  // at the floor, q = 122880, it is farthest: 122880 + 4096
-             Case{2, 65536, 65536},   // q + free is the same all the way
-             Case{4, 65536, 65536},   // at the start it is farthest; the floor gives 30720 + 4096
-             Case{4, 20000, 42768},   // where the free space meets 20000, q = 22768
-             Case{4, 4000, 34720},    // it would meet 4000 only behind the floor: 30720 + 4000
+             Case{131072, 121088},  // 946 * 128, the window that is announced now
+             Case{20000, 100857.6}, // where the free space meets 20000, after 80857.6 bytes
+             Case{4000, 94304},     // it meets 4000 behind the floor only: 90304 + 4000
          }) {
-        dw_window w = half_of_128k();
-        w.rcv_ssthresh = c.ssthresh;
-        EXPECT_DOUBLE_EQ(headroom(w, c.cost).window_bytes, c.bytes)
-            << "cost " << c.cost << " ssthresh " << c.ssthresh;
+        SocketSample s = all_of_128k(8000, 10'000);
+        s.window.rcv_ssthresh = c.ssthresh;
+        EXPECT_DOUBLE_EQ(headroom(s).window_bytes, c.bytes) << "ssthresh " << c.ssthresh;
     }
 }
 
 TEST(HeadroomByWindow, NeverBelowWhatIsAnnounced)
 {
-    dw_window w = half_of_128k();
-    w.rcv_wnd = 80000;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).window_bytes, 80000);
-    w.rmem = 131072;  // wants zero, but the peer may still send
-    EXPECT_DOUBLE_EQ(headroom(w, 4).window_bytes, 80000);
-    w.rcv_wnd = 0;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).window_bytes, 0);
+    SocketSample s = half_of_128k(100'000, 125'000);  // below the floor: wants zero
+    s.window.rcv_wnd = 80'000;                        // but the peer may still send
+    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 80'000);
+    s.window.rcv_wnd = 0;
+    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 0);
 }
 
 TEST(HeadroomByWindow, EndsAtTheFloorWhereWindowsMayShrink)
 {
-    dw_window w = half_of_128k();
-    w.flags |= DW_SHRINK_WINDOW;
-    w.rcv_wnd = 80000;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).window_bytes, 30720);  // (131072 - 8192) / 4
-    w.rmem = 131072 - 8192;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).window_bytes, 0);
+    SocketSample s = half_of_128k(8000, 10'000);
+    s.window.flags |= DW_SHRINK_WINDOW;
+    s.window.rcv_wnd = 80'000;
+    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 90304);
+    s = half_of_128k(100'000, 122'880);
+    s.window.flags |= DW_SHRINK_WINDOW;
+    s.window.rcv_wnd = 80'000;
+    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 0);
 }
 
 TEST(HeadroomByWindow, OnKernelsBefore6_5)
@@ -79,63 +96,46 @@ TEST(HeadroomByWindow, OnKernelsBefore6_5)
     // The whole buffer is slow start's limit, so the floor decides: 122880 bytes of space to it.
     for (const Case& c : {Case{1, 65536, 122880 + 4096}, Case{2, 98304, 122880 + 6144},
                           Case{0, 131072, 122880 + 8192}, Case{-2, 32768, 122880 + 2048}}) {
-        dw_window w = half_of_128k();
-        w.flags = 0;
-        w.adv_win_scale = static_cast<std::int8_t>(c.scale);
-        w.window_clamp = 1U << 30;
-        w.rcv_ssthresh = c.ssthresh;
-        EXPECT_DOUBLE_EQ(headroom(w, 1).window_bytes, c.bytes) << "adv_win_scale " << c.scale;
+        SocketSample s = half_of_128k(0, 0);
+        s.window.flags = 0;
+        s.window.adv_win_scale = static_cast<std::int8_t>(c.scale);
+        s.window.rcv_ssthresh = c.ssthresh;
+        EXPECT_DOUBLE_EQ(headroom(s).window_bytes, c.bytes) << "adv_win_scale " << c.scale;
     }
 }
 
-TEST(HeadroomByMemory, IsTheRestOfTheLimitByCost)
+TEST(HeadroomByMemory, IsTheRestOfTheLimitByTheCostOfAByte)
 {
-    dw_window w = half_of_128k();
-    w.rmem = 31072;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).memory_bytes, (6291456 - 31072) / 4.0);
-    w.flags |= DW_RCVBUF_LOCKED;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).memory_bytes, 25000);
-    EXPECT_DOUBLE_EQ(headroom(w, 0.5).memory_bytes, 100000);  // a byte costs a byte at least
-    w.rmem = 131073;
-    EXPECT_DOUBLE_EQ(headroom(w, 4).memory_bytes, 0);
-    w.rmem = -5;  // the kernel's counter may dip below zero for an instant
-    EXPECT_DOUBLE_EQ(headroom(w, 4).memory_bytes, 32768);
+    struct Case {
+        std::uint32_t unread;
+        int rmem;
+        double bytes;
+    };
+    for (const Case& c : {
+             Case{8000, 10'000, 121'072 / 1.25},
+             Case{8000, 5000, 126'072},          // a byte costs a byte at least
+             Case{0, 5000, 131'072},             // out-of-order data: can be dropped
+             Case{8000, -5, 131'072},            // the counter may dip below zero for an instant
+             Case{100'000, 131'072, 0},
+             Case{100'000, 131'073, 0},
+             Case{8000, 10'800, 120'272 / 1.35},
+             Case{8000, 100'000, 120'272 / 1.35},  // small segments: will be collapsed
+         }) {
+        SocketSample s = half_of_128k(c.unread, c.rmem);
+        s.window.flags |= DW_RCVBUF_LOCKED;
+        EXPECT_NEAR(headroom(s).memory_bytes, c.bytes, 0.001) << c.rmem << " for " << c.unread;
+    }
+}
+
+TEST(HeadroomByMemory, GoesAsFarAsAutotuningMay)
+{
+    EXPECT_DOUBLE_EQ(headroom(half_of_128k(8000, 10'000)).memory_bytes, (6291456 - 10'000) / 1.25);
 }
 
 TEST(Headroom, IsTheNearerOfTheTwo)
 {
     EXPECT_DOUBLE_EQ((Headroom{100, 200}.to_zero()), 100);
     EXPECT_DOUBLE_EQ((Headroom{300, 200}.to_zero()), 200);
-}
-
-TEST(Headroom, OneByteSegmentsRunOutOfMemoryFirst)
-{
-    // Measured: 833 bytes of memory for one of payload, and a window that stays open.
-    dw_window w = half_of_128k();
-    w.flags |= DW_RCVBUF_LOCKED;
-    w.rcv_wnd = 65536;
-    const Headroom h = headroom(w, 833);
-    EXPECT_DOUBLE_EQ(h.window_bytes, 65536);
-    EXPECT_NEAR(h.to_zero(), 157.35, 0.01);  // 131072 / 833
-}
-
-TEST(MemoryPerByte, IsWhatTheQueueCostsNow)
-{
-    struct Case {
-        std::uint32_t unread;
-        int rmem;
-        double cost;
-    };
-    for (const Case& c : {Case{1000, 1832, 1.832}, Case{1, 833, 833}, Case{1000, 0, 1},
-                          Case{1000, 500, 1}, Case{0, 1832, 1}, Case{1000, -7, 1}}) {
-        testing::Link link;
-        if (c.unread != 0) {
-            link.arrive(c.unread, 1 * kSecond);
-        }
-        link.raw().window.rmem = c.rmem;
-        EXPECT_DOUBLE_EQ(memory_per_byte(link.sample(2 * kSecond)), c.cost)
-            << c.rmem << " for " << c.unread;
-    }
 }
 
 /// 100 bytes at 1.0 s, 1.1 s and 1.2 s.

@@ -166,11 +166,11 @@ TEST(Monitor, WarnsByForecastLongBeforeTheAgeDoes)
     Link link;
     // 100 bytes each 10 ms into 20,000 bytes of memory: full after 2 s, eight percent are 160 ms.
     dw_window& window = link.raw().window;
-    window.rcvbuf = 40'000;
+    window.rcvbuf = 20'000;
     window.rcv_wnd = 60'032;
     for (std::uint64_t t = 0; t <= 300; t += 10) {
         link.arrive(100, kBegin + t * kMs);
-        window.rmem += 200;
+        window.rmem += 100;
         w.look(link, kBegin + t * kMs + 5 * kMs);
     }
     ASSERT_EQ(w.kinds(), std::vector{Kind::not_draining});
@@ -187,12 +187,12 @@ TEST(Monitor, AReaderThatLosesGroundIsFallingBehind)
     Link link;
     // 300 bytes come and 200 are read each 10 ms: 10,000 bytes/s towards 20,000 bytes of memory.
     dw_window& window = link.raw().window;
-    window.rcvbuf = 40'000;
+    window.rcvbuf = 20'000;
     window.rcv_wnd = 60'032;
     for (std::uint64_t t = 0; t <= 1900; t += 10) {
         link.arrive(300, kBegin + t * kMs);
         link.read(200, kBegin + t * kMs + 1 * kMs);
-        window.rmem += 200;
+        window.rmem += 100;
         w.look(link, kBegin + t * kMs + 5 * kMs);
     }
     ASSERT_EQ(w.kinds(), (std::vector{Kind::falling_behind, Kind::falling_behind}));
@@ -331,9 +331,9 @@ TEST(Monitor, WantsACloseLookUntilItHasSpoken)
     Watch w;
     Link link;
     EXPECT_FALSE(w.monitor.wants_close_look());
-    link.arrive(1000, kBegin);
-    link.raw().window.rcvbuf = 40'000;
-    link.raw().window.rmem = 20'000;
+    link.arrive(2000, kBegin);  // a tenth
+    link.raw().window.rcvbuf = 20'000;
+    link.raw().window.rmem = 2000;
     w.look(link, kBegin + 1 * kMs);
     EXPECT_FALSE(w.monitor.wants_close_look());
     w.look(link, kBegin + 10 * kMs);

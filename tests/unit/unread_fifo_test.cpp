@@ -141,7 +141,7 @@ TEST(UnreadFifo, NobodyReadsForLong)
     EXPECT_EQ(ends(f).back(), 100'000'000U);
 }
 
-/// A queue of 64 arrivals over 63 ms. The header promises an eighth of this (8 ms); a quarter is
+/// A queue of 64 arrivals over 63 ms. The header promises an eighth of this (8 ms); a third is
 /// granted here.
 TEST(UnreadFifo, AfterAPartialReadTheAgeIsOverstatedByAPartOfTheQueueOnly)
 {
@@ -150,7 +150,7 @@ TEST(UnreadFifo, AfterAPartialReadTheAgeIsOverstatedByAPartOfTheQueueOnly)
         dw_fifo_pop(&f, read * 100);
         const std::uint64_t truth = (read + 1) * kMs;
         EXPECT_LE(dw_fifo_oldest_ns(&f), truth) << "after " << read;
-        EXPECT_GE(dw_fifo_oldest_ns(&f) + 16 * kMs, truth) << "after " << read;
+        EXPECT_GE(dw_fifo_oldest_ns(&f) + 21 * kMs, truth) << "after " << read;
     }
 }
 
@@ -160,7 +160,23 @@ TEST(UnreadFifo, TheOverstatementDoesNotGrowWithTheNumberOfArrivals)
     dw_fifo f = one_each_ms(1000);
     dw_fifo_pop(&f, 90'000);  // nine tenths
     EXPECT_LE(dw_fifo_oldest_ns(&f), 901 * kMs);
-    EXPECT_GE(dw_fifo_oldest_ns(&f), 651 * kMs);
+    EXPECT_GE(dw_fifo_oldest_ns(&f), 568 * kMs);
+}
+
+/// A reader that keeps up, always 64 arrivals behind: the age of its queue must not grow.
+TEST(UnreadFifo, AQueueThatIsNeverEmptyDoesNotAgeForever)
+{
+    dw_fifo f{};
+    for (std::uint32_t i = 1; i <= 10'000; i++) {
+        dw_fifo_push(&f, i * 100, i * kMs);
+        if (i <= 64) {
+            continue;
+        }
+        dw_fifo_pop(&f, (i - 64) * 100);
+        const std::uint64_t age = i * kMs - dw_fifo_oldest_ns(&f);
+        ASSERT_GE(age, 63 * kMs) << "at " << i << " ms";
+        ASSERT_LE(age, 84 * kMs) << "at " << i << " ms";
+    }
 }
 
 /// Random arrivals and reads, against a queue that forgets nothing.
@@ -246,7 +262,7 @@ TEST_P(UnreadFifoModel, OldestIsExactUntilMergedAndNeverYounger)
     EXPECT_GT(merged, 5'000);
 }
 
-TEST_P(UnreadFifoModel, OldestIsOverstatedByAQuarterOfTheQueueAtMost)
+TEST_P(UnreadFifoModel, OldestIsOverstatedByAThirdOfTheQueueAtMost)
 {
     std::mt19937 choice(7);
     std::uint64_t worst_excess = 0;
@@ -259,7 +275,7 @@ TEST_P(UnreadFifoModel, OldestIsOverstatedByAQuarterOfTheQueueAtMost)
         }
         const std::uint64_t oldest = dw_fifo_oldest_ns(&fifo_);
         const std::uint64_t over = truth() - std::min(truth(), oldest);
-        if (over > longest_span_ / 4) {
+        if (over > longest_span_ / 3) {
             worst_excess = std::max(worst_excess, over * 100 / std::max<std::uint64_t>(longest_span_, 1));
         }
     }

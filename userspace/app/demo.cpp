@@ -41,8 +41,10 @@ Result<int> run_demo(const DemoOptions& options)
         return tl::unexpected(session.error());
     }
     (*session)->on_started = [&] { link->go(); };
-    const int code = (*session)->run();
-    fmt::print(stderr, "demo: the end; exit code {}, as `watch` would give it\n", code);
+    const auto code = (*session)->run();
+    if (code) {
+        fmt::print(stderr, "demo: the end; exit code {}, as `watch` would give it\n", *code);
+    }
     return code;
 }
 

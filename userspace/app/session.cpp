@@ -65,6 +65,23 @@ Json targets_json(const Targets& targets)
     return json;
 }
 
+/// "gip and pid 29543, port 8765"
+std::string targets_in_words(const Targets& targets)
+{
+    std::vector<std::string> who;
+    for (const std::string& name : targets.names) {
+        who.push_back(escape(name));
+    }
+    for (const std::uint32_t pid : targets.pids) {
+        who.push_back(fmt::format("pid {}", pid));
+    }
+    if (targets.all) {
+        who.emplace_back("every process");
+    }
+    return fmt::format("{}{}{}", fmt::join(who, " and "), targets.ports.empty() ? "" : ", port ",
+                       fmt::join(targets.ports, " and "));
+}
+
 std::string kernel_release()
 {
     utsname name{};
@@ -125,6 +142,9 @@ void Session::print_start()
     const ProgramReport& programs = source_->programs();
     Event event;
     event.name = "start";
+    event.reason = fmt::format("watching {}: {} programs attached, {} missing",
+                               targets_in_words(options_.targets), programs.attached.size(),
+                               programs.missing.size());
     event.fields["tier"] = "bpf";
     event.fields["kernel"] = kernel_release();
     event.fields["programs"] = programs.attached;
@@ -262,17 +282,22 @@ bool Session::wait()
     return !told_to_stop && !nobody_reads && monotonic_ns() < ends_ns_;
 }
 
-int Session::run()
+Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     sample_run_time();
     const auto first = source_->full_look();
+    if (!first) {
+        return tl::unexpected(first.error());
+    }
     print_start();
-    if (first) {
-        for (const ProcessNotice& notice : *first) {
-            print(notice);
-        }
+    for (const ProcessNotice& notice : *first) {
+        print(notice);
+    }
+    if (first->empty() && !options_.targets.all) {
+        fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
+                   targets_in_words(options_.targets));
     }
     full_look_ended_ns_ = monotonic_ns();
     full_look_due_ns_ = full_look_ended_ns_ + kFullLookNs;

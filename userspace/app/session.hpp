@@ -23,8 +23,8 @@ public:
     std::function<void()> on_started;
 
     /// Until the duration is over, a signal comes, or nobody reads the output. Returns the exit
-    /// code: 0, 1 or 2 by the worst that was printed.
-    [[nodiscard]] int run();
+    /// code: 0, 1 or 2 by the worst that was printed. Fails if the first full look does.
+    [[nodiscard]] Result<int> run();
 
 private:
     Session(WatchOptions options, std::unique_ptr<Source> source, int signals);

@@ -45,6 +45,13 @@ dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_afte
     return config;
 }
 
+/// The slot still belongs to a connection.
+bool is_alive(const dw_slot& slot)
+{
+    constexpr __u8 kTcpClose = 7;  // include/net/tcp_states.h
+    return slot.cookie != 0 && slot.ended_ns == 0 && slot.state != kTcpClose;
+}
+
 std::uint32_t current_period()
 {
     return static_cast<std::uint32_t>(monotonic_ns() /
@@ -188,7 +195,7 @@ Look Source::look(const std::vector<Cookie>& followed)
             continue;
         }
         const auto value = table_.read(slot);
-        if (value && value->cookie != 0 && value->ended_ns == 0) {
+        if (value && is_alive(*value)) {
             take(slot, *value);
         }
     }
@@ -200,7 +207,7 @@ Look Source::look(const std::vector<Cookie>& followed)
         const auto value = slot != slot_of_.end() ? table_.read(slot->second) : std::nullopt;
         if (slot != slot_of_.end() && !value) {
             seen[cookie] = slot->second;  // busy: the next look will find it
-        } else if (!value || Cookie{value->cookie} != cookie || value->ended_ns != 0) {
+        } else if (!value || Cookie{value->cookie} != cookie || !is_alive(*value)) {
             look.gone.push_back(cookie);
         } else {
             take(slot->second, *value);

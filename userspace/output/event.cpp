@@ -30,9 +30,6 @@ std::string render_json(const Event& event, std::uint64_t written_ns)
 /// Bare where that is unmistakable, else as in JSON.
 std::string text_value(const Json& value)
 {
-    if (value.is_number_float()) {
-        return fmt::format("{:.0f}", value.get<double>());
-    }
     if (!value.is_string()) {
         return value.dump();
     }

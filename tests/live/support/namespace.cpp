@@ -8,15 +8,6 @@
 #include <unistd.h>
 
 namespace drainwatch::live {
-namespace {
-
-bool run(const std::vector<std::string>& command)
-{
-    return Process::spawn(command).wait() == 0;
-}
-
-}  // namespace
-
 void enter_namespace(const std::string& name)
 {
     if (name.empty()) {
@@ -31,15 +22,15 @@ void enter_namespace(const std::string& name)
 
 NetworkNamespace::NetworkNamespace() : name_("drainwatch-" + std::to_string(getpid()))
 {
-    if (!run({"ip", "netns", "add", name_}) ||
-        !run({"ip", "-n", name_, "link", "set", "lo", "up"})) {
+    if (run({"ip", "netns", "add", name_}).code != 0 ||
+        run({"ip", "-n", name_, "link", "set", "lo", "up"}).code != 0) {
         throw std::runtime_error("cannot make a network namespace");
     }
 }
 
 NetworkNamespace::~NetworkNamespace()
 {
-    run({"ip", "netns", "del", name_});
+    (void)run({"ip", "netns", "del", name_});
 }
 
 }  // namespace drainwatch::live

@@ -2,6 +2,7 @@
 
 #include "support/control.hpp"
 
+#include <array>
 #include <csignal>
 #include <fcntl.h>
 #include <stdexcept>
@@ -11,6 +12,37 @@
 #include <utility>
 
 namespace drainwatch::live {
+namespace {
+
+std::string read_to_end(int fd)
+{
+    std::string text;
+    std::array<char, 4096> buffer;
+    for (ssize_t length = 0; (length = read(fd, buffer.data(), buffer.size())) > 0;) {
+        text.append(buffer.data(), static_cast<std::size_t>(length));
+    }
+    close(fd);
+    return text;
+}
+
+}  // namespace
+
+Outcome run(const std::vector<std::string>& command)
+{
+    std::array<int, 2> out{};
+    std::array<int, 2> err{};
+    if (pipe2(out.data(), O_CLOEXEC) != 0 || pipe2(err.data(), O_CLOEXEC) != 0) {
+        throw std::runtime_error("no pipe");
+    }
+    Process process = Process::spawn(command, out[1], err[1]);
+    close(out[1]);
+    close(err[1]);
+    Outcome outcome;
+    outcome.out = read_to_end(out[0]);
+    outcome.err = read_to_end(err[0]);
+    outcome.code = process.wait(30'000);
+    return outcome;
+}
 
 Process Process::fork(const std::function<void()>& body)
 {

@@ -36,4 +36,14 @@ private:
     pid_t pid_;
 };
 
+/// What a program printed, and how it ended.
+struct Outcome {
+    int code = -1;
+    std::string out;
+    std::string err;
+};
+
+/// Runs a program to its end.
+[[nodiscard]] Outcome run(const std::vector<std::string>& command);
+
 }  // namespace drainwatch::live

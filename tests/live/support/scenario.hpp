@@ -36,6 +36,8 @@ protected:
     [[nodiscard]] Target& target() { return *target_; }
     [[nodiscard]] Control& control() { return target_->control(); }
     [[nodiscard]] Watcher& watcher() { return *watcher_; }
+    /// What tcpdump saw; to be asked after finish().
+    [[nodiscard]] const Capture& witness() const { return *capture_; }
     [[nodiscard]] Sender& sender() { return *senders_.front(); }
     [[nodiscard]] const std::vector<std::unique_ptr<Sender>>& senders() const { return senders_; }
     [[nodiscard]] const std::string& comm() const { return comm_; }

@@ -1,0 +1,135 @@
+// What is printed is what the kernel has: ss and tcpdump are the witnesses.
+#include "support/scenario.hpp"
+
+#include <csignal>
+#include <fmt/format.h>
+#include <regex>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Exactness : public Scenario {
+protected:
+    /// The warning's age against the time at which tcpdump saw the byte.
+    void expect_age_of_byte(const Line& warning, std::uint64_t offset)
+    {
+        finish();
+        const auto sent = witness().byte_sent_ns(sender().port(), offset);
+        ASSERT_TRUE(sent);
+        const std::uint64_t written = parse_time(warning.json["ts"]);
+        const double age_ms = static_cast<double>(written - *sent) / 1e6;
+        // between the look and the line the owner is looked up
+        EXPECT_NEAR(warning.json["unread_age_ms"].get<double>(), age_ms, 20.0);
+        EXPECT_LE(warning.json["unread_age_ms"].get<double>(), age_ms + 1.0);
+    }
+};
+
+/// `name` followed by a number, in the output of ss.
+std::int64_t number_after(const std::string& text, const std::string& name)
+{
+    std::smatch match;
+    return std::regex_search(text, match, std::regex(name + "(\\d+)")) ? std::stoll(match[1]) : -1;
+}
+
+TEST_F(Exactness, queue_memory_and_window_are_those_of_the_kernel)
+{
+    play({.rcvbuf = 48 * 1024}, {.message = 700, .spacing = 5000us}, read_all);
+    nap(500ms);
+    control().hold = true;
+    nap(100ms);
+    sender().pause();
+    const auto warning = watcher().wait_for(
+        [](const Line& l) { return l.is_trouble() && l.json["severity"] == "critical"; }, 5s);
+    ASSERT_TRUE(warning);
+    // Nothing has moved since.
+    const Outcome ss = run({"ss", "-tmiHn", fmt::format("sport = :{}", target().port())});
+    std::smatch queue;
+    ASSERT_TRUE(std::regex_search(ss.out, queue, std::regex("ESTAB\\s+(\\d+)"))) << ss.out;
+    EXPECT_GT(warning->json["queue_bytes"], 0);
+    EXPECT_EQ(warning->json["queue_bytes"], std::stoll(queue[1])) << ss.out;
+    EXPECT_EQ(warning->json["rmem_bytes"], number_after(ss.out, "skmem:\\(r")) << ss.out;
+    EXPECT_EQ(warning->json["rcvbuf_bytes"], number_after(ss.out, ",rb")) << ss.out;
+    const int wscale = static_cast<int>(number_after(ss.out, "wscale:\\d+,"));
+    finish();
+    std::uint32_t announced = 0;
+    for (const Segment& s : witness().segments()) {
+        announced = s.source == target().port() && s.ack && !s.syn ? s.window : announced;
+    }
+    // What the next ACK will announce is what the last one did, for nothing came in between.
+    EXPECT_EQ(warning->json["headroom_bytes"], announced << wscale);
+}
+
+TEST_F(Exactness, age_is_that_of_the_oldest_unread_byte)
+{
+    play({}, {.message = 150, .spacing = 20'000us}, read_all);
+    nap(500ms);
+    control().hold = true;
+    nap(50ms);
+    const std::uint64_t read = control().bytes_read;
+    const auto warning = watcher().wait_for(about(sender(), is_trouble), 4s);
+    ASSERT_TRUE(warning);
+    expect_age_of_byte(*warning, read);
+}
+
+/// Two messages, 300 ms apart; only the first is read. The second is the oldest then.
+TEST_F(Exactness, partial_read_moves_the_oldest_on)
+{
+    play({}, {.message = 100, .spacing = 300'000us}, [](int fd, Control& control) {
+        char buffer[100];
+        nap(700ms);
+        const ssize_t length = recv(fd, buffer, sizeof(buffer), 0);
+        control.bytes_read += length > 0 ? static_cast<std::uint64_t>(length) : 0;
+    });
+    nap(450ms);
+    sender().pause();
+    const auto warning = watcher().wait_for(about(sender(), is_trouble), 5s);
+    ASSERT_TRUE(warning);
+    EXPECT_EQ(control().bytes_read, 100U);
+    EXPECT_GT(warning->json["unread_age_ms"], warning->json["last_read_ms"]);
+    expect_age_of_byte(*warning, 100);
+}
+
+/// drainwatch stands still while the ring overflows: the verdict comes all the same, from the
+/// kernel's counters, and the losses are said.
+TEST_F(Exactness, lost_notices_change_no_verdict)
+{
+    play({.rcvbuf = 48 * 1024}, {}, read_all);
+    nap(500ms);
+    watcher().process().signal(SIGSTOP);
+    const Process busy = Process::fork([&] {
+        prctl(PR_SET_NAME, comm().c_str());
+        for (int i = 0; i < 4000; i++) {
+            const pid_t child = fork();
+            if (child == 0) {
+                _exit(0);
+            }
+            waitpid(child, nullptr, 0);
+        }
+        nap(60s);
+    });
+    nap(4s);
+    control().hold = true;
+    nap(4s);  // the window closes meanwhile
+    watcher().process().signal(SIGCONT);
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
+    const auto zero = watcher().wait_for(about(sender(), event_is("zero_window")), 2s);
+    ASSERT_TRUE(zero);
+    const auto lost = watcher().wait_for(event_is("lost"), 3s);
+    ASSERT_TRUE(lost);
+    EXPECT_GT(lost->json["ring_full"], 0);
+    finish();
+    const auto truth = witness().first_zero_ns(sender().port());
+    ASSERT_TRUE(truth);
+    EXPECT_NEAR(static_cast<double>(parse_time(zero->json["announced_at"])),
+                static_cast<double>(*truth), 2e6);
+}
+
+}  // namespace
+}  // namespace drainwatch::live
