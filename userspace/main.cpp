@@ -1,12 +1,12 @@
 #include "app/commands.hpp"
 #include "app/options.hpp"
 
-#include <csignal>
-#include <cstdio>
-#include <exception>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <csignal>
+#include <cstdio>
+#include <exception>
 
 namespace {
 

@@ -37,24 +37,24 @@ struct SocketSample {
     Cookie cookie{};
     Endpoint local;
     Endpoint remote;
-    std::uint32_t netns = 0;       ///< inode number of the network namespace
-    std::uint64_t taken_ns = 0;    ///< when this was read
-    dw_window window{};            ///< the kernel's own counters
-    std::uint32_t data_end = 0;    ///< rcv_nxt without a received FIN
-    std::uint32_t rcvlowat = 1;    ///< SO_RCVLOWAT
-    std::vector<Arrival> unread;   ///< oldest first; empty when all is read
-    bool age_is_lower_bound = false;  ///< the oldest byte was there before the watch began
-    std::uint64_t last_read_ns = 0;   ///< last time that copied_seq moved
-    std::uint32_t end_at_read = 0;    ///< data_end at that time
-    std::uint64_t habit_gap_ns = 0;   ///< longest silence that this reader ended in good order
+    std::uint32_t netns = 0;              ///< inode number of the network namespace
+    std::uint64_t taken_ns = 0;           ///< when this was read
+    dw_window window{};                   ///< the kernel's own counters
+    std::uint32_t data_end = 0;           ///< rcv_nxt without a received FIN
+    std::uint32_t rcvlowat = 1;           ///< SO_RCVLOWAT
+    std::vector<Arrival> unread;          ///< oldest first; empty when all is read
+    bool age_is_lower_bound = false;      ///< the oldest byte was there before the watch began
+    std::uint64_t last_read_ns = 0;       ///< last time that copied_seq moved
+    std::uint32_t end_at_read = 0;        ///< data_end at that time
+    std::uint64_t habit_gap_ns = 0;       ///< longest silence that this reader ended in good order
     std::uint32_t habit_depth_bytes = 0;  ///< most unread bytes that it has coped with
-    bool closed = false;              ///< the last announced window was zero
-    std::uint64_t zero_ns = 0;        ///< when that was announced
-    std::uint64_t reopened_ns = 0;    ///< when an open window was announced after a zero one
-    std::uint32_t zero_count = 0;     ///< times that the window went from open to zero
-    std::uint32_t reader_tgid = 0;    ///< who read last; 0 if nobody did
+    bool closed = false;                  ///< the last announced window was zero
+    std::uint64_t zero_ns = 0;            ///< when that was announced
+    std::uint64_t reopened_ns = 0;        ///< when an open window was announced after a zero one
+    std::uint32_t zero_count = 0;         ///< times that the window went from open to zero
+    std::uint32_t reader_tgid = 0;        ///< who read last; 0 if nobody did
     std::uint32_t reader_tid = 0;
-    std::uint32_t owner_tgid = 0;     ///< whose listener or connect() it came from; 0 if not known
+    std::uint32_t owner_tgid = 0;  ///< whose listener or connect() it came from; 0 if not known
 
     /// Payload bytes not read.
     [[nodiscard]] std::uint32_t unread_bytes() const
@@ -69,8 +69,9 @@ struct SocketNotice {
     Kind kind{};
     Cookie cookie{};
     std::uint64_t at_ns = 0;
-    std::uint32_t value = 0;  ///< zero_window, reopened: the how many-th of this socket; else unread bytes
-    std::uint32_t pid = 0;    ///< who did it; 0 if not known
+    std::uint32_t value =
+        0;  ///< zero_window, reopened: the how many-th of this socket; else unread bytes
+    std::uint32_t pid = 0;  ///< who did it; 0 if not known
 };
 
 /// Something that happened to a watched process.

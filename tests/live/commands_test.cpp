@@ -1,12 +1,12 @@
 // The command line: wrong use, signals, endings.
 #include "support/scenario.hpp"
 
-#include <algorithm>
-#include <array>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <csignal>
 
 namespace drainwatch::live {
 namespace {
@@ -152,7 +152,8 @@ std::ptrdiff_t kernel_objects()
     const Outcome maps = run({"bpftool", "map", "show"});
     const std::string shown = programs.out + maps.out;
     std::ptrdiff_t found = 0;
-    for (const std::string name : {"name sk_data_ready", "name heal", "name slots", "name sockets"}) {
+    for (const std::string name :
+         {"name sk_data_ready", "name heal", "name slots", "name sockets"}) {
         for (std::size_t at = 0; (at = shown.find(name, at)) != std::string::npos; at++) {
             found++;
         }
@@ -188,8 +189,8 @@ TEST_F(Commands, demo_tells_the_whole_story)
     const Outcome outcome = drainwatch({"demo"});
     EXPECT_EQ(outcome.code, 2);
     std::size_t at = 0;
-    for (const char* event : {"start", "not_draining", "zero_window", "window_reopened",
-                              "recovered", "summary"}) {
+    for (const char* event :
+         {"start", "not_draining", "zero_window", "window_reopened", "recovered", "summary"}) {
         at = outcome.out.find(event, at);
         EXPECT_NE(at, std::string::npos) << event << " is missing:\n" << outcome.out;
     }

@@ -1,13 +1,13 @@
 // What is printed is what the kernel has: ss and tcpdump are the witnesses.
 #include "support/scenario.hpp"
 
-#include <csignal>
 #include <fmt/format.h>
-#include <regex>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <regex>
 #include <vector>
 
 namespace drainwatch::live {

@@ -1,8 +1,8 @@
 // Readers that do their work: nothing may be said.
 #include "support/scenario.hpp"
 
-#include <array>
 #include <sys/socket.h>
+#include <array>
 
 namespace drainwatch::live {
 namespace {
@@ -91,10 +91,10 @@ TEST_F(Healthy, waits_for_whole_messages_with_rcvlowat)
 {
     // 400 bytes lie there for seconds; the reader has asked not to be told before there are 1000.
     make_target({}, Target::one_connection([](int fd, Control& control) {
-        const int lowat = 1000;
-        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat));
-        control.accepted++;
-    }));
+                    const int lowat = 1000;
+                    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat));
+                    control.accepted++;
+                }));
     capture();
     watch();
     Sender& sender = connect({.message = 100, .spacing = 100'000us});

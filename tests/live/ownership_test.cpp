@@ -2,13 +2,13 @@
 #include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
-#include <array>
-#include <csignal>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <csignal>
 
 namespace drainwatch::live {
 namespace {
@@ -222,11 +222,11 @@ TEST_F(Ownership, passed_to_another_process)
         nap(60s);
     });
     make_target({}, Target::one_connection([&](int fd, Control& /*control*/) {
-        std::array<char, 100> buffer{};
-        recv(fd, buffer.data(), buffer.size(), 0);
-        send_descriptor(pair[0], fd);
-        close(fd);
-    }));
+                    std::array<char, 100> buffer{};
+                    recv(fd, buffer.data(), buffer.size(), 0);
+                    send_descriptor(pair[0], fd);
+                    close(fd);
+                }));
     watch();
     Sender& sender = connect(kSlow);
     sender.start();

@@ -1,10 +1,10 @@
 // Readers that stop, or read too little: warned of before the zero window.
 #include "support/scenario.hpp"
 
-#include <array>
-#include <csignal>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <array>
+#include <csignal>
 
 namespace drainwatch::live {
 namespace {

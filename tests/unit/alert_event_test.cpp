@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -65,12 +67,11 @@ TEST(AlertEvent, EveryKindHasWhatEveryEventAboutASocketHas)
         Kind kind;
         const char* name;
     };
-    for (const Case& c : {Case{Kind::not_draining, "not_draining"},
-                          Case{Kind::falling_behind, "falling_behind"},
-                          Case{Kind::zero_window, "zero_window"},
-                          Case{Kind::window_reopened, "window_reopened"},
-                          Case{Kind::recovered, "recovered"}, Case{Kind::link_reset, "link_reset"},
-                          Case{Kind::ended, "link_ended"}}) {
+    for (const Case& c :
+         {Case{Kind::not_draining, "not_draining"}, Case{Kind::falling_behind, "falling_behind"},
+          Case{Kind::zero_window, "zero_window"}, Case{Kind::window_reopened, "window_reopened"},
+          Case{Kind::recovered, "recovered"}, Case{Kind::link_reset, "link_reset"},
+          Case{Kind::ended, "link_ended"}}) {
         const Json json = json_of(alert(c.kind));
         EXPECT_EQ(json.at("event"), c.name);
         EXPECT_EQ(json.at("ts"), "2026-11-23T07:25:02.000000Z") << c.name;  // when it was written
@@ -87,8 +88,8 @@ TEST(AlertEvent, EveryKindHasWhatEveryEventAboutASocketHas)
 
 TEST(AlertEvent, QueueEventsHaveTheQueue)
 {
-    for (const Kind kind : {Kind::not_draining, Kind::falling_behind, Kind::zero_window,
-                            Kind::window_reopened}) {
+    for (const Kind kind :
+         {Kind::not_draining, Kind::falling_behind, Kind::zero_window, Kind::window_reopened}) {
         expect_queue_fields(json_of(alert(kind)));
     }
 }

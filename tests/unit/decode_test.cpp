@@ -1,12 +1,14 @@
 #include "bpf/decode.hpp"
 
-#include <cstring>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <cstring>
 #include <vector>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 dw_record record(std::uint32_t kind)
 {

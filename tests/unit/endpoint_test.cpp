@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 TEST(Endpoint, IsWrittenLikeInUrls)
 {
@@ -12,9 +14,9 @@ TEST(Endpoint, IsWrittenLikeInUrls)
     EXPECT_EQ(to_string({AF_INET, {255, 255, 255, 255}, 65535}), "255.255.255.255:65535");
     EXPECT_EQ(to_string({AF_INET6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 8765}),
               "[::1]:8765");
-    EXPECT_EQ(to_string({AF_INET6, {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 1},
-                         443}),
-              "[2001:db8::ab01]:443");
+    EXPECT_EQ(
+        to_string({AF_INET6, {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 1}, 443}),
+        "[2001:db8::ab01]:443");
 }
 
 TEST(Endpoint, MappedIpv4IsShownAsThePeerSeesIt)

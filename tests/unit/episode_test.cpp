@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;

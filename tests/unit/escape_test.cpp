@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <string>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using namespace std::string_literals;
 
@@ -35,20 +37,18 @@ TEST(Escape, BytesThatAreNotUtf8)
         std::string text, escaped;
     };
     for (const Case& c : {
-             Case{"\xff", R"(\xff)"},
-             Case{"\x80", R"(\x80)"},                            // continues nothing
-             Case{"\xc0\xaf", R"(\xc0\xaf)"},                    // "/" in too many bytes
-             Case{"\xc1\xbf", R"(\xc1\xbf)"},                    // the same
-             Case{"\xe0\x9f\xbf", R"(\xe0\x9f\xbf)"},            // the same in three
-             Case{"\xf0\x8f\xbf\xbf", R"(\xf0\x8f\xbf\xbf)"},    // and four
-             Case{"\xed\xa0\x80", R"(\xed\xa0\x80)"},            // a surrogate
-             Case{"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},    // beyond U+10FFFF
+             Case{"\xff", R"(\xff)"}, Case{"\x80", R"(\x80)"},  // continues nothing
+             Case{"\xc0\xaf", R"(\xc0\xaf)"},                   // "/" in too many bytes
+             Case{"\xc1\xbf", R"(\xc1\xbf)"},                   // the same
+             Case{"\xe0\x9f\xbf", R"(\xe0\x9f\xbf)"},           // the same in three
+             Case{"\xf0\x8f\xbf\xbf", R"(\xf0\x8f\xbf\xbf)"},   // and four
+             Case{"\xed\xa0\x80", R"(\xed\xa0\x80)"},           // a surrogate
+             Case{"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},   // beyond U+10FFFF
              Case{"\xf5\x80\x80\x80", R"(\xf5\x80\x80\x80)"},
-             Case{"\xe2\x82", R"(\xe2\x82)"},                    // cut off
-             Case{"\xe2\x82z", R"(\xe2\x82z)"},
-             Case{"\xc3z", R"(\xc3z)"},
-             Case{"\xed\x9f\xbf", "\xed\x9f\xbf"},               // the last before the surrogates
-             Case{"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},       // U+10FFFF
+             Case{"\xe2\x82", R"(\xe2\x82)"},  // cut off
+             Case{"\xe2\x82z", R"(\xe2\x82z)"}, Case{"\xc3z", R"(\xc3z)"},
+             Case{"\xed\x9f\xbf", "\xed\x9f\xbf"},          // the last before the surrogates
+             Case{"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},  // U+10FFFF
          }) {
         EXPECT_EQ(escape(c.text), c.escaped);
     }

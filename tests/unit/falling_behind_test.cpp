@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -86,9 +88,9 @@ TEST(FallingBehind, AYoungQueuePassesThrough)
         std::uint64_t age_ns, spacing_ns;
         bool found;
     };
-    for (const Case& c : {Case{20 * kMs - 1, 0, false}, Case{20 * kMs, 0, true},
-                          Case{20 * kMs, 10 * kMs, true}, Case{399 * kMs, 200 * kMs, false},
-                          Case{400 * kMs, 200 * kMs, true}}) {
+    for (const Case& c :
+         {Case{20 * kMs - 1, 0, false}, Case{20 * kMs, 0, true}, Case{20 * kMs, 10 * kMs, true},
+          Case{399 * kMs, 200 * kMs, false}, Case{400 * kMs, 200 * kMs, true}}) {
         Reading r = losing_ground(1, 1);
         r.age_ns = c.age_ns;
         r.read_spacing_ns = c.spacing_ns;

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -55,9 +57,9 @@ TEST(HeadroomByWindow, EndsWhereTheEdgeIsFarthest)
     };
     // Where a byte costs 1.25 of window, the edge moves back as the queue grows.
     for (const Case& c : {
-             Case{131072, 121088},  // 946 * 128, the window that is announced now
-             Case{20000, 100857.6}, // where the free space meets 20000, after 80857.6 bytes
-             Case{4000, 94304},     // it meets 4000 behind the floor only: 90304 + 4000
+             Case{131072, 121088},   // 946 * 128, the window that is announced now
+             Case{20000, 100857.6},  // where the free space meets 20000, after 80857.6 bytes
+             Case{4000, 94304},      // it meets 4000 behind the floor only: 90304 + 4000
          }) {
         SocketSample s = all_of_128k(8000, 10'000);
         s.window.rcv_ssthresh = c.ssthresh;
@@ -113,11 +115,10 @@ TEST(HeadroomByMemory, IsTheRestOfTheLimitByTheCostOfAByte)
     };
     for (const Case& c : {
              Case{8000, 10'000, 121'072 / 1.25},
-             Case{8000, 5000, 126'072},          // a byte costs a byte at least
-             Case{0, 5000, 131'072},             // out-of-order data: can be dropped
-             Case{8000, -5, 131'072},            // the counter may dip below zero for an instant
-             Case{100'000, 131'072, 0},
-             Case{100'000, 131'073, 0},
+             Case{8000, 5000, 126'072},  // a byte costs a byte at least
+             Case{0, 5000, 131'072},     // out-of-order data: can be dropped
+             Case{8000, -5, 131'072},    // the counter may dip below zero for an instant
+             Case{100'000, 131'072, 0}, Case{100'000, 131'073, 0},
              Case{8000, 10'800, 120'272 / 1.35},
              Case{8000, 100'000, 120'272 / 1.35},  // small segments: will be collapsed
          }) {

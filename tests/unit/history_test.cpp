@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <vector>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;

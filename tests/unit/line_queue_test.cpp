@@ -1,19 +1,22 @@
 #include "app/line_queue.hpp"
 
-#include <array>
-#include <csignal>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <string>
 #include <unistd.h>
+#include <array>
+#include <csignal>
+#include <string>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 constexpr std::size_t kMiB = 1024 * 1024;
 
 /// A pipe whose reader is the test.
-class LineQueuePipe : public ::testing::Test {
+class LineQueuePipe : public ::testing::Test
+{
 protected:
     void SetUp() override
     {

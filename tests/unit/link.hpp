@@ -2,17 +2,19 @@
 
 #include "drainwatch/sample.hpp"
 
-#include <cstdint>
 #include <sys/socket.h>
+#include <cstdint>
 
-namespace drainwatch::testing {
+namespace drainwatch::testing
+{
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
 
 /// A socket as a source sees it, driven by hand. Its queue forgets no arrival, and the test owns
 /// the clock. Its buffer is so large that no zero window is near, unless a test says otherwise.
-class Link {
+class Link
+{
 public:
     Link()
     {
@@ -42,7 +44,8 @@ public:
     void read(std::uint32_t bytes, std::uint64_t at_ns)
     {
         s_.window.copied_seq += bytes;
-        while (!s_.unread.empty() && s_.unread.front().end_seq - s_.window.copied_seq - 1 > 1U << 30) {
+        while (!s_.unread.empty() &&
+               s_.unread.front().end_seq - s_.window.copied_seq - 1 > 1U << 30) {
             s_.unread.erase(s_.unread.begin());
         }
         s_.last_read_ns = at_ns;

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <iterator>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -294,8 +296,8 @@ TEST(Monitor, AResetOutsideOfAnEpisodeIsAWarningToo)
     Monitor monitor{Limits{}};
     Link link;
     link.arrive(10, kBegin);
-    const auto alerts =
-        monitor.notice(link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10), link.sample(kBegin + 2));
+    const auto alerts = monitor.notice(link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10),
+                                       link.sample(kBegin + 2));
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts[0].episode, 0U);
     EXPECT_EQ(alerts[0].reason, "reset by this side with 10 bytes unread");

@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -16,15 +18,20 @@ using NoticeKind = SocketNotice::Kind;
 
 constexpr std::uint64_t kBegin = 100 * kSecond;
 
-class MonitorWindow : public ::testing::Test {
+class MonitorWindow : public ::testing::Test
+{
 protected:
     void SetUp() override { link_.arrive(1000, kBegin); }
 
-    std::vector<Kind> look(std::uint64_t at_ns) { return keep(monitor_.observe(link_.sample(at_ns))); }
+    std::vector<Kind> look(std::uint64_t at_ns)
+    {
+        return keep(monitor_.observe(link_.sample(at_ns)));
+    }
 
     std::vector<Kind> notice(NoticeKind kind, std::uint64_t at_ns, std::uint32_t value)
     {
-        return keep(monitor_.notice(link_.notice(kind, at_ns, value), link_.sample(at_ns + 1 * kMs)));
+        return keep(
+            monitor_.notice(link_.notice(kind, at_ns, value), link_.sample(at_ns + 1 * kMs)));
     }
 
     std::vector<Kind> keep(std::vector<Alert> alerts)

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -40,10 +42,10 @@ TEST(NotDraining, ByAge)
         std::uint64_t silent_ns;
         std::optional<Severity> severity;
     };
-    for (const Case& c : {Case{0, {}}, Case{1, {}}, Case{kSecond - 1, {}},
-                          Case{kSecond, Severity::warning}, Case{2 * kSecond - 1, Severity::warning},
-                          Case{2 * kSecond, Severity::critical},
-                          Case{5 * 3600 * kSecond, Severity::critical}}) {
+    for (const Case& c :
+         {Case{0, {}}, Case{1, {}}, Case{kSecond - 1, {}}, Case{kSecond, Severity::warning},
+          Case{2 * kSecond - 1, Severity::warning}, Case{2 * kSecond, Severity::critical},
+          Case{5 * 3600 * kSecond, Severity::critical}}) {
         EXPECT_EQ(verdict(silent(c.silent_ns)), c.severity) << c.silent_ns;
     }
 }

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using namespace std::chrono_literals;
 
@@ -61,9 +63,11 @@ TEST(WatchOptions, Defaults)
 TEST(WatchOptions, All)
 {
     const WatchOptions o =
-        watch({"--process", "a", "--pid", "7", "--port", "8765", "--output", "json", "--tier", "bpf",
-               "--duration", "0", "--warn-after", "250ms", "--critical-after", "1.5s", "--horizon",
-               "10s", "--tick", "5ms", "--max-sockets", "16", "--verbose"});
+        watch({"--process",     "a",         "--pid",        "7",      "--port",
+               "8765",          "--output",  "json",         "--tier", "bpf",
+               "--duration",    "0",         "--warn-after", "250ms",  "--critical-after",
+               "1.5s",          "--horizon", "10s",          "--tick", "5ms",
+               "--max-sockets", "16",        "--verbose"});
     EXPECT_EQ(o.targets.names, std::vector<std::string>{"a"});
     EXPECT_EQ(o.targets.pids, std::vector<std::uint32_t>{7});
     EXPECT_EQ(o.targets.ports, std::vector<std::uint16_t>{8765});
@@ -129,8 +133,8 @@ TEST(WatchOptions, Errors)
     };
     for (const Case& c : std::vector<Case>{
              {{}, "subcommand"},
-             {{"--process", "gip"}, "--process"},
-             {{"wach"}, "wach"},
+             {{"--process", "gip"}, "subcommand"},
+             {{"wach"}, "subcommand"},
              {{"watch", "demo"}, "demo"},
              {{"watch", "--no-such-option"}, "--no-such-option"},
              {{"watch", "stray"}, "stray"},
@@ -210,9 +214,9 @@ TEST(Help, IsATextAndNoError)
     }
     const auto help = parse({"watch", "--help"});
     const std::string& text = std::get<HelpText>(*help).text;
-    for (const char* option : {"--process", "--pid", "--port", "--all", "--output", "--tier",
-                               "--duration", "--warn-after", "--critical-after", "--horizon", "--tick",
-                               "--verbose"}) {
+    for (const char* option :
+         {"--process", "--pid", "--port", "--all", "--output", "--tier", "--duration",
+          "--warn-after", "--critical-after", "--horizon", "--tick", "--verbose"}) {
         EXPECT_TRUE(contains(text, option)) << option;
     }
 }

@@ -6,8 +6,10 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
-namespace {
+namespace drainwatch
+{
+namespace
+{
 
 using testing::kMs;
 using testing::kSecond;
@@ -185,7 +187,8 @@ TEST(ForecastIfSilent, StartsAnewWithEachRead)
 }
 
 /// The same stream as the kernel side keeps it: in sixteen entries.
-class KernelSideStream : public ::testing::TestWithParam<std::uint64_t> {
+class KernelSideStream : public ::testing::TestWithParam<std::uint64_t>
+{
 };
 
 /// For 600 ms nobody reads a steady 1 MB/s, in segments `GetParam()` ns apart.
@@ -340,8 +343,8 @@ TEST(Reading, ReadsMeansProgressWithinTwiceTheUsualSpacing)
         bool reads;
     };
     // With no habit: 50 ms
-    for (const Case& c : {Case{0, 40, true}, Case{0, 60, false}, Case{100, 190, true},
-                          Case{100, 210, false}}) {
+    for (const Case& c :
+         {Case{0, 40, true}, Case{0, 60, false}, Case{100, 190, true}, Case{100, 210, false}}) {
         Link link;
         History history;
         link.raw().habit_gap_ns = c.habit_ms * kMs;

@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace
+{
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
@@ -68,8 +69,8 @@ TEST(Arrival, CountsNewDataOnly)
 {
     dw_slot s = fresh_slot();
     arrive(s, 1100, 1 * kSecond);
-    arrive(s, 1100, 2 * kSecond);                // a pure ACK, a probe
-    dw_track_arrival(&s, 1050, 3 * kSecond);     // seen late
+    arrive(s, 1100, 2 * kSecond);             // a pure ACK, a probe
+    dw_track_arrival(&s, 1050, 3 * kSecond);  // seen late
     EXPECT_EQ(s.unread.count, 1U);
     EXPECT_EQ(s.data_end, 1100U);
     EXPECT_EQ(dw_unread_bytes(&s), 100U);
@@ -308,10 +309,9 @@ TEST(Danger, ByMemory)
         int rmem;
         int level;
     };
-    for (const Case& c :
-         {Case{-1, 0}, Case{0, 0}, Case{62'499, 0}, Case{62'500, 1}, Case{125'000, 2},
-          Case{250'000, 3}, Case{499'999, 3}, Case{500'000, 4}, Case{749'999, 4}, Case{750'000, 5},
-          Case{2'000'000, 5}}) {
+    for (const Case& c : {Case{-1, 0}, Case{0, 0}, Case{62'499, 0}, Case{62'500, 1},
+                          Case{125'000, 2}, Case{250'000, 3}, Case{499'999, 3}, Case{500'000, 4},
+                          Case{749'999, 4}, Case{750'000, 5}, Case{2'000'000, 5}}) {
         dw_slot s = filled(1);
         s.window.rmem = c.rmem;
         EXPECT_EQ(dw_danger_level(&s), c.level) << c.rmem << " bytes of memory";

@@ -1,10 +1,11 @@
 #include "drainwatch/tcp_window.h"
 
-#include <algorithm>
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <random>
 
-namespace {
+namespace
+{
 
 /// Half of 128 KiB is window: allowed 65536, floor 4096, and the queue is empty.
 dw_window half_of_128k()
@@ -48,9 +49,9 @@ TEST(ReceiveQueue, IsTheDistanceFromTheHeadToTheNextByte)
     struct Case {
         std::uint32_t rcv_nxt, copied_seq, queued;
     };
-    for (const Case& c : {Case{5000, 5000, 0}, Case{5001, 5000, 1},  // the latter: an unread FIN
-                          Case{5000, 1000, 4000}, Case{100, 0xffffff9c, 200},
-                          Case{0, 0xffffffff, 1}}) {
+    for (const Case& c :
+         {Case{5000, 5000, 0}, Case{5001, 5000, 1},  // the latter: an unread FIN
+          Case{5000, 1000, 4000}, Case{100, 0xffffff9c, 200}, Case{0, 0xffffffff, 1}}) {
         dw_window w{};
         w.rcv_nxt = c.rcv_nxt;
         w.copied_seq = c.copied_seq;
@@ -144,12 +145,12 @@ TEST(SelectedWindow, ByMemoryInUse)
     };
     for (const Case& c : {
              Case{0, 65536},
-             Case{65536, 32768},   // half is free: not rounded down
-             Case{65538, 32640},   // 32767 free: rounded down to 255 * 128
-             Case{122880, 4096},   // exactly one sixteenth
-             Case{122882, 0},      // 4095: rounded down to 3968, below one sixteenth
-             Case{131072, 0},      // full
-             Case{140000, 0},      // beyond
+             Case{65536, 32768},  // half is free: not rounded down
+             Case{65538, 32640},  // 32767 free: rounded down to 255 * 128
+             Case{122880, 4096},  // exactly one sixteenth
+             Case{122882, 0},     // 4095: rounded down to 3968, below one sixteenth
+             Case{131072, 0},     // full
+             Case{140000, 0},     // beyond
              Case{2147483647, 0},
          }) {
         dw_window w = half_of_128k();
@@ -267,7 +268,8 @@ std::int64_t selected_in_words(const dw_window& w)
             }
             return quotient;
         }
-        return w.adv_win_scale <= 0 ? space >> -w.adv_win_scale : space - (space >> w.adv_win_scale);
+        return w.adv_win_scale <= 0 ? space >> -w.adv_win_scale
+                                    : space - (space >> w.adv_win_scale);
     };
     const std::int64_t unit = std::int64_t{1} << w.rcv_wscale;
     std::int64_t free = window_of(std::int64_t{w.rcvbuf} - w.rmem - w.backlog);

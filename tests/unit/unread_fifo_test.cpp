@@ -1,12 +1,13 @@
 #include "unread_fifo.h"
 
+#include <gtest/gtest.h>
 #include <algorithm>
 #include <deque>
-#include <gtest/gtest.h>
 #include <random>
 #include <vector>
 
-namespace {
+namespace
+{
 
 constexpr std::uint64_t kMs = 1'000'000;
 
@@ -180,7 +181,8 @@ TEST(UnreadFifo, AQueueThatIsNeverEmptyDoesNotAgeForever)
 }
 
 /// Random arrivals and reads, against a queue that forgets nothing.
-class UnreadFifoModel : public testing::TestWithParam<std::uint32_t> {
+class UnreadFifoModel : public testing::TestWithParam<std::uint32_t>
+{
 protected:
     struct Arrival {
         std::uint32_t end;
@@ -276,7 +278,8 @@ TEST_P(UnreadFifoModel, OldestIsOverstatedByAThirdOfTheQueueAtMost)
         const std::uint64_t oldest = dw_fifo_oldest_ns(&fifo_);
         const std::uint64_t over = truth() - std::min(truth(), oldest);
         if (over > longest_span_ / 3) {
-            worst_excess = std::max(worst_excess, over * 100 / std::max<std::uint64_t>(longest_span_, 1));
+            worst_excess =
+                std::max(worst_excess, over * 100 / std::max<std::uint64_t>(longest_span_, 1));
         }
     }
     EXPECT_EQ(worst_excess, 0U) << "percent of the longest span of the queue";

@@ -3,8 +3,8 @@
 #include "app/session.hpp"
 #include "app/stop_signals.hpp"
 
-#include <cstdio>
 #include <fmt/format.h>
+#include <cstdio>
 
 namespace drainwatch {
 namespace {

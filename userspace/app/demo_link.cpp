@@ -1,18 +1,18 @@
 #include "app/demo_link.hpp"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <netinet/in.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 namespace drainwatch {
@@ -141,8 +141,7 @@ Result<DemoLink> DemoLink::start()
 
 DemoLink::DemoLink(DemoLink&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)), port_(other.port_), start_(std::move(other.start_))
-{
-}
+{}
 
 DemoLink::~DemoLink()
 {

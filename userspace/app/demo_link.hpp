@@ -3,8 +3,8 @@
 #include "drainwatch/result.hpp"
 #include "host/file.hpp"
 
-#include <cstdint>
 #include <sys/types.h>
+#include <cstdint>
 
 namespace drainwatch {
 

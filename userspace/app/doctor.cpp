@@ -7,10 +7,10 @@
 #include "output/escape.hpp"
 #include "output/time.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <algorithm>
 
 namespace drainwatch {
 namespace {
@@ -79,7 +79,8 @@ std::vector<Check> check_programs()
         checks.push_back({"program " + program, Outcome::ok, "loads", ""});
     }
     for (const MissingProgram& missing : report.missing) {
-        checks.push_back({"program " + missing.program, Outcome::note, missing.reason, missing.cost});
+        checks.push_back(
+            {"program " + missing.program, Outcome::note, missing.reason, missing.cost});
     }
     return checks;
 }

@@ -1,9 +1,9 @@
 #include "app/duration.hpp"
 
+#include <fmt/format.h>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace drainwatch {
 namespace {
@@ -27,8 +27,7 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text)
     };
     double value = 0;
     const char* end = text.data() + text.size();
-    const auto [rest, error] =
-        std::from_chars(text.data(), end, value, std::chars_format::fixed);
+    const auto [rest, error] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
     if (error != std::errc{} || !std::isfinite(value) || text.starts_with('-')) {
         return malformed();
     }

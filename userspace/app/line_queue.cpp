@@ -1,10 +1,10 @@
 #include "app/line_queue.hpp"
 
+#include <poll.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <poll.h>
-#include <unistd.h>
 
 namespace drainwatch {
 namespace {

@@ -3,8 +3,8 @@
 #include "app/duration.hpp"
 #include "output/escape.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <map>
 
 namespace drainwatch {
@@ -33,10 +33,10 @@ CLI::Validator name_validator()
                     return "a process name cannot be empty";
                 }
                 if (name.size() > kLongestName) {
-                    return fmt::format("\"{}\" can never match: the kernel keeps {} bytes of a "
-                                       "name, so give \"{}\"",
-                                       escape(name), kLongestName,
-                                       escape(name.substr(0, kLongestName)));
+                    return fmt::format(
+                        "\"{}\" can never match: the kernel keeps {} bytes of a "
+                        "name, so give \"{}\"",
+                        escape(name), kLongestName, escape(name.substr(0, kLongestName)));
                 }
                 return {};
             },
@@ -82,7 +82,8 @@ void add_targets(CLI::App& command, Raw& raw)
     command.add_option("--pid", raw.targets.pids, "process by its pid; repeatable")
         ->check(CLI::Range(1, 1 << 22).description(""))
         ->option_text("PID");
-    command.add_option("--port", raw.targets.ports, "only this TCP port, local or remote; repeatable")
+    command
+        .add_option("--port", raw.targets.ports, "only this TCP port, local or remote; repeatable")
         ->check(CLI::Range(1, 65535).description(""))
         ->option_text("PORT");
     command.add_flag("--all", raw.targets.all, "every process");
@@ -148,9 +149,10 @@ std::string one_line(std::string text)
 Result<Command> parse_command_line(int argc, const char* const* argv)
 {
     const WatchOptions preset;
-    CLI::App app("Says that a process has stopped draining its TCP socket, before the kernel "
-                 "announces a zero window.",
-                 "drainwatch");
+    CLI::App app(
+        "Says that a process has stopped draining its TCP socket, before the kernel "
+        "announces a zero window.",
+        "drainwatch");
     app.require_subcommand(1);
     Raw raw;
 
@@ -177,7 +179,8 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     add_targets(*doctor, raw);
     add_output(*doctor, raw);
 
-    CLI::App* demo = app.add_subcommand("demo", "a link on loopback whose reader stops: see it warned of");
+    CLI::App* demo =
+        app.add_subcommand("demo", "a link on loopback whose reader stops: see it warned of");
     add_output(*demo, raw);
 
     try {

@@ -4,13 +4,13 @@
 #include "output/alert_event.hpp"
 #include "output/escape.hpp"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cmath>
 
 namespace drainwatch {
 namespace {
@@ -107,8 +107,7 @@ Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signa
       lines_(STDOUT_FILENO),
       owners_(*source_),
       monitor_(options_.limits)
-{
-}
+{}
 
 void Session::print(const Event& event)
 {
@@ -198,7 +197,8 @@ void Session::print_summary()
     event.fields["events_lost"] = losses.ring_full + losses.runs_missed + losses.undecoded;
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
-    event.fields["duration_s"] = std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
+    event.fields["duration_s"] =
+        std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(cpu_seconds() * 1e3) / 1e3;
     event.fields["ns_per_event"] =
         counters.runs != 0 ? Json(counters.run_ns / counters.runs) : Json(nullptr);
@@ -272,9 +272,8 @@ bool Session::wait()
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
     const auto output_events = static_cast<short>(lines_.pending() ? POLLOUT : 0);
-    std::array<pollfd, 3> watched{{{source_->wake_fd(), POLLIN, 0},
-                                   {signals_, POLLIN, 0},
-                                   {lines_.fd(), output_events, 0}}};
+    std::array<pollfd, 3> watched{
+        {{source_->wake_fd(), POLLIN, 0}, {signals_, POLLIN, 0}, {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
     const bool told_to_stop = watched[1].revents != 0;

@@ -1,8 +1,8 @@
 #include "app/stop_signals.hpp"
 
+#include <sys/signalfd.h>
 #include <cerrno>
 #include <csignal>
-#include <sys/signalfd.h>
 
 namespace drainwatch {
 

@@ -3,15 +3,15 @@
 #include "drainwatch.skel.h"
 #include "host/file.hpp"
 
-#include <array>
 #include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <memory>
-#include <sched.h>
 #include <thread>
-#include <unistd.h>
 
 namespace drainwatch {
 namespace {

@@ -16,8 +16,8 @@ namespace drainwatch {
 
 /// Watches the sockets behind the targets' descriptors that are not watched yet, and returns who
 /// holds which watched socket. With a `pid`, walks through that process alone.
-[[nodiscard]] Result<std::vector<dw_descriptor>> find_descriptors(
-    drainwatch_bpf& skeleton, std::optional<std::uint32_t> pid);
+[[nodiscard]] Result<std::vector<dw_descriptor>> find_descriptors(drainwatch_bpf& skeleton,
+                                                                  std::optional<std::uint32_t> pid);
 
 /// The same for every process on the host; watches nothing new.
 [[nodiscard]] Result<std::vector<dw_descriptor>> find_all_holders(drainwatch_bpf& skeleton);

@@ -2,15 +2,15 @@
 
 #include "drainwatch.skel.h"
 
-#include <algorithm>
-#include <array>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
 #include <cstdarg>
 #include <cstdio>
-#include <fmt/format.h>
 #include <string_view>
-#include <unistd.h>
 
 namespace drainwatch {
 namespace {
@@ -26,7 +26,11 @@ struct Hook {
     std::string_view cost;
 };
 
-#define DW_HOOK(name, cost) Hook{#name, &Programs::name, &Links::name, cost}
+#define DW_HOOK(name, cost)                        \
+    Hook                                           \
+    {                                              \
+#name, &Programs::name, &Links::name, cost \
+    }
 constexpr std::array kHooks{
     DW_HOOK(tcp_probe, "data held back by SO_RCVLOWAT is seen at the next full look"),
     DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or full look"),
@@ -72,10 +76,10 @@ Result<Skeleton> open_skeleton(const dw_config& config, std::uint32_t slots)
         return tl::unexpected(system_error("open", "the BPF object", errno));
     }
     // The skeleton declares its copy const; this is the one place where it is written.
-    const_cast<dw_config&>(*reinterpret_cast<const volatile dw_config*>(&skeleton->rodata->config)) =
-        config;
-    for (bpf_map* map : {skeleton->maps.slots, skeleton->maps.unread_since,
-                         skeleton->maps.free_slots}) {
+    const_cast<dw_config&>(
+        *reinterpret_cast<const volatile dw_config*>(&skeleton->rodata->config)) = config;
+    for (bpf_map* map :
+         {skeleton->maps.slots, skeleton->maps.unread_since, skeleton->maps.free_slots}) {
         bpf_map__set_max_entries(map, slots);
     }
     return skeleton;
@@ -119,8 +123,9 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots, Pro
 {
     const Btf kernel(btf__load_vmlinux_btf());
     if (!kernel) {
-        return fail("this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.8, or "
-                    "RHEL 8.4, or newer");
+        return fail(
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.8, or "
+            "RHEL 8.4, or newer");
     }
     Selection selected{};
     for (std::size_t i = 0; i < kHooks.size(); i++) {
@@ -147,10 +152,10 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots, Pro
         const auto trial = load_selection(config, slots, only, refused);
         if (!trial || refused != 0) {
             selected[i] = false;
-            report.missing.push_back({std::string(kHooks[i].tracepoint),
-                                      system_error("load", std::string(kHooks[i].tracepoint),
-                                                   refused).message,
-                                      std::string(kHooks[i].cost)});
+            report.missing.push_back(
+                {std::string(kHooks[i].tracepoint),
+                 system_error("load", std::string(kHooks[i].tracepoint), refused).message,
+                 std::string(kHooks[i].cost)});
         }
     }
     if (std::none_of(selected.begin(), selected.end(), [](bool s) { return s; })) {

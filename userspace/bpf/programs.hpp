@@ -53,7 +53,8 @@ void set_libbpf_verbosity(bool verbose);
 struct ProgramCounters {
     std::uint64_t runs = 0;    ///< while statistics were on
     std::uint64_t run_ns = 0;  ///< in those
-    std::uint64_t missed = 0;  ///< runs that the kernel left out, because one was under way on the CPU
+    std::uint64_t missed =
+        0;  ///< runs that the kernel left out, because one was under way on the CPU
 };
 [[nodiscard]] ProgramCounters read_program_counters(const drainwatch_bpf& skeleton);
 

@@ -1,10 +1,10 @@
 #include "bpf/slots.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <utility>
 
 namespace drainwatch {

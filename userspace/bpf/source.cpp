@@ -5,11 +5,11 @@
 #include "host/clock.hpp"
 #include "host/proc.hpp"
 
-#include <algorithm>
 #include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 
 namespace drainwatch {
 namespace {
@@ -67,8 +67,7 @@ void Source::RingDeleter::operator()(ring_buffer* ring) const
 
 Source::Source(Targets targets, Skeleton skeleton, SlotTable table)
     : targets_(std::move(targets)), skeleton_(std::move(skeleton)), table_(std::move(table))
-{
-}
+{}
 
 Source::~Source() = default;
 
@@ -263,8 +262,7 @@ void Source::scan_processes(std::vector<ProcessNotice>& notices)
     std::erase_if(processes_, [&](const auto& process) {
         const bool ended = !proc::comm(process.first);
         if (ended) {
-            notices.push_back(
-                {ProcessNotice::Kind::ended, process.first, 0, true, process.second});
+            notices.push_back({ProcessNotice::Kind::ended, process.first, 0, true, process.second});
         }
         return ended;
     });

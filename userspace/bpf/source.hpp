@@ -21,7 +21,7 @@ namespace drainwatch {
 
 /// What to watch.
 struct Targets {
-    std::vector<std::string> names;    ///< exact comm, at most 15 bytes each
+    std::vector<std::string> names;  ///< exact comm, at most 15 bytes each
     std::vector<std::uint32_t> pids;
     std::vector<std::uint16_t> ports;  ///< local or remote; none: every port
     bool all = false;                  ///< every process
@@ -113,7 +113,8 @@ private:
     std::unordered_map<std::uint32_t, std::string> processes_;  ///< targets that live, by pid
     std::unordered_map<Cookie, std::uint32_t> slot_of_;
     std::vector<dw_descriptor> descriptors_;
-    std::set<std::pair<std::uint32_t, std::uint16_t>> listeners_;  ///< netns and port, looked through
+    std::set<std::pair<std::uint32_t, std::uint16_t>>
+        listeners_;  ///< netns and port, looked through
 };
 
 }  // namespace drainwatch

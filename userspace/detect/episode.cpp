@@ -59,8 +59,7 @@ bool Episode::over(const Reading& reading, const Limits& limits)
     if (calm_since_ns_ == 0) {
         calm_since_ns_ = reading.at_ns;
     }
-    const std::uint64_t enough =
-        reading.unread_bytes == 0 ? kCalmWhenEmptyNs : kCalmWhenReadingNs;
+    const std::uint64_t enough = reading.unread_bytes == 0 ? kCalmWhenEmptyNs : kCalmWhenReadingNs;
     return reading.at_ns - calm_since_ns_ >= enough;
 }
 

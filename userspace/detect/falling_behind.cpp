@@ -1,8 +1,8 @@
 #include "detect/finding.hpp"
 #include "detect/wording.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace drainwatch {
 namespace {
@@ -25,11 +25,12 @@ std::optional<Finding> falling_behind(const Reading& r, const Limits& limits)
         return std::nullopt;
     }
     const bool soon = r.closed_in_effect || r.if_reading->long_s <= horizon_s / 5;
-    return Finding{Trouble::falling_behind, soon ? Severity::critical : Severity::warning,
-                   r.if_reading->long_s,
-                   fmt::format("the reader loses ground: {:.0f} bytes/s come in, {:.0f} are read; {}{}",
-                               r.arrival_bytes_per_s, r.drain_bytes_per_s, queue_in_words(r),
-                               forecast_in_words(r.if_reading->long_s))};
+    return Finding{
+        Trouble::falling_behind, soon ? Severity::critical : Severity::warning,
+        r.if_reading->long_s,
+        fmt::format("the reader loses ground: {:.0f} bytes/s come in, {:.0f} are read; {}{}",
+                    r.arrival_bytes_per_s, r.drain_bytes_per_s, queue_in_words(r),
+                    forecast_in_words(r.if_reading->long_s))};
 }
 
 }  // namespace drainwatch

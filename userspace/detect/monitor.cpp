@@ -2,8 +2,8 @@
 
 #include "detect/wording.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace drainwatch {
 
@@ -71,12 +71,11 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
         return;
     }
     const auto lead = episode.lead_ns();
-    std::string reason =
-        at_ns == 0 ? "zero window: it was closed before the watch began"
-        : lead && *lead > 0
-            ? fmt::format("zero window announced, {} after the first warning",
-                          in_words(static_cast<double>(*lead) / 1e9))
-            : "zero window announced";
+    std::string reason = at_ns == 0 ? "zero window: it was closed before the watch began"
+                         : lead && *lead > 0
+                             ? fmt::format("zero window announced, {} after the first warning",
+                                           in_words(static_cast<double>(*lead) / 1e9))
+                             : "zero window announced";
     alerts.push_back(
         make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns, std::move(reason)));
     alerts.back().zero_in_s.reset();
@@ -89,9 +88,9 @@ void Monitor::reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<A
     if (!socket.episode || !socket.episode->reopened()) {
         return;
     }
-    alerts.push_back(make_alert(Alert::Kind::window_reopened, Severity::info, socket, at_ns,
-                                fmt::format("window open again: {} bytes",
-                                            socket.reading.headroom_bytes)));
+    alerts.push_back(
+        make_alert(Alert::Kind::window_reopened, Severity::info, socket, at_ns,
+                   fmt::format("window open again: {} bytes", socket.reading.headroom_bytes)));
 }
 
 /// The sample's own counters make good for notices that were lost.
@@ -192,12 +191,12 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice, const SocketSampl
             }
             totals_.resets++;
             const bool received = notice.kind == SocketNotice::Kind::reset_received;
-            Alert alert = make_alert(Alert::Kind::link_reset, Severity::warning, socket,
-                                     notice.at_ns, "");
+            Alert alert =
+                make_alert(Alert::Kind::link_reset, Severity::warning, socket, notice.at_ns, "");
             sum_up(alert, socket, notice.at_ns);
-            alert.reason = fmt::format("{} with {} bytes unread",
-                                       received ? "reset by the peer" : "reset by this side",
-                                       notice.value);
+            alert.reason =
+                fmt::format("{} with {} bytes unread",
+                            received ? "reset by the peer" : "reset by this side", notice.value);
             alert.pid = notice.pid;
             alert.zero_in_s.reset();
             alerts.push_back(std::move(alert));
@@ -205,8 +204,7 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice, const SocketSampl
             break;
         }
         case SocketNotice::Kind::filling:
-        case SocketNotice::Kind::ended:
-            break;
+        case SocketNotice::Kind::ended: break;
     }
     return alerts;
 }

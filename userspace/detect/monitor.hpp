@@ -25,7 +25,7 @@ struct Alert {
     };
     Kind kind{};
     Severity severity{};
-    std::uint64_t at_ns = 0;  ///< when it happened; CLOCK_MONOTONIC
+    std::uint64_t at_ns = 0;    ///< when it happened; CLOCK_MONOTONIC
     std::uint64_t episode = 0;  ///< 0: outside of any
     SocketSample sample;
     Reading reading;

@@ -1,8 +1,8 @@
 #include "detect/finding.hpp"
 #include "detect/wording.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace drainwatch {
 namespace {
@@ -38,7 +38,8 @@ bool deeper_than_usual(const Reading& r)
 bool silent_too_long(const Reading& r, const Forecast& forecast)
 {
     const double silent_s = seconds(r.silent_ns);
-    const double shortest = std::max(kShortestSilenceS, kSilentShare * (silent_s + forecast.long_s));
+    const double shortest =
+        std::max(kShortestSilenceS, kSilentShare * (silent_s + forecast.long_s));
     if (silent_s < shortest) {
         return false;
     }

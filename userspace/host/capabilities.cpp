@@ -1,9 +1,9 @@
 #include "host/capabilities.hpp"
 
-#include <array>
 #include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <array>
 
 namespace drainwatch {
 namespace {

@@ -51,7 +51,8 @@ ClockPair clock_pair()
 
 std::uint64_t jiffy_ns()
 {
-    // The coarse clocks advance once a jiffy, and say so (kernel/time/posix-timers.c, KTIME_LOW_RES).
+    // The coarse clocks advance once a jiffy, and say so (kernel/time/posix-timers.c,
+    // KTIME_LOW_RES).
     timespec t{};
     clock_getres(CLOCK_MONOTONIC_COARSE, &t);
     return to_ns(t);

@@ -7,8 +7,8 @@ namespace drainwatch {
 
 Error system_error(const std::string& operation, const std::string& object, int error_number)
 {
-    return Error{fmt::format("{} {}: {}", operation, object,
-                             std::generic_category().message(error_number))};
+    return Error{
+        fmt::format("{} {}: {}", operation, object, std::generic_category().message(error_number))};
 }
 
 }  // namespace drainwatch

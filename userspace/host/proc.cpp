@@ -1,12 +1,12 @@
 #include "host/proc.hpp"
 
+#include <fmt/format.h>
+#include <unistd.h>
 #include <array>
 #include <charconv>
 #include <filesystem>
-#include <fmt/format.h>
 #include <fstream>
 #include <string_view>
-#include <unistd.h>
 
 namespace drainwatch::proc {
 namespace {

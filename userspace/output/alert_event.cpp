@@ -69,9 +69,7 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
     fields["episode"] = alert.episode != 0 ? Json(alert.episode) : Json(nullptr);
     switch (alert.kind) {
         case Alert::Kind::not_draining:
-        case Alert::Kind::falling_behind:
-            add_queue(fields, alert);
-            break;
+        case Alert::Kind::falling_behind: add_queue(fields, alert); break;
         case Alert::Kind::zero_window:
             fields["announced_at"] = calendar_time(alert.at_ns, clocks);
             fields["lead_ms"] = ms_or_null(alert.lead_ns);

@@ -36,7 +36,8 @@ bool is_control(std::string_view character)
     if (character.size() == 1) {
         return first < 0x20 || first == 0x7f;
     }
-    return character.size() == 2 && first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+    return character.size() == 2 && first == 0xc2 &&
+           static_cast<unsigned char>(character[1]) < 0xa0;
 }
 
 }  // namespace

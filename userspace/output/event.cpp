@@ -40,8 +40,8 @@ std::string text_value(const Json& value)
 
 std::string render_text(const Event& event, std::uint64_t written_ns)
 {
-    std::string line = fmt::format("{} {:<8} {:<15}", rfc3339(written_ns),
-                                   to_string(event.severity), event.name);
+    std::string line =
+        fmt::format("{} {:<8} {:<15}", rfc3339(written_ns), to_string(event.severity), event.name);
     if (event.process) {
         line += fmt::format(" {}({})", escape(event.process->comm), event.process->pid);
     }

@@ -1,8 +1,8 @@
 #include "drainwatch/sample.hpp"
 
-#include <algorithm>
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace drainwatch {
 namespace {

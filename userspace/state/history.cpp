@@ -36,9 +36,8 @@ const History::Point* History::at_least_old(std::uint64_t window_ns) const
         return nullptr;
     }
     const std::uint64_t now = points_.back().at_ns;
-    const auto younger = std::find_if(points_.begin(), points_.end(), [&](const Point& p) {
-        return now - p.at_ns < window_ns;
-    });
+    const auto younger = std::find_if(points_.begin(), points_.end(),
+                                      [&](const Point& p) { return now - p.at_ns < window_ns; });
     if (younger == points_.begin()) {
         return &points_.front();
     }

@@ -114,12 +114,11 @@ Reading make_reading(const SocketSample& sample, const History& history)
 
     const std::uint64_t oldest_in_window =
         sample.taken_ns - std::min(sample.taken_ns, kRateWindowNs);
-    const auto from_arrivals = sample.unread.empty()
-                                   ? std::nullopt
-                                   : arrival_rate(sample, std::max(oldest_in_window,
-                                                                   sample.unread.front().at_ns));
-    r.arrival_bytes_per_s =
-        history.arrival_rate(kRateWindowNs).value_or(from_arrivals.value_or(0));
+    const auto from_arrivals =
+        sample.unread.empty()
+            ? std::nullopt
+            : arrival_rate(sample, std::max(oldest_in_window, sample.unread.front().at_ns));
+    r.arrival_bytes_per_s = history.arrival_rate(kRateWindowNs).value_or(from_arrivals.value_or(0));
     r.drain_bytes_per_s = history.drain_rate(kRateWindowNs).value_or(0);
     return r;
 }

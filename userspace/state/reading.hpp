@@ -22,24 +22,24 @@ struct Reading {
     std::uint32_t unread_bytes = 0;  ///< payload only
     std::uint64_t age_ns = 0;        ///< of the oldest unread byte
     bool age_is_lower_bound = false;
-    std::uint64_t silent_ns = 0;     ///< unread data waits and no read made progress
+    std::uint64_t silent_ns = 0;                 ///< unread data waits and no read made progress
     std::optional<std::uint64_t> since_read_ns;  ///< nothing if it never read
-    std::uint32_t headroom_bytes = 0;  ///< window that the next ACK will announce
+    std::uint32_t headroom_bytes = 0;            ///< window that the next ACK will announce
     std::uint32_t rcvbuf_bytes = 0;
     std::uint32_t rmem_bytes = 0;
-    double to_zero_bytes = 0;        ///< payload that may still come before a zero window
+    double to_zero_bytes = 0;  ///< payload that may still come before a zero window
     double arrival_bytes_per_s = 0;
     double drain_bytes_per_s = 0;
-    std::optional<Forecast> if_silent;   ///< if nobody reads from now on
-    std::optional<Forecast> if_reading;  ///< if it goes on reading as it does
-    std::uint64_t usual_silence_ns = 0;  ///< longest silence that is normal for this reader
-    std::uint32_t usual_depth_bytes = 0; ///< deepest queue that is normal for it
-    std::uint64_t read_spacing_ns = 0;   ///< longest usual distance of its reads
-    std::uint64_t growing_for_ns = 0;    ///< how long the queue has not been empty
-    bool reads = false;              ///< read progress within its usual spacing
-    bool closed = false;             ///< a zero window is announced
-    bool closed_in_effect = false;   ///< less than one segment may still be sent
-    bool wanted = true;              ///< false: less than SO_RCVLOWAT, the reader is not told yet
+    std::optional<Forecast> if_silent;    ///< if nobody reads from now on
+    std::optional<Forecast> if_reading;   ///< if it goes on reading as it does
+    std::uint64_t usual_silence_ns = 0;   ///< longest silence that is normal for this reader
+    std::uint32_t usual_depth_bytes = 0;  ///< deepest queue that is normal for it
+    std::uint64_t read_spacing_ns = 0;    ///< longest usual distance of its reads
+    std::uint64_t growing_for_ns = 0;     ///< how long the queue has not been empty
+    bool reads = false;                   ///< read progress within its usual spacing
+    bool closed = false;                  ///< a zero window is announced
+    bool closed_in_effect = false;        ///< less than one segment may still be sent
+    bool wanted = true;  ///< false: less than SO_RCVLOWAT, the reader is not told yet
 
     /// Share of the way from an empty queue to a zero window, 0 to 1.
     [[nodiscard]] double fill() const

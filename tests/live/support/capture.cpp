@@ -2,10 +2,6 @@
 
 #include "support/control.hpp"
 
-#include <array>
-#include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -13,8 +9,12 @@
 #include <netinet/tcp.h>
 #include <pcap/pcap.h>
 #include <poll.h>
-#include <stdexcept>
 #include <unistd.h>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
 
 namespace drainwatch::live {
 namespace {
@@ -93,8 +93,9 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
     if (!netns.empty()) {
         command = {"ip", "netns", "exec", netns};
     }
-    for (const char* argument : {"tcpdump", "-i", "lo", "-n", "-U", "-Z", "root", "-s", "128", "-B",
-                                 "16384", "--immediate-mode", "--time-stamp-precision=nano", "-w"}) {
+    for (const char* argument :
+         {"tcpdump", "-i", "lo", "-n", "-U", "-Z", "root", "-s", "128", "-B", "16384",
+          "--immediate-mode", "--time-stamp-precision=nano", "-w"}) {
         command.emplace_back(argument);
     }
     command.push_back(path_);
@@ -127,8 +128,8 @@ void Capture::stop()
     tcpdump_->wait();
     tcpdump_.reset();
     std::array<char, PCAP_ERRBUF_SIZE> error{};
-    pcap_t* file = pcap_open_offline_with_tstamp_precision(path_.c_str(), PCAP_TSTAMP_PRECISION_NANO,
-                                                           error.data());
+    pcap_t* file = pcap_open_offline_with_tstamp_precision(
+        path_.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());
     if (file == nullptr) {
         throw std::runtime_error(error.data());
     }

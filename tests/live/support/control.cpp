@@ -1,9 +1,9 @@
 #include "support/control.hpp"
 
+#include <sys/mman.h>
 #include <ctime>
 #include <new>
 #include <stdexcept>
-#include <sys/mman.h>
 #include <thread>
 
 namespace drainwatch::live {
@@ -30,8 +30,8 @@ bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds lim
 
 SharedControl::SharedControl()
 {
-    void* at = mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                    -1, 0);
+    void* at =
+        mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         throw std::runtime_error("no shared memory");
     }

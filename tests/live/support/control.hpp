@@ -12,7 +12,8 @@ namespace drainwatch::live {
 /// Waits until `done` says so; false if it does not within the limit.
 [[nodiscard]] bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds limit);
 
-/// Memory that the test and the processes it forks share: what is wanted of them, and what they did.
+/// Memory that the test and the processes it forks share: what is wanted of them, and what they
+/// did.
 struct Control {
     std::atomic<bool> hold{false};  ///< do not read
     std::atomic<bool> quit{false};

@@ -4,8 +4,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <stdexcept>
 #include <unistd.h>
+#include <stdexcept>
 
 namespace drainwatch::live {
 void enter_namespace(const std::string& name)

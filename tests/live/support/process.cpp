@@ -2,13 +2,13 @@
 
 #include "support/control.hpp"
 
-#include <array>
-#include <csignal>
 #include <fcntl.h>
-#include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <csignal>
+#include <stdexcept>
 #include <utility>
 
 namespace drainwatch::live {

@@ -134,9 +134,11 @@ void Scenario::expect_silence()
 {
     finish();
     for (const auto& sender : senders_) {
-        EXPECT_FALSE(capture_->first_zero_ns(sender->port())) << "the scene is not what it should be";
+        EXPECT_FALSE(capture_->first_zero_ns(sender->port()))
+            << "the scene is not what it should be";
     }
-    EXPECT_TRUE(watcher_->lines([](const Line& l) { return l.json["severity"] != "info"; }).empty());
+    EXPECT_TRUE(
+        watcher_->lines([](const Line& l) { return l.json["severity"] != "info"; }).empty());
     EXPECT_EQ(exit_code_, 0);
 }
 

@@ -5,8 +5,8 @@
 #include "support/target.hpp"
 #include "support/watcher.hpp"
 
-#include <cstdint>
 #include <gtest/gtest.h>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>

@@ -3,15 +3,15 @@
 #include "support/namespace.hpp"
 
 #include <arpa/inet.h>
-#include <array>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
+#include <array>
+#include <stdexcept>
+#include <thread>
 
 namespace drainwatch::live {
 

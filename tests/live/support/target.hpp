@@ -18,11 +18,11 @@ void nap(std::chrono::microseconds time);
 
 /// How a target listens.
 struct Listen {
-    int family = 0;           ///< AF_INET by default
-    bool v4_mapped = false;   ///< an IPv6 listener for IPv4 peers
-    int rcvbuf = 0;           ///< SO_RCVBUF, 0: autotuned
+    int family = 0;          ///< AF_INET by default
+    bool v4_mapped = false;  ///< an IPv6 listener for IPv4 peers
+    int rcvbuf = 0;          ///< SO_RCVBUF, 0: autotuned
     int backlog = 128;
-    std::string netns{};      ///< name of the network namespace; empty: the test's own
+    std::string netns{};  ///< name of the network namespace; empty: the test's own
 };
 
 /// A process of a given name that listens on loopback and treats its connections as `body` says,

@@ -2,13 +2,13 @@
 
 #include "support/control.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <fcntl.h>
 #include <stdexcept>
-#include <unistd.h>
 
 namespace drainwatch::live {
 
