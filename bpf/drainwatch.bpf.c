@@ -27,7 +27,7 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 
 /*
  * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
- * and nobody told of (SO_RCVLOWAT holds sk_data_ready back, and before 6.3
+ * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
  * there is none) is seen here, and tcp_clock_cache still holds its time.
  */
 SEC("tp_btf/tcp_probe")
@@ -38,6 +38,8 @@ int BPF_PROG(tcp_probe, struct sock *sk)
 	__u32 slot;
 
 	if (!sk->sk_bpf_storage)
+		return 0;
+	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
 	s = slot_of(sk, &slot);
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -63,7 +65,7 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 	if (!s || !tp)
 		return 0;
 	now_ns = segment_time_ns(tp);
-	track_progress(slot, s, tp, 0);
+	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, now_ns);
 	announce_danger(slot, s, now_ns);
 	return 0;
@@ -83,8 +85,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!s || !tp)
 		return 0;
-	track_progress(slot, s, tp, 1);
-	track_segment(slot, s, tp, segment_time_ns(tp));
+	track_progress(s, tp, 1);
 	return 0;
 }
 
@@ -181,6 +182,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	s->ended_ns = bpf_ktime_get_ns();
 	if (unread)
 		send_socket_record(DW_REC_ENDED, slot, s, s->ended_ns, unread, 0);
+	dw_fifo_clear(&s->unread);
 	return_slot(slot);
 	bpf_sk_storage_delete(&sockets, sk);
 	return 0;
@@ -355,17 +357,18 @@ int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !ref || ref->self != (__u64)sk)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	if (!tp || sk->__sk_common.skc_state == DW_TCP_CLOSE)
 		return 0;
 	slot = ref->slot;
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return 0;
 	read_limits(s, tp);
-	track_progress(slot, s, tp, 0);
+	track_progress(s, tp, 0);
 	if (s->window.rcv_nxt != tp->rcv_nxt)
 		track_segment(slot, s, tp, segment_time_ns(tp));
 	else
 		read_window(&s->window, tp);
+	call_attention(slot, s);
 	return 0;
 }

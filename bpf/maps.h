@@ -49,14 +49,18 @@ struct {
 	__type(value, struct dw_slot);
 } slots SEC(".maps");
 
-/* slot -> when its oldest unread byte arrived, 0 for none: dense, so that a look is cheap. */
+/*
+ * slot -> 1 if there may be unread data: dense, so that a look is cheap. Set
+ * here, cleared by the user side when it finds none. Should the two cross, the
+ * next arrival or full look sets it again.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* as slots */
 	__type(key, __u32);
 	__type(value, __u64);
-} unread_since SEC(".maps");
+} attention SEC(".maps");
 
 /* Free slots; filled by the user side before anything attaches. Empty: the socket is not watched, and counted. */
 struct {

@@ -27,9 +27,9 @@ static inline int dw_fin_received(__u8 state)
 /* Payload bytes that are not read; a FIN is not payload. */
 static inline __u32 dw_unread_bytes(const struct dw_slot *s)
 {
-	__u32 bytes = s->data_end - s->window.copied_seq;
+	__u32 bytes = s->data_end - s->copied_seq;
 
-	return dw_seq_before(s->data_end, s->window.copied_seq) ? 0 : bytes;
+	return dw_seq_before(s->data_end, s->copied_seq) ? 0 : bytes;
 }
 
 /* Since when the reader owes a read: the oldest unread byte or the last read, whichever is later. */
@@ -48,7 +48,7 @@ static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arr
 	if (!dw_seq_before(s->data_end, data_end))
 		return;
 	s->data_end = data_end;
-	if (dw_seq_before(s->window.copied_seq, data_end))
+	if (dw_seq_before(s->copied_seq, data_end))
 		dw_fifo_push(&s->unread, data_end, arrived_ns);
 }
 
@@ -85,18 +85,17 @@ static inline void dw_learn_habit(struct dw_slot *s, __u64 now_ns, __u32 period,
 static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns, __u32 period,
 				 __u64 warn_after_ns)
 {
-	if (copied_seq == s->window.copied_seq)
+	if (copied_seq == s->copied_seq)
 		return;
 	dw_learn_habit(s, now_ns, period, warn_after_ns);
-	s->window.copied_seq = copied_seq;
+	s->copied_seq = copied_seq;
 	dw_fifo_pop(&s->unread, copied_seq);
 	s->last_read_ns = now_ns;
 	s->end_at_read = s->data_end;
-	if (!dw_seq_before(copied_seq, s->end_at_open))
+	if ((s->flags & DW_SLOT_LOWER_BOUND) && !dw_seq_before(copied_seq, s->end_at_open))
 		s->flags &= (__u8)~DW_SLOT_LOWER_BOUND;
-	s->flags &= (__u8)~DW_SLOT_WAS_CLOSED;
-	if (s->flags & DW_SLOT_CLOSED)
-		s->flags |= DW_SLOT_WAS_CLOSED;
+	if ((s->flags & DW_SLOT_WAS_CLOSED) && !(s->flags & DW_SLOT_CLOSED))
+		s->flags &= (__u8)~DW_SLOT_WAS_CLOSED;
 }
 
 /*

@@ -104,12 +104,16 @@ static __always_inline __u32 data_end_of(__u32 rcv_nxt, __u8 state)
 	return dw_fin_received(state) ? rcv_nxt - 1 : rcv_nxt;
 }
 
-static __always_inline void publish_unread(__u32 slot, const struct dw_slot *s)
+/* The user side is to look at this slot, if it has unread data. */
+static __always_inline void call_attention(__u32 slot, const struct dw_slot *s)
 {
-	__u64 *since = bpf_map_lookup_elem(&unread_since, &slot);
+	__u64 *flag;
 
-	if (since)
-		*since = dw_fifo_oldest_ns(&s->unread);
+	if (!s->unread.count)
+		return;
+	flag = bpf_map_lookup_elem(&attention, &slot);
+	if (flag && !*flag)
+		*flag = 1;
 }
 
 /* Unread data that was there before the watch: it arrived no later than the last data segment did. */
@@ -119,7 +123,7 @@ static __always_inline void track_earlier_data(struct dw_slot *s, const struct t
 	__u32 lrcvtime = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
 	__u64 age_ns = (__u64)((__u32)bpf_jiffies64() - lrcvtime) * config.jiffy_ns;
 
-	if (!dw_seq_before(s->window.copied_seq, s->data_end))
+	if (!dw_seq_before(s->copied_seq, s->data_end))
 		return;
 	if (!lrcvtime || age_ns >= now_ns)
 		age_ns = 0;
@@ -138,16 +142,16 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 
 	s->state = sk->__sk_common.skc_state;
 	s->flags = 0;
-	s->unread.count = 0;
+	dw_fifo_clear(&s->unread);
 	read_addresses(s, sk);
 	read_limits(s, tp);
 	read_window(&s->window, tp);
-	s->window.copied_seq = tp->copied_seq;
+	s->copied_seq = tp->copied_seq;
 	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
 	s->end_at_read = s->data_end;
 	s->end_at_open = s->data_end;
 	track_earlier_data(s, tp);
-	publish_unread(slot, s);
+	call_attention(slot, s);
 }
 
 /* Take a free slot for the socket and fill it; DW_NO_SLOT if there is none. */
@@ -176,10 +180,6 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 
 
 static __always_inline void return_slot(__u32 slot)
 {
-	__u64 *since = bpf_map_lookup_elem(&unread_since, &slot);
-
-	if (since)
-		*since = 0;
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
@@ -253,8 +253,7 @@ static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int ne
 		start_tracking(slot, s, tp);
 	} else if (newstate == DW_TCP_CLOSE) {
 		/* no reader can help any more */
-		s->unread.count = 0;
-		publish_unread(slot, s);
+		dw_fifo_clear(&s->unread);
 	}
 	s->state = newstate;
 }
@@ -263,20 +262,23 @@ static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int ne
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
+	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+
+	if (state == DW_TCP_CLOSE)
+		return;
 	read_window(&s->window, tp);
-	s->state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
-	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, s->state), arrived_ns);
-	publish_unread(slot, s);
+	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
+	call_attention(slot, s);
 }
 
 /* Did the application read? Then it did so now, and `current` is the reader if by_current. */
-static __always_inline void track_progress(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
+static __always_inline void track_progress(struct dw_slot *s, const struct tcp_sock *tp,
 					   int by_current)
 {
 	__u32 copied_seq = tp->copied_seq;
 	__u64 id;
 
-	if (copied_seq == s->window.copied_seq)
+	if (copied_seq == s->copied_seq)
 		return;
 	dw_track_read(s, copied_seq, bpf_ktime_get_ns(), habit_period, config.warn_after_ns);
 	if (by_current) {
@@ -284,7 +286,6 @@ static __always_inline void track_progress(__u32 slot, struct dw_slot *s, const 
 		s->reader_tgid = id >> 32;
 		s->reader_tid = (__u32)id;
 	}
-	publish_unread(slot, s);
 }
 
 static __always_inline void send_socket_record(__u32 kind, __u32 slot, const struct dw_slot *s,
@@ -305,7 +306,7 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 /* Wake the user side when an ageing queue has filled by another step. */
 static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
 {
-	__u8 level = dw_danger_level(s);
+	__u32 level = dw_danger_level(s);
 	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
 
 	if (level <= s->danger) {

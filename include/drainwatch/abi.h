@@ -19,15 +19,18 @@
 #define DW_MAX_PORTS 16     /* --port, at most */
 #define DW_NO_SLOT 0xffffffffu
 
-/*
- * Arrivals that are still unread, oldest first: bytes up to end_seq[i] arrived
- * at arrived_ns[i] (their first byte did; see dw_fifo_push for what merges).
- */
+/* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). */
+struct dw_arrival {
+	__u64 at_ns;
+	__u32 end_seq;
+	__u32 pad;
+};
+
+/* Arrivals that are still unread, oldest first. See bpf/unread_fifo.h. */
 struct dw_fifo {
 	__u32 head;
 	__u32 count;
-	__u32 end_seq[DW_FIFO_LEN];
-	__u64 arrived_ns[DW_FIFO_LEN];
+	struct dw_arrival entry[DW_FIFO_LEN];
 };
 
 /* What this reader normally does, in two periods so that old habits fade. */
@@ -42,36 +45,44 @@ struct dw_habit {
 #define DW_SLOT_CLOSED 0x2u      /* the last announced window was zero */
 #define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
 
-/* Everything known about one watched socket. */
+/*
+ * Everything known about one watched socket. In cache lines, for arrivals and
+ * reads come on different CPUs: what seldom changes; what every event changes,
+ * up to the first entry of the FIFO, which is all that a reader who keeps up
+ * needs; the rest.
+ */
 struct dw_slot {
 	__u64 cookie;        /* identity; a slot whose cookie changed is another socket */
 	__u64 opened_ns;     /* when the watch began */
 	__u64 ended_ns;      /* when the socket was destroyed */
-	struct dw_window window;
-	struct dw_fifo unread;
-	struct dw_habit habit;
-	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u64 zero_ns;       /* last time that a zero window was announced after an open one */
 	__u64 reopened_ns;   /* last time that an open one was announced after zero */
 	__u32 zero_count;
-	__u32 data_end;      /* rcv_nxt without a received FIN */
-	__u32 end_at_read;   /* data_end when copied_seq last moved */
-	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
 	__u32 rcvlowat;      /* SO_RCVLOWAT: below it the reader is not told of data */
-	__u32 reader_tgid;   /* who moved copied_seq last */
-	__u32 reader_tid;
-	__u32 owner_tgid;    /* whose listener or call it came from; 0 if not known */
 	__u32 netns;         /* inode number of the network namespace */
+	__u32 owner_tgid;    /* whose listener or call it came from; 0 if not known */
 	__u16 family;        /* AF_INET or AF_INET6 */
 	__u16 local_port;    /* host order */
 	__u16 remote_port;
 	__u8 state;          /* TCP_ESTABLISHED, ... */
 	__u8 flags;          /* DW_SLOT_* */
-	__u8 danger;         /* highest level already announced, see dw_danger_level */
-	__u8 pad[3];
+
+	__u32 copied_seq;    /* head of what is unread */
+	__u32 data_end;      /* rcv_nxt without a received FIN */
+	__u32 end_at_read;   /* data_end when copied_seq last moved */
+	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
+	__u64 last_read_ns;  /* last time that copied_seq moved */
+	__u32 reader_tgid;   /* who moved copied_seq last */
+	__u32 reader_tid;
+	__u32 danger;        /* highest level announced, see dw_danger_level */
+	__u32 pad;
+	struct dw_fifo unread;
+
+	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
+	struct dw_habit habit;
 	__u8 local[16];      /* address; IPv4 in the first four bytes */
 	__u8 remote[16];
-};
+} __attribute__((aligned(64)));
 
 enum dw_record_kind {
 	DW_REC_DANGER = 1,   /* a queue fills: look now */
@@ -119,7 +130,8 @@ struct dw_config {
 	__u8 watch_all;                  /* --all */
 	__u8 names;                      /* how many */
 	__u8 ports;
-	__u8 pad[5];
+	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe is all there is */
+	__u8 pad[4];
 	__u64 warn_after_ns;             /* longer gaps are no habit */
 	__u64 danger_age_ns;             /* younger queues do not wake the user side */
 	__u64 danger_interval_ns;        /* nor do two within this time */

@@ -123,6 +123,8 @@ static inline __u32 dw_window_selected(const struct dw_window *w)
 
 	if (mss <= 0)
 		return 0;
+	if ((w->flags & DW_SHRINK_WINDOW) && shift)
+		free_space &= ~((1LL << shift) - 1);
 	if (free_space < (full >> 1)) {
 		free_space &= ~((1LL << shift) - 1);
 		if (free_space < (allowed >> 4) || free_space < mss)
@@ -151,6 +153,21 @@ static inline __u32 dw_window_next(const struct dw_window *w)
 	if (selected >= current || ((w->flags & DW_SHRINK_WINDOW) && w->rcv_wscale))
 		return selected;
 	return (__u32)dw_align(current, w->rcv_wscale & 15);
+}
+
+/*
+ * Is the reader told of its unread bytes? Not before there are SO_RCVLOWAT of
+ * them, unless a FIN is in or the kernel runs short: tcp_epollin_ready(),
+ * tcp_data_ready(), tcp_rmem_pressure() (include/net/tcp.h, 6.18; host-wide
+ * memory pressure is left out).
+ */
+static inline int dw_reader_is_told(const struct dw_window *w, __u32 unread, __u32 rcvlowat,
+				    int fin)
+{
+	if (!unread)
+		return 0;
+	return unread >= rcvlowat || fin || dw_window_current(w) <= w->rcv_mss ||
+	       w->rmem > w->rcvbuf - (w->rcvbuf >> 3);
 }
 
 /*

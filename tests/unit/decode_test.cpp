@@ -5,10 +5,8 @@
 #include <cstring>
 #include <vector>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 dw_record record(std::uint32_t kind)
 {
@@ -122,7 +120,7 @@ TEST(DecodeSlot, CopiesEveryField)
     dw_slot slot{};
     slot.cookie = 77;
     slot.window.rcv_nxt = 5000;
-    slot.window.copied_seq = 4000;
+    slot.copied_seq = 4000;
     slot.window.rcv_wnd = 65536;
     slot.window.flags = DW_SCALING_RATIO;
     slot.data_end = 4999;
@@ -187,8 +185,8 @@ TEST(DecodeSlot, UnreadIsOldestFirstWhereverTheRingBegins)
     slot.unread.head = 14;
     slot.unread.count = 4;
     for (std::uint32_t i = 0; i < 4; i++) {
-        slot.unread.end_seq[(14 + i) % 16] = 100 + i;
-        slot.unread.arrived_ns[(14 + i) % 16] = 1000 + i;
+        slot.unread.entry[(14 + i) % 16].end_seq = 100 + i;
+        slot.unread.entry[(14 + i) % 16].at_ns = 1000 + i;
     }
     const SocketSample s = decode_slot(slot, 1);
     ASSERT_EQ(s.unread.size(), 4U);

@@ -3,10 +3,8 @@
 #include <gtest/gtest.h>
 #include <string>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 TEST(Duration, WellFormed)
 {

@@ -3,10 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 TEST(Endpoint, IsWrittenLikeInUrls)
 {

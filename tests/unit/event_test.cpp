@@ -3,10 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 constexpr std::uint64_t kWritten = 1795418701'123'456'789;  // 2026-11-23T07:25:01.123456Z
 

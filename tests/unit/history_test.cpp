@@ -5,10 +5,8 @@
 #include <gtest/gtest.h>
 #include <vector>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 using testing::kMs;
 using testing::kSecond;

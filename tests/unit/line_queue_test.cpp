@@ -7,16 +7,13 @@
 #include <csignal>
 #include <string>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 constexpr std::size_t kMiB = 1024 * 1024;
 
 /// A pipe whose reader is the test.
-class LineQueuePipe : public ::testing::Test
-{
+class LineQueuePipe : public ::testing::Test {
 protected:
     void SetUp() override
     {

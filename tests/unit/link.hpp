@@ -5,16 +5,14 @@
 #include <sys/socket.h>
 #include <cstdint>
 
-namespace drainwatch::testing
-{
+namespace drainwatch::testing {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
 
 /// A socket as a source sees it, driven by hand. Its queue forgets no arrival, and the test owns
 /// the clock. Its buffer is so large that no zero window is near, unless a test says otherwise.
-class Link
-{
+class Link {
 public:
     Link()
     {

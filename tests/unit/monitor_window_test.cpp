@@ -5,10 +5,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 using testing::kMs;
 using testing::kSecond;
@@ -18,8 +16,7 @@ using NoticeKind = SocketNotice::Kind;
 
 constexpr std::uint64_t kBegin = 100 * kSecond;
 
-class MonitorWindow : public ::testing::Test
-{
+class MonitorWindow : public ::testing::Test {
 protected:
     void SetUp() override { link_.arrive(1000, kBegin); }
 

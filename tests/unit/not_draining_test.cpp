@@ -3,10 +3,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 using testing::kMs;
 using testing::kSecond;

@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 using namespace std::chrono_literals;
 
@@ -134,7 +132,7 @@ TEST(WatchOptions, Errors)
     for (const Case& c : std::vector<Case>{
              {{}, "subcommand"},
              {{"--process", "gip"}, "subcommand"},
-             {{"wach"}, "subcommand"},
+             {{"wach"}, "\"wach\""},
              {{"watch", "demo"}, "demo"},
              {{"watch", "--no-such-option"}, "--no-such-option"},
              {{"watch", "stray"}, "stray"},

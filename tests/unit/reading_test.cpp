@@ -6,10 +6,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 using testing::kMs;
 using testing::kSecond;
@@ -187,9 +185,7 @@ TEST(ForecastIfSilent, StartsAnewWithEachRead)
 }
 
 /// The same stream as the kernel side keeps it: in sixteen entries.
-class KernelSideStream : public ::testing::TestWithParam<std::uint64_t>
-{
-};
+class KernelSideStream : public ::testing::TestWithParam<std::uint64_t> {};
 
 /// For 600 ms nobody reads a steady 1 MB/s, in segments `GetParam()` ns apart.
 TEST_P(KernelSideStream, IsForecastRightHoweverManySegmentsItHas)
@@ -206,7 +202,7 @@ TEST_P(KernelSideStream, IsForecastRightHoweverManySegmentsItHas)
     }
     slot.window = Link().sample(0).window;
     slot.window.rcv_nxt = end;
-    slot.window.copied_seq = 0;
+    slot.copied_seq = 0;
     const SocketSample sample = decode_slot(slot, kBegin + 600 * kMs);
     const Reading r = first_reading(sample);
     ASSERT_TRUE(r.if_silent);

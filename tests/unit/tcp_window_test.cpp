@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <random>
 
-namespace
-{
+namespace {
 
 /// Half of 128 KiB is window: allowed 65536, floor 4096, and the queue is empty.
 dw_window half_of_128k()

@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 

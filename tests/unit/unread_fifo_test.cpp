@@ -6,8 +6,7 @@
 #include <random>
 #include <vector>
 
-namespace
-{
+namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 
@@ -25,7 +24,7 @@ std::vector<std::uint32_t> ends(const dw_fifo& f)
 {
     std::vector<std::uint32_t> all;
     for (std::uint32_t i = 0; i < f.count; i++) {
-        all.push_back(f.end_seq[(f.head + i) % DW_FIFO_LEN]);
+        all.push_back(f.entry[(f.head + i) % DW_FIFO_LEN].end_seq);
     }
     return all;
 }
@@ -99,7 +98,7 @@ TEST(UnreadFifo, TheSeventeenthMakesRoomAndLosesNeitherEnd)
     EXPECT_LE(f.count, 16U);
     EXPECT_EQ(dw_fifo_oldest_ns(&f), 1 * kMs);
     EXPECT_EQ(ends(f).back(), 1700U);
-    EXPECT_EQ(f.arrived_ns[(f.head + f.count - 1) % DW_FIFO_LEN], 17 * kMs);
+    EXPECT_EQ(f.entry[(f.head + f.count - 1) % DW_FIFO_LEN].at_ns, 17 * kMs);
 }
 
 TEST(UnreadFifo, MergedArrivalsAreReadToTheEndOfTheLast)
@@ -181,8 +180,7 @@ TEST(UnreadFifo, AQueueThatIsNeverEmptyDoesNotAgeForever)
 }
 
 /// Random arrivals and reads, against a queue that forgets nothing.
-class UnreadFifoModel : public testing::TestWithParam<std::uint32_t>
-{
+class UnreadFifoModel : public testing::TestWithParam<std::uint32_t> {
 protected:
     struct Arrival {
         std::uint32_t end;

@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch
-{
-namespace
-{
+namespace drainwatch {
+namespace {
 
 TEST(Wording, OfTime)
 {

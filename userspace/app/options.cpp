@@ -190,6 +190,10 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
             const auto chosen = app.get_subcommands();
             return HelpText{chosen.empty() ? app.help() : chosen.front()->help()};
         }
+        if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+            return fail(
+                fmt::format("there is no command \"{}\"; see drainwatch --help", escape(argv[1])));
+        }
         return fail(one_line(error.what()) + "; see drainwatch --help");
     }
     if (watch->parsed()) {

@@ -64,13 +64,14 @@ SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns)
     s.netns = slot.netns;
     s.taken_ns = now_ns;
     s.window = slot.window;
+    s.window.copied_seq = slot.copied_seq;
     s.data_end = slot.data_end;
     s.rcvlowat = slot.rcvlowat;
     const std::uint32_t entries = std::min<std::uint32_t>(slot.unread.count, DW_FIFO_LEN);
     s.unread.reserve(entries);
     for (std::uint32_t i = 0; i < entries; i++) {
         const std::uint32_t at = (slot.unread.head + i) % DW_FIFO_LEN;
-        s.unread.push_back({slot.unread.end_seq[at], slot.unread.arrived_ns[at]});
+        s.unread.push_back({slot.unread.entry[at].end_seq, slot.unread.entry[at].at_ns});
     }
     s.age_is_lower_bound = slot.flags & DW_SLOT_LOWER_BOUND;
     s.last_read_ns = slot.last_read_ns;

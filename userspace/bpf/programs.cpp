@@ -79,7 +79,7 @@ Result<Skeleton> open_skeleton(const dw_config& config, std::uint32_t slots)
     const_cast<dw_config&>(
         *reinterpret_cast<const volatile dw_config*>(&skeleton->rodata->config)) = config;
     for (bpf_map* map :
-         {skeleton->maps.slots, skeleton->maps.unread_since, skeleton->maps.free_slots}) {
+         {skeleton->maps.slots, skeleton->maps.attention, skeleton->maps.free_slots}) {
         bpf_map__set_max_entries(map, slots);
     }
     return skeleton;
@@ -87,10 +87,21 @@ Result<Skeleton> open_skeleton(const dw_config& config, std::uint32_t slots)
 
 using Selection = std::array<bool, kHooks.size()>;
 
-/// 0, or the error number of the load.
-Result<Skeleton> load_selection(const dw_config& config, std::uint32_t slots,
-                                const Selection& selected, int& error_number)
+bool is_selected(const Selection& selected, std::string_view tracepoint)
 {
+    for (std::size_t i = 0; i < kHooks.size(); i++) {
+        if (kHooks[i].tracepoint == tracepoint) {
+            return selected[i];
+        }
+    }
+    return false;
+}
+
+/// 0, or the error number of the load.
+Result<Skeleton> load_selection(dw_config config, std::uint32_t slots, const Selection& selected,
+                                int& error_number)
+{
+    config.arrivals_by_probe = !is_selected(selected, "sk_data_ready");
     auto skeleton = open_skeleton(config, slots);
     if (!skeleton) {
         return skeleton;

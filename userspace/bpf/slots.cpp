@@ -20,27 +20,27 @@ std::size_t whole_pages(std::size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-const std::byte* map_read_only(int fd, std::size_t bytes)
+std::byte* map_shared(int fd, std::size_t bytes, int protection)
 {
-    void* at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    return at == MAP_FAILED ? nullptr : static_cast<const std::byte*>(at);
+    void* at = mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+    return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
 }
 
 }  // namespace
 
-Result<SlotTable> SlotTable::map(int slots_fd, int unread_since_fd, std::uint32_t size)
+Result<SlotTable> SlotTable::map(int slots_fd, int attention_fd, std::uint32_t size)
 {
     SlotTable table;
     table.size_ = size;
     table.slots_bytes_ = whole_pages(std::size_t{size} * sizeof(dw_slot));
-    table.unread_since_bytes_ = whole_pages(std::size_t{size} * sizeof(std::uint64_t));
-    table.slots_ = map_read_only(slots_fd, table.slots_bytes_);
+    table.attention_bytes_ = whole_pages(std::size_t{size} * sizeof(std::uint64_t));
+    table.slots_ = map_shared(slots_fd, table.slots_bytes_, PROT_READ);
     if (table.slots_ == nullptr) {
         return tl::unexpected(system_error("map", "the table of sockets", errno));
     }
-    table.unread_since_ = map_read_only(unread_since_fd, table.unread_since_bytes_);
-    if (table.unread_since_ == nullptr) {
-        return tl::unexpected(system_error("map", "the table of unread data", errno));
+    table.attention_ = map_shared(attention_fd, table.attention_bytes_, PROT_READ | PROT_WRITE);
+    if (table.attention_ == nullptr) {
+        return tl::unexpected(system_error("map", "the flags of unread data", errno));
     }
     return table;
 }
@@ -53,9 +53,9 @@ SlotTable::SlotTable(SlotTable&& other) noexcept
 SlotTable& SlotTable::operator=(SlotTable&& other) noexcept
 {
     std::swap(slots_, other.slots_);
-    std::swap(unread_since_, other.unread_since_);
+    std::swap(attention_, other.attention_);
     std::swap(slots_bytes_, other.slots_bytes_);
-    std::swap(unread_since_bytes_, other.unread_since_bytes_);
+    std::swap(attention_bytes_, other.attention_bytes_);
     std::swap(size_, other.size_);
     return *this;
 }
@@ -65,15 +65,29 @@ SlotTable::~SlotTable()
     if (slots_ != nullptr) {
         munmap(const_cast<std::byte*>(slots_), slots_bytes_);
     }
-    if (unread_since_ != nullptr) {
-        munmap(const_cast<std::byte*>(unread_since_), unread_since_bytes_);
+    if (attention_ != nullptr) {
+        munmap(attention_, attention_bytes_);
     }
 }
 
-std::uint64_t SlotTable::unread_since_ns(std::uint32_t slot) const
+bool SlotTable::calls_for_attention(std::uint32_t slot)
 {
-    const auto* at = reinterpret_cast<const std::uint64_t*>(unread_since_) + slot;
-    return __atomic_load_n(at, __ATOMIC_RELAXED);
+    auto* flag = reinterpret_cast<std::uint64_t*>(attention_) + slot;
+    if (__atomic_load_n(flag, __ATOMIC_RELAXED) == 0) {
+        return false;
+    }
+    const auto* count = reinterpret_cast<const std::uint32_t*>(
+        slots_ + std::size_t{slot} * sizeof(dw_slot) + offsetof(dw_slot, unread.count));
+    if (__atomic_load_n(count, __ATOMIC_RELAXED) != 0) {
+        return true;
+    }
+    // Take it back first and look again then: what arrives in between sets it anew.
+    __atomic_store_n(flag, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(count, __ATOMIC_SEQ_CST) != 0) {
+        __atomic_store_n(flag, 1, __ATOMIC_RELAXED);
+        return true;
+    }
+    return false;
 }
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const

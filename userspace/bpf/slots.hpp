@@ -9,11 +9,11 @@
 
 namespace drainwatch {
 
-/// The kernel side's table of sockets, mapped read-only: a look costs no system call.
+/// The kernel side's table of sockets, mapped: a look costs no system call. Only the flags that
+/// call for attention are written to from here.
 class SlotTable {
 public:
-    [[nodiscard]] static Result<SlotTable> map(int slots_fd, int unread_since_fd,
-                                               std::uint32_t size);
+    [[nodiscard]] static Result<SlotTable> map(int slots_fd, int attention_fd, std::uint32_t size);
 
     SlotTable(SlotTable&& other) noexcept;
     SlotTable& operator=(SlotTable&& other) noexcept;
@@ -23,8 +23,8 @@ public:
 
     [[nodiscard]] std::uint32_t size() const { return size_; }
 
-    /// When the slot's oldest unread byte arrived; 0 if all is read.
-    [[nodiscard]] std::uint64_t unread_since_ns(std::uint32_t slot) const;
+    /// May the slot hold unread data? A flag that turns out to be out of date is taken back.
+    [[nodiscard]] bool calls_for_attention(std::uint32_t slot);
 
     /// A copy of a slot that the kernel did not change half way: two looks agree. Nothing if it
     /// changes too fast, which a later look will not find.
@@ -34,9 +34,9 @@ private:
     SlotTable() = default;
 
     const std::byte* slots_ = nullptr;
-    const std::byte* unread_since_ = nullptr;
+    std::byte* attention_ = nullptr;
     std::size_t slots_bytes_ = 0;
-    std::size_t unread_since_bytes_ = 0;
+    std::size_t attention_bytes_ = 0;
     std::uint32_t size_ = 0;
 };
 

@@ -81,7 +81,7 @@ Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
         return tl::unexpected(skeleton.error());
     }
     auto table = SlotTable::map(bpf_map__fd((*skeleton)->maps.slots),
-                                bpf_map__fd((*skeleton)->maps.unread_since), max_sockets);
+                                bpf_map__fd((*skeleton)->maps.attention), max_sockets);
     if (!table) {
         return tl::unexpected(table.error());
     }
@@ -190,7 +190,7 @@ Look Source::look(const std::vector<Cookie>& followed)
         look.samples.push_back(decode_slot(value, monotonic_ns()));
     };
     for (std::uint32_t slot = 0; slot < end; slot++) {
-        if (table_.unread_since_ns(slot) == 0) {
+        if (!table_.calls_for_attention(slot)) {
             continue;
         }
         const auto value = table_.read(slot);

@@ -38,11 +38,12 @@ bool Episode::closed(std::uint64_t at_ns)
     if (first_zero_ns_ == 0) {
         first_zero_ns_ = at_ns;
     }
-    reopening_is_due_ = zero_reported_ns_ == 0 || at_ns - zero_reported_ns_ >= kZeroReportSpacingNs;
-    if (reopening_is_due_) {
+    const bool report = zero_reported_ns_ == 0 || at_ns - zero_reported_ns_ >= kZeroReportSpacingNs;
+    if (report) {
         zero_reported_ns_ = at_ns;
+        reopening_is_due_ = true;
     }
-    return reopening_is_due_;
+    return report;
 }
 
 bool Episode::reopened()

@@ -97,13 +97,13 @@ void Monitor::reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<A
 void Monitor::follow_window(Followed& socket, std::vector<Alert>& alerts)
 {
     const SocketSample& sample = socket.last;
-    if (sample.zero_count != socket.zeros_told) {
-        const std::uint32_t missed = sample.zero_count - socket.zeros_told - 1;
-        totals_.zero_windows += missed;
+    const auto untold = static_cast<std::int32_t>(sample.zero_count - socket.zeros_told);
+    if (untold > 0) {
+        totals_.zero_windows += static_cast<std::uint32_t>(untold - 1);
         socket.zeros_told = sample.zero_count;
         close_window(socket, sample.zero_ns, alerts);
     }
-    if (socket.closed && !sample.closed) {
+    if (socket.closed && !sample.closed && sample.zero_count == socket.zeros_told) {
         reopen_window(socket, sample.reopened_ns, alerts);
     }
 }

@@ -6,7 +6,7 @@ namespace drainwatch {
 
 std::string in_words(double seconds)
 {
-    if (seconds < 1.0) {
+    if (seconds < 0.9995) {
         return fmt::format("{:.0f} ms", seconds * 1e3);
     }
     if (seconds < 120.0) {

@@ -79,9 +79,9 @@ std::optional<double> arrival_rate(const SocketSample& sample, std::uint64_t sin
     const Arrival& last = unread.back();
     const auto entries = static_cast<std::uint64_t>(std::distance(first, unread.end()));
     const std::uint64_t since_last = sample.taken_ns - std::min(last.at_ns, sample.taken_ns);
-    if (first->at_ns == since_ns && entries > 1) {
-        // The interval starts with an arrival: count up to the last one, not into it, unless
-        // the flow has paused since.
+    if ((first->at_ns == since_ns || first != unread.begin()) && entries > 1) {
+        // From an arrival on, count up to the last one, not into it, unless the flow has paused
+        // since. Entries may stand for many arrivals: only whole ones have a rate.
         const std::uint64_t span = last.at_ns - first->at_ns;
         if (span > 0 && since_last <= 2 * span / (entries - 1)) {
             const std::uint32_t bytes = std::prev(unread.end(), 2)->end_seq - begin;

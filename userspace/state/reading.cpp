@@ -89,7 +89,8 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.rmem_bytes = static_cast<std::uint32_t>(std::max(window.rmem, 0));
     r.closed = sample.closed;
     r.closed_in_effect = sample.closed || dw_window_next(&window) < window.rcv_mss;
-    r.wanted = r.unread_bytes >= sample.rcvlowat || sample.closed;
+    const bool fin = window.rcv_nxt != sample.data_end;
+    r.wanted = dw_reader_is_told(&window, r.unread_bytes, sample.rcvlowat, fin) || sample.closed;
 
     std::uint64_t silent_since_ns = 0;
     if (!sample.unread.empty()) {
