@@ -252,6 +252,21 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 }
 
 /*
+ * Runs once for each batch before anything attaches: a system call for each
+ * slot would take a quarter of a second.
+ */
+SEC("raw_tp")
+int BPF_PROG(fill_free_slots, __u64 first)
+{
+	for (__u32 i = 0; i < DW_FILL_BATCH; i++) {
+		__u32 slot = first + DW_FILL_BATCH - 1 - i; /* the lowest comes out first */
+
+		bpf_map_push_elem(&free_slots, &slot, 0);
+	}
+	return 0;
+}
+
+/*
  * Every descriptor of the targets (or of one process, if the iterator is so
  * limited): watch the sockets that are new, and tell who holds which.
  */

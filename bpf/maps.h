@@ -62,7 +62,7 @@ struct {
 	__type(value, __u64);
 } attention SEC(".maps");
 
-/* Free slots; filled by the user side before anything attaches. Empty: the socket is not watched, and counted. */
+/* Free slots; filled before anything attaches. Empty: the socket is not watched, and counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1); /* as slots */

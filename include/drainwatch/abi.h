@@ -18,6 +18,7 @@
 #define DW_MAX_NAMES 16     /* --process, at most */
 #define DW_MAX_PORTS 16     /* --port, at most */
 #define DW_NO_SLOT 0xffffffffu
+#define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
 /* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). */
 struct dw_arrival {

@@ -101,6 +101,16 @@ TEST_F(Stall, buffer_that_fills_fast)
     expect_warned_before_zero();
 }
 
+TEST_F(Stall, buffer_that_fills_in_a_third_of_a_second)
+{
+    const Flow fast{.message = 6500, .spacing = 5000us};
+    play({.rcvbuf = 96 * 1024}, fast, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+}
+
 TEST_F(Stall, fast_fill_of_a_connection_that_was_never_read)
 {
     const Flow fast{.message = 1000, .spacing = 5000us};

@@ -41,7 +41,7 @@ Result<int> run_demo(const DemoOptions& options)
         return tl::unexpected(session.error());
     }
     (*session)->on_started = [&] { link->go(); };
-    const auto code = (*session)->run();
+    auto code = (*session)->run();
     if (code) {
         fmt::print(stderr, "demo: the end; exit code {}, as `watch` would give it\n", *code);
     }

@@ -9,7 +9,7 @@
 namespace drainwatch {
 namespace {
 
-constexpr std::size_t kMostBytes = 8 * 1024 * 1024;
+constexpr std::size_t kMostBytes = std::size_t{8} << 20;
 
 }  // namespace
 

@@ -128,7 +128,7 @@ void Session::print(const ProcessNotice& notice)
     print(event);
 }
 
-void Session::print(std::vector<Alert> alerts)
+void Session::print(const std::vector<Alert>& alerts)
 {
     for (const Alert& alert : alerts) {
         Owner owner = owners_.of(alert.sample);

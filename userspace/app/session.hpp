@@ -31,7 +31,7 @@ private:
 
     void print(const Event& event);
     void print(const ProcessNotice& notice);
-    void print(std::vector<Alert> alerts);
+    void print(const std::vector<Alert>& alerts);
     void print_start();
     void print_summary();
     void print_losses();

@@ -13,7 +13,7 @@ Result<File> open_stop_signals()
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGHUP);
-    sigprocmask(SIG_BLOCK, &stop, nullptr);
+    pthread_sigmask(SIG_BLOCK, &stop, nullptr);
     File file(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!file) {
         return tl::unexpected(system_error("open", "a signal descriptor", errno));

@@ -42,7 +42,7 @@ Result<std::vector<std::byte>> run(const bpf_link& link, const char* name)
         return tl::unexpected(system_error("open iterator", name, errno));
     }
     std::vector<std::byte> output;
-    std::array<std::byte, 64 * 1024> chunk;
+    std::array<std::byte, std::size_t{64} << 10> chunk;
     while (true) {
         const ssize_t length = read(file.get(), chunk.data(), chunk.size());
         if (length > 0) {

@@ -75,13 +75,14 @@ Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
                                              std::chrono::nanoseconds warn_after,
                                              std::uint32_t max_sockets)
 {
+    const std::uint32_t slots = (max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
     ProgramReport report;
-    auto skeleton = load_programs(make_config(targets, warn_after), max_sockets, report);
+    auto skeleton = load_programs(make_config(targets, warn_after), slots, report);
     if (!skeleton) {
         return tl::unexpected(skeleton.error());
     }
     auto table = SlotTable::map(bpf_map__fd((*skeleton)->maps.slots),
-                                bpf_map__fd((*skeleton)->maps.attention), max_sockets);
+                                bpf_map__fd((*skeleton)->maps.attention), slots);
     if (!table) {
         return tl::unexpected(table.error());
     }
@@ -91,7 +92,9 @@ Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
     if (!source->ring_) {
         return tl::unexpected(system_error("open", "the ring buffer", errno));
     }
-    source->fill_free_slots();
+    if (const auto filled = source->fill_free_slots(); !filled) {
+        return tl::unexpected(filled.error());
+    }
     source->skeleton_->bss->habit_period = current_period();
     for (const std::uint32_t pid : targets.pids) {
         source->add_target(pid, DW_TARGET_BY_PID);
@@ -104,12 +107,20 @@ Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
     return source;
 }
 
-void Source::fill_free_slots()
+Result<void> Source::fill_free_slots()
 {
-    const int fd = bpf_map__fd(skeleton_->maps.free_slots);
-    for (std::uint32_t slot = table_.size(); slot-- > 0;) {
-        bpf_map_update_elem(fd, nullptr, &slot, 0);
+    const int fd = bpf_program__fd(skeleton_->progs.fill_free_slots);
+    for (std::uint64_t end = table_.size(); end > 0; end -= DW_FILL_BATCH) {
+        std::uint64_t first = end - DW_FILL_BATCH;
+        bpf_test_run_opts options{};
+        options.sz = sizeof(options);
+        options.ctx_in = &first;
+        options.ctx_size_in = sizeof(first);
+        if (const int error = bpf_prog_test_run_opts(fd, &options); error != 0) {
+            return tl::unexpected(system_error("fill", "the table of sockets", -error));
+        }
     }
+    return {};
 }
 
 void Source::add_target(std::uint32_t pid, std::uint32_t flags)

@@ -50,7 +50,8 @@ using Notice = std::variant<SocketNotice, ProcessNotice>;
 class Source {
 public:
     /// `warn_after`: silences as long as this are never taken for a habit of the reader.
-    /// `max_sockets`: watched at once; each costs sizeof(dw_slot) of kernel memory.
+    /// `max_sockets`: watched at once, rounded up to the next 256; each costs 0.5 KiB of kernel
+    /// memory from the start.
     [[nodiscard]] static Result<std::unique_ptr<Source>> open(const Targets& targets,
                                                               std::chrono::nanoseconds warn_after,
                                                               std::uint32_t max_sockets);
@@ -92,7 +93,7 @@ private:
     Source(Targets targets, Skeleton skeleton, SlotTable table);
 
     static int on_record(void* context, void* data, std::size_t size);
-    void fill_free_slots();
+    [[nodiscard]] Result<void> fill_free_slots();
     void add_target(std::uint32_t pid, std::uint32_t flags);
     void scan_processes(std::vector<ProcessNotice>& notices);
     void note_process(const ProcessNotice& notice, std::vector<Notice>& notices);
