@@ -230,6 +230,9 @@ void Session::look()
     for (const SocketSample& sample : look.samples) {
         print(monitor_.observe(sample));
     }
+    if (!look.gone.empty()) {
+        take_notices();  // a reset tells more of an end than the end does
+    }
     const std::uint64_t now_ns = monotonic_ns();
     for (const Cookie cookie : look.gone) {
         print(monitor_.gone(cookie, now_ns));

@@ -45,8 +45,8 @@ dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_afte
     return config;
 }
 
-/// The slot still belongs to a connection.
-bool is_alive(const dw_slot& slot)
+/// A connection that may still be read. One that was reset is not, though its socket may live on.
+bool is_open(const dw_slot& slot)
 {
     constexpr __u8 kTcpClose = 7;  // include/net/tcp_states.h
     return slot.cookie != 0 && slot.ended_ns == 0 && slot.state != kTcpClose;
@@ -205,7 +205,7 @@ Look Source::look(const std::vector<Cookie>& followed)
             continue;
         }
         const auto value = table_.read(slot);
-        if (value && is_alive(*value)) {
+        if (value && is_open(*value)) {
             take(slot, *value);
         }
     }
@@ -214,13 +214,17 @@ Look Source::look(const std::vector<Cookie>& followed)
             continue;
         }
         const auto slot = slot_of_.find(cookie);
-        const auto value = slot != slot_of_.end() ? table_.read(slot->second) : std::nullopt;
-        if (slot != slot_of_.end() && !value) {
-            seen[cookie] = slot->second;  // busy: the next look will find it
-        } else if (!value || Cookie{value->cookie} != cookie || !is_alive(*value)) {
+        if (slot == slot_of_.end()) {
             look.gone.push_back(cookie);
-        } else {
+            continue;
+        }
+        const auto value = table_.read(slot->second);
+        if (value && (Cookie{value->cookie} != cookie || value->ended_ns != 0)) {
+            look.gone.push_back(cookie);
+        } else if (value && is_open(*value)) {
             take(slot->second, *value);
+        } else {
+            seen[cookie] = slot->second;  // changing fast, or about to end: not now
         }
     }
     slot_of_ = std::move(seen);

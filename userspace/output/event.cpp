@@ -16,6 +16,8 @@ std::string render_json(const Event& event, std::uint64_t written_ns)
     line["severity"] = to_string(event.severity);
     if (event.process) {
         line["process"] = process_json(*event.process);
+    } else if (!event.socket.is_null()) {
+        line["process"] = nullptr;
     }
     if (!event.socket.is_null()) {
         line["socket"] = event.socket;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace drainwatch::live {
@@ -48,11 +49,7 @@ Sender::Sender(std::uint16_t port, Flow flow) : flow_(std::move(flow))
 
 Sender::~Sender()
 {
-    done_ = true;
-    if (thread_.joinable()) {
-        thread_.join();
-    }
-    close(fd_);
+    drop();
 }
 
 void Sender::start()
@@ -60,13 +57,26 @@ void Sender::start()
     thread_ = std::thread([this] { send_messages(); });
 }
 
-void Sender::finish()
+void Sender::end_sending()
 {
     done_ = true;
     if (thread_.joinable()) {
         thread_.join();
     }
+}
+
+void Sender::finish()
+{
+    end_sending();
     shutdown(fd_, SHUT_WR);
+}
+
+void Sender::drop()
+{
+    end_sending();
+    if (fd_ >= 0) {
+        close(std::exchange(fd_, -1));
+    }
 }
 
 void Sender::send_messages()

@@ -31,6 +31,8 @@ public:
     void resume() { paused_ = false; }
     /// Sends a FIN after what was sent.
     void finish();
+    /// Closes the connection.
+    void drop();
 
     /// Its own port.
     [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -39,6 +41,7 @@ public:
 
 private:
     void send_messages();
+    void end_sending();
 
     Flow flow_;
     int fd_ = -1;

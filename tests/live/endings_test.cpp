@@ -1,0 +1,95 @@
+// How a link in trouble ends.
+#include "support/scenario.hpp"
+
+#include <csignal>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Endings : public Scenario {
+protected:
+    /// A reader that stops, warned of.
+    void stall()
+    {
+        play({}, {.message = 150, .spacing = 20'000us}, [](int fd, Control& own) {
+            read_all(fd, own);
+            close(fd);
+        });
+        nap(500ms);
+        control().hold = true;
+        ASSERT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+    }
+
+    Line expect_reset(const std::string& who)
+    {
+        const auto reset = watcher().wait_for(about(sender(), event_is("link_reset")), 3s);
+        EXPECT_TRUE(reset) << "no link_reset";
+        if (!reset) {
+            return {};
+        }
+        EXPECT_EQ(reset->json["severity"], "warning");
+        EXPECT_GT(reset->json["unread_bytes"], 0);
+        EXPECT_EQ(reset->json["episode"], 1);
+        EXPECT_GT(reset->json["duration_ms"], 0);
+        EXPECT_NE(std::string(reset->json["reason"]).find(who), std::string::npos)
+            << reset->json["reason"];
+        finish();
+        EXPECT_EQ(watcher().lines(event_is("link_reset")).size(), 1U);
+        EXPECT_TRUE(watcher().lines(event_is("recovered")).empty());
+        // tcpdump saw it at the same time
+        for (const Segment& s : witness().segments()) {
+            if (s.rst) {
+                EXPECT_NEAR(static_cast<double>(parse_time(reset->json["reset_at"])),
+                            static_cast<double>(s.at_ns), 5e6);
+                return *reset;
+            }
+        }
+        ADD_FAILURE() << "tcpdump saw no reset";
+        return *reset;
+    }
+};
+
+TEST_F(Endings, reset_by_the_peer)
+{
+    stall();
+    const linger at_once{1, 0};
+    setsockopt(sender().fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    sender().drop();
+    expect_reset("by the peer");
+}
+
+TEST_F(Endings, closed_with_unread_data)
+{
+    stall();
+    control().quit = true;  // the reader closes without having read
+    const Line reset = expect_reset("by this side");
+    EXPECT_EQ(reset.json["by_pid"], target().pid());
+}
+
+TEST_F(Endings, killed_with_unread_data)
+{
+    stall();
+    target().process().signal(SIGKILL);
+    const Line reset = expect_reset("by this side");
+    EXPECT_EQ(reset.json["process"]["comm"], comm()) << "named even after its end";
+}
+
+/// Nobody is in trouble: an ending is no news.
+TEST_F(Endings, orderly_close_is_silent)
+{
+    play({}, {}, read_all);
+    nap(500ms);
+    sender().pause();
+    nap(100ms);
+    sender().finish();
+    control().quit = true;
+    nap(500ms);
+    expect_silence();
+}
+
+}  // namespace
+}  // namespace drainwatch::live
