@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 Outcome drainwatch(std::vector<std::string> arguments)
 {
     arguments.insert(arguments.begin(), DRAINWATCH_EXECUTABLE);
-    return run(std::move(arguments));
+    return run(arguments);
 }
 
 class Commands : public Scenario {};

@@ -1,9 +1,9 @@
 // How a link in trouble ends.
 #include "support/scenario.hpp"
 
-#include <csignal>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace drainwatch::live {
 namespace {

@@ -26,7 +26,7 @@ protected:
     }
 };
 
-constexpr Flow kSlow{.message = 150, .spacing = 20'000us};
+const Flow kSlow{.message = 150, .spacing = 20'000us};
 
 void send_descriptor(int over, int fd)
 {
@@ -56,7 +56,9 @@ int receive_descriptor(int over)
     message.msg_iovlen = 1;
     message.msg_control = space.data();
     message.msg_controllen = space.size();
-    recvmsg(over, &message, 0);
+    if (recvmsg(over, &message, 0) < 0) {
+        return -1;
+    }
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
     return header != nullptr ? *reinterpret_cast<const int*>(CMSG_DATA(header)) : -1;
 }
@@ -95,7 +97,9 @@ TEST_F(Ownership, connection_that_the_target_made)
         address.sin_port = htons(port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         const int fd = socket(AF_INET, SOCK_STREAM, 0);
-        ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+        if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+            return;
+        }
         while (!control->quit) {
             nap(1ms);
         }

@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Zero comes about a second and a half after the last read at 240 messages a second.
-constexpr Listen kSmallBuffer{.rcvbuf = 48 * 1024};
+const Listen kSmallBuffer{.rcvbuf = 48 * 1024};
 
 class Stall : public Scenario {};
 

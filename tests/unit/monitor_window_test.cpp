@@ -31,9 +31,10 @@ protected:
             monitor_.notice(link_.notice(kind, at_ns, value), link_.sample(at_ns + 1 * kMs)));
     }
 
-    std::vector<Kind> keep(std::vector<Alert> alerts)
+    std::vector<Kind> keep(const std::vector<Alert>& alerts)
     {
         std::vector<Kind> kinds;
+        kinds.reserve(alerts.size());
         for (const Alert& a : alerts) {
             kinds.push_back(a.kind);
         }
@@ -46,7 +47,7 @@ protected:
     Monitor monitor_{Limits{}};
     Link link_;
     Alert last_;
-    const std::vector<Kind> none_;
+    const std::vector<Kind> none_{};
     const std::vector<Kind> zero_{Kind::zero_window};
     const std::vector<Kind> reopened_{Kind::window_reopened};
 };

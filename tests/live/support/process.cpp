@@ -61,6 +61,7 @@ Process Process::fork(const std::function<void()>& body)
 Process Process::spawn(const std::vector<std::string>& arguments, int out, int err)
 {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const std::string& argument : arguments) {
         argv.push_back(const_cast<char*>(argument.c_str()));
     }

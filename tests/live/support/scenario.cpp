@@ -21,7 +21,7 @@ std::string unique_comm()
     return fmt::format("gip{}-{}", getpid(), ++number);
 }
 
-Predicate about(const Sender& sender, Predicate what)
+Predicate about(const Sender& sender, const Predicate& what)
 {
     const std::string port = fmt::format(":{}", sender.port());
     return [port, what](const Line& line) {

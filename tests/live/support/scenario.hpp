@@ -17,7 +17,7 @@ namespace drainwatch::live {
 [[nodiscard]] std::string unique_comm();
 
 /// The line is about the connection of this sender.
-[[nodiscard]] Predicate about(const Sender& sender, Predicate what = nullptr);
+[[nodiscard]] Predicate about(const Sender& sender, const Predicate& what = nullptr);
 
 /// A target, a sender, drainwatch watching, tcpdump as witness: the usual stage.
 class Scenario : public ::testing::Test {

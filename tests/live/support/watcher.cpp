@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
-#include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <stdexcept>
 
@@ -27,14 +27,12 @@ bool is_trouble(const Line& line)
 std::uint64_t parse_time(const std::string& text)
 {
     std::tm t{};
-    unsigned microseconds = 0;
-    if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%6uZ", &t.tm_year, &t.tm_mon, &t.tm_mday,
-                    &t.tm_hour, &t.tm_min, &t.tm_sec, &microseconds) != 7) {
+    const char* fraction = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S.", &t);
+    if (fraction == nullptr || text.size() != std::strlen("2026-11-23T07:25:01.123456Z")) {
         throw std::runtime_error("no time: " + text);
     }
-    t.tm_year -= 1900;
-    t.tm_mon -= 1;
-    return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000ULL;
+    const std::uint64_t microseconds = std::stoull(std::string(fraction, 6));
+    return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000;
 }
 
 Watcher::Watcher(const std::vector<std::string>& arguments)
