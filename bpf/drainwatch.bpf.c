@@ -134,15 +134,14 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 	if (closed == !!(s->flags & DW_SLOT_CLOSED))
 		return 0;
 	now_ns = bpf_ktime_get_ns();
+	refresh_window(&s->window, sk);
 	if (closed) {
 		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
-		s->zero_ns = now_ns;
 		s->zero_count++;
-		send_socket_record(DW_REC_ZERO, slot, s, now_ns, s->zero_count, 0);
+		announce_window(DW_REC_ZERO, slot, s, &s->zero_ns, now_ns);
 	} else {
 		s->flags &= (__u8)~DW_SLOT_CLOSED;
-		s->reopened_ns = now_ns;
-		send_socket_record(DW_REC_REOPENED, slot, s, now_ns, s->zero_count, 0);
+		announce_window(DW_REC_REOPENED, slot, s, &s->reopened_ns, now_ns);
 	}
 	return 0;
 }
@@ -359,7 +358,10 @@ int find_connections(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-/* The full look: a slot that missed an event takes its socket's counters again. */
+/*
+ * The full look: a slot that missed an event takes its socket's counters again.
+ * The socket is not locked; what is written twice is mended by the next look.
+ */
 SEC("iter/bpf_sk_storage_map")
 int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -369,21 +371,23 @@ int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (!sk || !ref || ref->self != (__u64)sk)
+	if (!sk || !ref)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp || sk->__sk_common.skc_state == DW_TCP_CLOSE)
 		return 0;
 	slot = ref->slot;
+	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
+		adopt_late(tp, ref);
+		return 0;
+	}
 	s = bpf_map_lookup_elem(&slots, &slot);
-	if (!s)
+	if (!s || s->cookie != bpf_get_socket_cookie(tp))
 		return 0;
 	read_limits(s, tp);
 	track_progress(s, tp, 0);
-	if (s->window.rcv_nxt != tp->rcv_nxt)
-		track_segment(slot, s, tp, segment_time_ns(tp));
-	else
-		read_window(&s->window, tp);
+	track_segment(slot, s, tp, segment_time_ns(tp));
+	dw_track_repair(s, segment_time_ns(tp));
 	call_attention(slot, s);
 	return 0;
 }

@@ -100,6 +100,8 @@ struct tcp_sock {
 	__u32 rcv_wnd;
 	__u32 window_clamp;
 	__u32 rcv_ssthresh;
+	__u32 urg_seq;
+	__u16 urg_data; /* not 0: urgent data came, and is not behind copied_seq yet */
 	__u8 scaling_ratio;    /* 6.5 */
 	__u64 tcp_clock_cache; /* CLOCK_MONOTONIC ns of the last segment; 4.20 */
 	struct tcp_options_received rx_opt;

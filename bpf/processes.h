@@ -102,8 +102,7 @@ static __always_inline void forget_target(struct task_struct *task)
 		return;
 	bpf_probe_read_kernel_str(&comm, sizeof(comm), task->comm);
 	send_process_record(DW_REC_EXIT, tgid, *flags, &comm);
-	if (!(*flags & DW_TARGET_BY_PID))
-		bpf_map_delete_elem(&targets, &tgid);
+	bpf_map_delete_elem(&targets, &tgid); /* the number may be another's tomorrow */
 }
 
 #endif

@@ -85,7 +85,7 @@ static inline void dw_learn_habit(struct dw_slot *s, __u64 now_ns, __u32 period,
 static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns, __u32 period,
 				 __u64 warn_after_ns)
 {
-	if (copied_seq == s->copied_seq)
+	if (!dw_seq_before(s->copied_seq, copied_seq))
 		return;
 	dw_learn_habit(s, now_ns, period, warn_after_ns);
 	s->copied_seq = copied_seq;
@@ -96,6 +96,16 @@ static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_
 		s->flags &= (__u8)~DW_SLOT_LOWER_BOUND;
 	if ((s->flags & DW_SLOT_WAS_CLOSED) && !(s->flags & DW_SLOT_CLOSED))
 		s->flags &= (__u8)~DW_SLOT_WAS_CLOSED;
+}
+
+/*
+ * Two CPUs may have crossed, one of them without the socket's lock: what is
+ * unread has an age all the same.
+ */
+static inline void dw_track_repair(struct dw_slot *s, __u64 arrived_ns)
+{
+	if (!s->unread.count && dw_unread_bytes(s))
+		dw_fifo_push(&s->unread, s->data_end, arrived_ns);
 }
 
 /*

@@ -52,6 +52,7 @@ static __always_inline void read_window(struct dw_window *w, const struct tcp_so
 	w->rcv_mss = tp->inet_conn.icsk_ack.rcv_mss;
 	if (bpf_core_field_exists(tp->scaling_ratio))
 		w->scaling_ratio = tp->scaling_ratio;
+	w->urgent = tp->urg_data && tp->urg_seq == tp->copied_seq;
 }
 
 /* What changes by a system call or a sysctl: read when the watch begins and at every full look. */
@@ -142,6 +143,10 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 
 	s->state = sk->__sk_common.skc_state;
 	s->flags = 0;
+	s->danger = 0;
+	s->last_read_ns = 0;
+	__builtin_memset(&s->habit, 0, sizeof(s->habit));
+	s->habit.period = habit_period;
 	dw_fifo_clear(&s->unread);
 	read_addresses(s, sk);
 	read_limits(s, tp);
@@ -160,17 +165,14 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (bpf_map_pop_elem(&free_slots, &slot)) {
-		count(DW_COUNT_TABLE_FULL);
+	if (bpf_map_pop_elem(&free_slots, &slot))
 		return DW_NO_SLOT;
-	}
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return DW_NO_SLOT;
 	__builtin_memset(s, 0, sizeof(*s));
 	s->opened_ns = bpf_ktime_get_ns();
 	s->owner_tgid = owner_tgid;
-	s->habit.period = habit_period;
 	s->cookie = cookie;
 	start_tracking(slot, s, tp);
 	if (slot >= slots_used)
@@ -183,30 +185,40 @@ static __always_inline void return_slot(__u32 slot)
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
-static __always_inline int store_ref(struct tcp_sock *tp, struct dw_ref *ref)
+/* Give the connection whose storage this is a slot; the full look tries again if none is free. */
+static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 {
-	if (bpf_sk_storage_get(&sockets, tp, ref, BPF_SK_STORAGE_GET_F_CREATE))
-		return 0;
-	count(DW_COUNT_STORAGE_FAILED);
-	return -1;
+	ref->slot = open_slot(tp, bpf_get_socket_cookie(tp), ref->owner_tgid);
+	ref->self = (__u64)tp;
+}
+
+static __always_inline struct dw_ref *store_ref(struct tcp_sock *tp, __u32 owner_tgid)
+{
+	struct dw_ref ref = { .self = (__u64)tp, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
+	struct dw_ref *stored;
+
+	stored = bpf_sk_storage_get(&sockets, tp, &ref, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!stored)
+		count(DW_COUNT_STORAGE_FAILED);
+	return stored;
 }
 
 /* Begin to watch a connection that has no storage yet. */
 static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tgid)
 {
-	struct dw_ref ref = { .self = (__u64)tp, .owner_tgid = owner_tgid };
+	struct dw_ref *ref = store_ref(tp, owner_tgid);
 
-	ref.slot = open_slot(tp, bpf_get_socket_cookie(tp), owner_tgid);
-	if (ref.slot != DW_NO_SLOT && store_ref(tp, &ref))
-		return_slot(ref.slot);
+	if (!ref || ref->slot != DW_NO_SLOT)
+		return;
+	take_slot(tp, ref);
+	if (ref->slot == DW_NO_SLOT)
+		count(DW_COUNT_TABLE_FULL);
 }
 
 /* A listener has no queue of its own, only children that take after it. */
 static __always_inline void watch_listener(struct tcp_sock *tp, __u32 owner_tgid)
 {
-	struct dw_ref ref = { .self = (__u64)tp, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
-
-	store_ref(tp, &ref);
+	store_ref(tp, owner_tgid);
 }
 
 /* A connection that was born with its listener's storage gets a slot of its own. */
@@ -216,8 +228,25 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 		bpf_sk_storage_delete(&sockets, tp);
 		return;
 	}
-	ref->slot = open_slot(tp, bpf_get_socket_cookie(tp), ref->owner_tgid);
-	ref->self = (__u64)tp;
+	take_slot(tp, ref);
+	if (ref->slot == DW_NO_SLOT)
+		count(DW_COUNT_TABLE_FULL);
+}
+
+/*
+ * The full look finds a connection without a slot: its birth was missed, or no
+ * slot was free then. (The state's hook comes before the state changes, so who
+ * is seen as established has had it.)
+ */
+static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u8 state = sk->__sk_common.skc_state;
+
+	if (state == DW_TCP_ESTABLISHED || dw_fin_received(state)) {
+		if (port_wanted(sk))
+			take_slot(tp, ref);
+	}
 }
 
 /*
@@ -301,6 +330,31 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	};
 
 	send_record(&record);
+}
+
+/* The window's part of read_window, for a socket that the verifier does not trust. */
+static __always_inline void refresh_window(struct dw_window *w, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	w->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+	w->rcv_wup = BPF_CORE_READ(tp, rcv_wup);
+	w->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
+	w->rmem = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+}
+
+/*
+ * Tell of a window that closed or opened; *last_ns is when it last did so. One
+ * that flutters is told of now and then: the slot has the count.
+ */
+static __always_inline void announce_window(__u32 kind, __u32 slot, const struct dw_slot *s,
+					    __u64 *last_ns, __u64 now_ns)
+{
+	__u64 before_ns = *last_ns;
+
+	*last_ns = now_ns;
+	if (now_ns - before_ns >= config.danger_interval_ns)
+		send_socket_record(kind, slot, s, now_ns, s->zero_count, 0);
 }
 
 /* Wake the user side when an ageing queue has filled by another step. */

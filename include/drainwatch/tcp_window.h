@@ -42,7 +42,8 @@ struct dw_window {
 	__u8 scaling_ratio; /* payload per truesize in 1/256; valid with DW_SCALING_RATIO */
 	__s8 adv_win_scale; /* net.ipv4.tcp_adv_win_scale, -31 to 31; used otherwise */
 	__u8 flags;         /* DW_RCVBUF_LOCKED, ... */
-	__u16 pad;
+	__u8 urgent;        /* the oldest unread byte is urgent data: it stays for EPOLLPRI */
+	__u8 pad;
 };
 
 /* a before b in sequence space */
@@ -159,14 +160,15 @@ static inline __u32 dw_window_next(const struct dw_window *w)
  * Is the reader told of its unread bytes? Not before there are SO_RCVLOWAT of
  * them, unless a FIN is in or the kernel runs short: tcp_epollin_ready(),
  * tcp_data_ready(), tcp_rmem_pressure() (include/net/tcp.h, 6.18; host-wide
- * memory pressure is left out).
+ * memory pressure is left out). Nor of an urgent byte that lies alone at the
+ * head, read by MSG_OOB or not: tcp_poll() (SO_OOBINLINE is left out).
  */
 static inline int dw_reader_is_told(const struct dw_window *w, __u32 unread, __u32 rcvlowat,
 				    int fin)
 {
-	if (!unread)
+	if (unread <= w->urgent)
 		return 0;
-	return unread >= rcvlowat || fin || dw_window_current(w) <= w->rcv_mss ||
+	return unread - w->urgent >= rcvlowat || fin || dw_window_current(w) <= w->rcv_mss ||
 	       w->rmem > w->rcvbuf - (w->rcvbuf >> 3);
 }
 

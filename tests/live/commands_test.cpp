@@ -3,10 +3,14 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
 
 namespace drainwatch::live {
 namespace {
@@ -98,6 +102,60 @@ TEST_F(Commands, reader_of_the_output_that_goes_away)
     ASSERT_EQ(read(out[0], &byte, 1), 1);
     close(out[0]);
     EXPECT_EQ(process.wait(3000), 0);
+}
+
+TEST_F(Commands, socket_as_output_whose_reader_goes_away)
+{
+    std::array<int, 2> pair{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
+    Process process =
+        Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, pair[1]);
+    close(pair[1]);
+    char byte = 0;
+    ASSERT_EQ(read(pair[0], &byte, 1), 1);
+    close(pair[0]);
+    EXPECT_EQ(process.wait(3000), 0);
+}
+
+/// A terminal polls as writable while it has a little room, and blocks all the same.
+TEST_F(Commands, terminal_that_nobody_reads)
+{
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(terminal, 0);
+    ASSERT_EQ(grantpt(terminal), 0);
+    ASSERT_EQ(unlockpt(terminal), 0);
+    std::array<char, 64> name{};
+    ASSERT_EQ(ptsname_r(terminal, name.data(), name.size()), 0);
+    const int screen = open(name.data(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(screen, 0);
+    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, screen);
+    close(screen);
+    nap(1s);
+    const Process target = Process::fork([&] {
+        prctl(PR_SET_NAME, comm().c_str());
+        for (int i = 0; i < 300; i++) {
+            Process::fork([] {}).wait();
+        }
+    });
+    nap(1s);
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait(5000), 0);
+    close(terminal);
+}
+
+TEST_F(Commands, a_thread_is_no_process)
+{
+    const Process target = Process::fork([] { std::thread([] { nap(10s); }).join(); });
+    nap(100ms);
+    std::string thread;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(target.pid()) + "/task")) {
+        const std::string id = entry.path().filename();
+        thread = id != std::to_string(target.pid()) ? id : thread;
+    }
+    const Outcome outcome = drainwatch({"watch", "--pid", thread});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_NE(outcome.err.find(std::to_string(target.pid())), std::string::npos) << outcome.err;
 }
 
 TEST_F(Commands, stdout_that_was_never_open)

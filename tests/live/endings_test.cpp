@@ -78,6 +78,40 @@ TEST_F(Endings, killed_with_unread_data)
     EXPECT_EQ(reset.json["process"]["comm"], comm()) << "named even after its end";
 }
 
+/// The incident itself: the peer gives up, resets, and connects anew at once. The new connection
+/// may take the place of the old one in every table; the reset is told all the same.
+TEST_F(Endings, reset_and_connected_anew)
+{
+    constexpr int kLinks = 20;
+    make_target({}, [](int listener, Control& control) {
+        while (!control.quit) {
+            accept(listener, nullptr, nullptr);  // and never reads
+            control.accepted++;
+        }
+    });
+    watch();
+    for (int i = 0; i < kLinks; i++) {
+        connect({.message = 150, .spacing = 20'000us}).start();
+    }
+    for (const auto& sender : senders()) {
+        ASSERT_TRUE(watcher().wait_for(about(*sender, is_trouble), 4s));
+    }
+    const linger at_once{1, 0};
+    for (int i = 0; i < kLinks; i++) {
+        Sender& old = *senders()[static_cast<std::size_t>(i)];
+        setsockopt(old.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        old.drop();
+        connect({});
+    }
+    nap(500ms);
+    finish();
+    for (int i = 0; i < kLinks; i++) {
+        const Sender& old = *senders()[static_cast<std::size_t>(i)];
+        EXPECT_EQ(watcher().lines(about(old, event_is("link_reset"))).size(), 1U);
+    }
+    EXPECT_EQ(watcher().lines(event_is("summary")).front().json["resets"], kLinks);
+}
+
 /// Nobody is in trouble: an ending is no news.
 TEST_F(Endings, orderly_close_is_silent)
 {

@@ -1,6 +1,7 @@
 // Readers that do their work: nothing may be said.
 #include "support/scenario.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <array>
 
@@ -84,6 +85,25 @@ TEST_F(Healthy, reads_in_batches)
         }
     });
     nap(6s);
+    expect_silence();
+}
+
+/// An urgent byte that was read with MSG_OOB stays at the head of the queue, and epoll does not
+/// tell of it: nothing is left to do for the reader.
+TEST_F(Healthy, urgent_data_that_was_read)
+{
+    make_target({}, Target::one_connection([](int fd, Control& control) {
+                    pollfd urgent{fd, POLLPRI, 0};
+                    poll(&urgent, 1, 5000);
+                    char byte = 0;
+                    control.bytes_read += recv(fd, &byte, 1, MSG_OOB) == 1 ? 1 : 0;
+                }));
+    capture();
+    watch();
+    Sender& sender = connect({});
+    ASSERT_EQ(send(sender.fd(), "!", 1, MSG_OOB), 1);
+    nap(3s);
+    EXPECT_EQ(control().bytes_read, 1U);
     expect_silence();
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <vector>
 
 namespace drainwatch::live {
 namespace {
@@ -320,6 +321,42 @@ TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
     watch();
     expect_stall_of(sender);
     EXPECT_TRUE(watcher().lines(is_trouble).front().json["socket"]["fd"].is_null());
+    finish();
+}
+
+/// A full table is said; as soon as there is room, who was left out is watched.
+TEST_F(Ownership, more_sockets_than_the_table_holds)
+{
+    constexpr int kTable = 256;
+    make_target({.backlog = 1024}, [](int listener, Control& control) {
+        std::vector<int> fds;
+        for (int i = 0; i < kTable; i++) {
+            fds.push_back(accept(listener, nullptr, nullptr));
+            control.accepted++;
+        }
+        while (!control.hold) {
+            nap(1ms);
+        }
+        for (const int fd : fds) {
+            close(fd);
+        }
+        nap(60s);
+    });
+    std::vector<std::unique_ptr<Sender>> filling;
+    for (int i = 0; i < kTable; i++) {
+        filling.push_back(std::make_unique<Sender>(target().port(), Flow{}));
+    }
+    ASSERT_TRUE(wait_until([&] { return control().accepted == kTable; }, 5s));
+    watch({"--max-sockets", "256"});
+    Sender& late = connect(kSlow);
+    const auto lost = watcher().wait_for(event_is("lost"), 3s);
+    ASSERT_TRUE(lost);
+    EXPECT_EQ(lost->json["table_full"], 1);
+    filling.clear();
+    control().hold = true;
+    nap(1500ms);
+    late.start();
+    expect_stall_of(late);
     finish();
 }
 

@@ -201,7 +201,23 @@ TEST(DecodeSlot, ATornCopyReadsNothingBeyondTheRing)
     dw_slot slot{};
     slot.unread.head = 0xfffffff1;
     slot.unread.count = 0xffffffff;
+    for (dw_arrival& entry : slot.unread.entry) {
+        entry.end_seq = 1;
+    }
     EXPECT_EQ(decode_slot(slot, 1).unread.size(), 16U);
+}
+
+TEST(DecodeSlot, LeavesOutWhatIsReadAlready)
+{
+    dw_slot slot{};
+    slot.copied_seq = 0xffffffff;
+    slot.unread.count = 3;
+    slot.unread.entry[0] = {10, 0xfffffff0, 0};
+    slot.unread.entry[1] = {20, 0xffffffff, 0};
+    slot.unread.entry[2] = {30, 0x00000005, 0};
+    const SocketSample s = decode_slot(slot, 100);
+    ASSERT_EQ(s.unread.size(), 1U);
+    EXPECT_EQ(s.unread[0].at_ns, 30U);
 }
 
 TEST(DecodeSlot, HabitIsTheGreaterOfBothPeriods)

@@ -340,4 +340,28 @@ TEST(Danger, SurvivesABufferOfNothing)
     EXPECT_EQ(dw_danger_level(&s), 5);
 }
 
+TEST(Read, NeverMovesBack)
+{
+    dw_slot s = fresh_slot();
+    arrive(s, 1500, 1 * kSecond);
+    read_to(s, 1200, 2 * kSecond);
+    read_to(s, 1100, 3 * kSecond);  // seen late, by another CPU
+    EXPECT_EQ(s.copied_seq, 1200U);
+    EXPECT_EQ(s.last_read_ns, 2 * kSecond);
+}
+
+TEST(Repair, UnreadDataHasAnAge)
+{
+    dw_slot s = fresh_slot();
+    arrive(s, 1500, 1 * kSecond);
+    dw_fifo_clear(&s.unread);
+    dw_track_repair(&s, 7 * kSecond);
+    EXPECT_EQ(dw_fifo_oldest_ns(&s.unread), 7 * kSecond);
+    dw_track_repair(&s, 9 * kSecond);
+    EXPECT_EQ(s.unread.count, 1U);
+    read_to(s, 1500, 10 * kSecond);
+    dw_track_repair(&s, 11 * kSecond);
+    EXPECT_EQ(s.unread.count, 0U);
+}
+
 }  // namespace

@@ -408,4 +408,40 @@ TEST(MemoryLimit, LockedBufferOrHowFarAutotuningMayGo)
     EXPECT_EQ(dw_memory_limit(&w), 8388608);
 }
 
+TEST(ReaderIsTold, AsTcpPollDoes)
+{
+    struct Case {
+        const char* what;
+        std::uint32_t unread;
+        std::uint32_t rcvlowat;
+        bool fin;
+        bool urgent;
+        std::int32_t rmem;
+        std::uint32_t rcv_wnd;
+        bool told;
+    };
+    const std::int32_t rcvbuf = 80'000;
+    for (const Case& c : {
+             Case{"nothing", 0, 1, false, false, 0, 60'000, false},
+             Case{"a byte", 1, 1, false, false, 900, 60'000, true},
+             Case{"less than asked for", 99, 100, false, false, 900, 60'000, false},
+             Case{"as much as asked for", 100, 100, false, false, 900, 60'000, true},
+             Case{"less, but a FIN is in", 99, 100, true, false, 900, 60'000, true},
+             Case{"less, but memory is short", 99, 100, false, false, 70'001, 60'000, true},
+             Case{"less, and memory is not short", 99, 100, false, false, 70'000, 60'000, false},
+             Case{"less, but the window is one mss", 99, 100, false, false, 900, 1460, true},
+             Case{"less, and the window is more", 99, 100, false, false, 900, 1461, false},
+             Case{"an urgent byte alone", 1, 1, false, true, 900, 60'000, false},
+             Case{"an urgent byte and another", 2, 1, false, true, 900, 60'000, true},
+         }) {
+        dw_window w{};
+        w.rcvbuf = rcvbuf;
+        w.rmem = c.rmem;
+        w.rcv_wnd = c.rcv_wnd;
+        w.rcv_mss = 1460;
+        w.urgent = c.urgent;
+        EXPECT_EQ(dw_reader_is_told(&w, c.unread, c.rcvlowat, c.fin) != 0, c.told) << c.what;
+    }
+}
+
 }  // namespace

@@ -56,6 +56,11 @@ Check check_btf()
 Check check_capabilities()
 {
     const auto missing = missing_capabilities();
+    if (missing.empty() && !has_admin_capability()) {
+        return {"permissions", Outcome::note, "CAP_BPF and CAP_PERFMON, but no CAP_SYS_ADMIN",
+                "sockets that wait in other network namespaces, and who holds which descriptor, "
+                "may stay unknown: run it as root"};
+    }
     if (missing.empty()) {
         return {"permissions", Outcome::ok, "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN", ""};
     }

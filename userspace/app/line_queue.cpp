@@ -1,6 +1,10 @@
 #include "app/line_queue.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +16,28 @@ namespace {
 constexpr std::size_t kMostBytes = std::size_t{8} << 20;
 
 }  // namespace
+
+LineQueue::LineQueue(int fd) : fd_(fd)
+{
+    struct stat status {};
+    if (fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
+        own_ = File(open(fmt::format("/proc/self/fd/{}", fd).c_str(),
+                         O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    }
+}
+
+ssize_t LineQueue::write_some(const std::string& text) const
+{
+    if (own_) {
+        return write(own_.get(), text.data(), text.size());
+    }
+    const ssize_t sent = send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0 || errno != ENOTSOCK) {
+        return sent;
+    }
+    // A file; or a pipe of which we may not have our own, and that takes PIPE_BUF bytes at least.
+    return write(fd_, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+}
 
 void LineQueue::push(std::string line)
 {
@@ -35,10 +61,8 @@ void LineQueue::flush()
         if (poll(&ready, 1, 0) <= 0 || !(ready.revents & (POLLOUT | POLLERR | POLLHUP))) {
             return;
         }
-        // A pipe that polls as writable takes PIPE_BUF bytes without blocking.
         std::string& line = lines_.front();
-        const std::size_t length = std::min<std::size_t>(line.size(), PIPE_BUF);
-        const ssize_t written = write(fd_, line.data(), length);
+        const ssize_t written = write_some(line);
         if (written < 0) {
             if (errno == EINTR || errno == EAGAIN) {
                 return;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "host/file.hpp"
+
+#include <sys/types.h>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -11,7 +14,7 @@ namespace drainwatch {
 /// not take now waits, up to a bound; what is beyond it is counted and left out.
 class LineQueue {
 public:
-    explicit LineQueue(int fd) : fd_(fd) {}
+    explicit LineQueue(int fd);
 
     void push(std::string line);
 
@@ -28,7 +31,12 @@ public:
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
 
 private:
+    [[nodiscard]] ssize_t write_some(const std::string& text) const;
+
     int fd_;
+    /// A pipe or terminal, opened anew not to block: O_NONBLOCK on fd_ itself would be seen by
+    /// everyone who shares it.
+    File own_;
     std::deque<std::string> lines_;
     std::size_t bytes_ = 0;
     std::uint64_t left_out_ = 0;

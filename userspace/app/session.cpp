@@ -27,14 +27,17 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
-/// A full look comes once a second, or less often where it is expensive: it may take this share
+/// Each full look comes once a second, or less often where it is expensive: it may take this share
 /// of the time at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 500;
-/// A new target is looked through at once, but a storm of them not one by one.
-constexpr std::uint64_t kFullLookSpacingNs = ns(100ms);
+/// A new target is looked through at once, but a storm of them not one by one: a tenth of the time.
+constexpr std::uint64_t kNewTargetSpacingNs = ns(100ms);
+constexpr std::uint64_t kNewTargetShare = 10;
 
+/// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
+constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
 
 /// The kernel measures the run time of programs only while asked, for that costs time too: one
 /// second of each minute.
@@ -162,12 +165,14 @@ void Session::print_losses()
     if (now_ns < losses_due_ns_) {
         return;
     }
-    losses_due_ns_ = now_ns + kLossSpacingNs;
     const Losses losses = source_->losses();
     if (losses == losses_told_) {
+        losses_due_ns_ = now_ns + kLossSpacingNs;
         return;
     }
     losses_told_ = losses;
+    losses_spacing_ns_ = std::clamp(2 * losses_spacing_ns_, kLossSpacingNs, kMostLossSpacingNs);
+    losses_due_ns_ = now_ns + losses_spacing_ns_;
     Event event;
     event.name = "lost";
     event.severity = Severity::warning;
@@ -210,17 +215,15 @@ void Session::take_notices()
     for (const Notice& notice : source_->take_notices()) {
         if (const auto* process = std::get_if<ProcessNotice>(&notice)) {
             print(*process);
-            if (process->kind == ProcessNotice::Kind::appeared ||
-                process->kind == ProcessNotice::Kind::renamed) {
-                full_look_due_ns_ =
-                    std::min(full_look_due_ns_, full_look_ended_ns_ + kFullLookSpacingNs);
+            const bool may_bring_sockets = process->kind == ProcessNotice::Kind::appeared ||
+                                           process->kind == ProcessNotice::Kind::renamed;
+            if (may_bring_sockets && process->target) {
+                find_targets_due_ns_ = std::min(find_targets_due_ns_, new_target_due_ns_);
             }
             continue;
         }
         const auto& of_socket = std::get<SocketNotice>(notice);
-        if (const auto sample = source_->sample(of_socket.cookie)) {
-            print(monitor_.notice(of_socket, *sample));
-        }
+        print(monitor_.notice(of_socket, source_->sample(of_socket.cookie)));
     }
 }
 
@@ -242,17 +245,25 @@ void Session::look()
     look_due_ns_ = now_ns + step;
 }
 
-void Session::full_look()
+void Session::find_targets()
 {
     const std::uint64_t began_ns = monotonic_ns();
-    if (const auto notices = source_->full_look()) {
-        for (const ProcessNotice& notice : *notices) {
-            print(notice);
-        }
+    for (const ProcessNotice& notice : source_->find_targets()) {
+        print(notice);
     }
-    full_look_ended_ns_ = monotonic_ns();
-    const std::uint64_t cost_ns = full_look_ended_ns_ - began_ns;
-    full_look_due_ns_ = full_look_ended_ns_ + std::max(kFullLookNs, kFullLookShare * cost_ns);
+    const std::uint64_t ended_ns = monotonic_ns();
+    const std::uint64_t cost_ns = ended_ns - began_ns;
+    find_targets_due_ns_ = ended_ns + std::max(kFullLookNs, kFullLookShare * cost_ns);
+    new_target_due_ns_ = ended_ns + std::max(kNewTargetSpacingNs, kNewTargetShare * cost_ns);
+}
+
+Result<void> Session::heal()
+{
+    const std::uint64_t began_ns = monotonic_ns();
+    auto healed = source_->heal();
+    const std::uint64_t ended_ns = monotonic_ns();
+    heal_due_ns_ = ended_ns + std::max(kFullLookNs, kFullLookShare * (ended_ns - began_ns));
+    return healed;
 }
 
 void Session::sample_run_time()
@@ -270,7 +281,7 @@ bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, full_look_due_ns_, run_time_due_ns_, ends_ns_});
+        std::min({look_due_ns_, find_targets_due_ns_, heal_due_ns_, run_time_due_ns_, ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -280,7 +291,8 @@ bool Session::wait()
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
     const bool told_to_stop = watched[1].revents != 0;
-    const bool nobody_reads = (watched[2].revents & (POLLERR | POLLNVAL)) || lines_.broken();
+    const bool nobody_reads =
+        (watched[2].revents & (POLLERR | POLLHUP | POLLNVAL)) || lines_.broken();
     return !told_to_stop && !nobody_reads && monotonic_ns() < ends_ns_;
 }
 
@@ -289,28 +301,30 @@ Result<int> Session::run()
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     sample_run_time();
-    const auto first = source_->full_look();
-    if (!first) {
-        return tl::unexpected(first.error());
+    const auto first = source_->find_targets();
+    if (auto healed = heal(); !healed) {
+        return tl::unexpected(healed.error());
     }
     print_start();
-    for (const ProcessNotice& notice : *first) {
+    for (const ProcessNotice& notice : first) {
         print(notice);
     }
-    if (first->empty() && !options_.targets.all) {
+    if (first.empty() && !options_.targets.all) {
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
-    full_look_ended_ns_ = monotonic_ns();
-    full_look_due_ns_ = full_look_ended_ns_ + kFullLookNs;
+    find_targets_due_ns_ = monotonic_ns() + kFullLookNs;
     if (on_started) {
         on_started();
     }
     do {
         take_notices();
         look();
-        if (monotonic_ns() >= full_look_due_ns_) {
-            full_look();
+        if (monotonic_ns() >= find_targets_due_ns_) {
+            find_targets();
+        }
+        if (monotonic_ns() >= heal_due_ns_) {
+            (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
         sample_run_time();
         print_losses();

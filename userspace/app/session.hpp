@@ -38,7 +38,8 @@ private:
 
     void take_notices();
     void look();
-    void full_look();
+    void find_targets();
+    [[nodiscard]] Result<void> heal();
     void sample_run_time();
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
@@ -54,12 +55,14 @@ private:
     std::uint64_t started_ns_ = 0;
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
-    std::uint64_t full_look_due_ns_ = 0;
-    std::uint64_t full_look_ended_ns_ = 0;
+    std::uint64_t find_targets_due_ns_ = 0;
+    std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
+    std::uint64_t heal_due_ns_ = 0;
     std::uint64_t run_time_due_ns_ = 0;
     File run_time_statistics_;
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;
+    std::uint64_t losses_spacing_ns_ = 0;
 };
 
 }  // namespace drainwatch

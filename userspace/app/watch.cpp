@@ -2,6 +2,7 @@
 #include "app/session.hpp"
 #include "app/stop_signals.hpp"
 #include "host/capabilities.hpp"
+#include "host/proc.hpp"
 
 #include <fmt/format.h>
 
@@ -21,6 +22,12 @@ Result<int> run_watch(const WatchOptions& options)
 {
     if (const auto allowed = check_permissions(); !allowed) {
         return tl::unexpected(allowed.error());
+    }
+    for (const std::uint32_t pid : options.targets.pids) {
+        if (const auto process = proc::thread_group(pid); process && *process != pid) {
+            return fail(fmt::format("{} is a thread of process {}: give --pid {}", pid, *process,
+                                    *process));
+        }
     }
     const auto signals = open_stop_signals();
     if (!signals) {

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -97,7 +98,7 @@ Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
     }
     source->skeleton_->bss->habit_period = current_period();
     for (const std::uint32_t pid : targets.pids) {
-        source->add_target(pid, DW_TARGET_BY_PID);
+        source->add_target(pid, DW_TARGET_BY_PID);  // it may appear between two looks
     }
     const auto attached = attach_programs(*source->skeleton_, report);
     if (!attached) {
@@ -244,36 +245,30 @@ std::optional<SocketSample> Source::sample(Cookie cookie) const
     return decode_slot(*value, monotonic_ns());
 }
 
-/// Events name new targets; what is looked for here are those that were there before, and after
-/// losses those that were missed.
-void Source::scan_processes(std::vector<ProcessNotice>& notices)
+/// Events name new targets. Those that were there before are looked for once, others if an event
+/// was lost or cannot come.
+bool Source::may_have_missed_processes()
 {
-    for (const std::uint32_t pid : targets_.pids) {
-        if (processes_.contains(pid)) {
-            continue;
-        }
-        if (const auto comm = proc::comm(pid)) {
-            processes_[pid] = *comm;
-            notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, *comm});
-        }
-    }
+    constexpr std::array<std::string_view, 3> kHooks{"sched_process_fork", "sched_process_exec",
+                                                     "task_rename"};
+    const bool hooked = std::all_of(kHooks.begin(), kHooks.end(), [&](std::string_view hook) {
+        return std::find(programs_.attached.begin(), programs_.attached.end(), hook) !=
+               programs_.attached.end();
+    });
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    if (targets_.all || targets_.names.empty() || (scanned_ && ring_full == ring_full_at_scan_)) {
-        return;
-    }
+    const bool missed = !scanned_ || !hooked || ring_full != ring_full_at_scan_;
     scanned_ = true;
     ring_full_at_scan_ = ring_full;
-    for (const std::uint32_t pid : proc::pids()) {
-        const auto comm = proc::comm(pid);
-        if (!comm || processes_.contains(pid) ||
-            std::find(targets_.names.begin(), targets_.names.end(), *comm) ==
-                targets_.names.end()) {
-            continue;
-        }
-        add_target(pid, DW_TARGET_BY_NAME);
-        processes_[pid] = *comm;
-        notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, *comm});
-    }
+    return missed;
+}
+
+void Source::scan_processes(std::vector<ProcessNotice>& notices)
+{
+    const auto appeared = [&](std::uint32_t pid, const std::string& comm, std::uint32_t flags) {
+        add_target(pid, flags);
+        processes_[pid] = comm;
+        notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, comm});
+    };
     std::erase_if(processes_, [&](const auto& process) {
         const bool ended = !proc::comm(process.first);
         if (ended) {
@@ -281,6 +276,25 @@ void Source::scan_processes(std::vector<ProcessNotice>& notices)
         }
         return ended;
     });
+    // A pid is waited for until it appears; after its end the number may be another's.
+    std::erase_if(targets_.pids, [&](std::uint32_t pid) {
+        const auto comm = proc::comm(pid);
+        if (comm && !processes_.contains(pid)) {
+            appeared(pid, *comm, DW_TARGET_BY_PID);
+        }
+        return comm.has_value();
+    });
+    if (targets_.all || targets_.names.empty() || !may_have_missed_processes()) {
+        return;
+    }
+    for (const std::uint32_t pid : proc::pids()) {
+        const auto comm = proc::comm(pid);
+        if (comm && !processes_.contains(pid) &&
+            std::find(targets_.names.begin(), targets_.names.end(), *comm) !=
+                targets_.names.end()) {
+            appeared(pid, *comm, DW_TARGET_BY_NAME);
+        }
+    }
 }
 
 void Source::refresh_descriptors()
@@ -331,7 +345,7 @@ void Source::find_queued_connections()
         }
     }
     if (targets_.all && !scanned_) {
-        scanned_ = true;
+        scanned_ = true;  // later ones are seen as they are established
         std::set<std::uint32_t> known;
         for (const std::uint32_t pid : proc::pids()) {
             const auto netns = proc::net_namespace(pid);
@@ -346,20 +360,21 @@ void Source::find_queued_connections()
     }
 }
 
-Result<std::vector<ProcessNotice>> Source::full_look()
+std::vector<ProcessNotice> Source::find_targets()
 {
     std::vector<ProcessNotice> notices;
-    skeleton_->bss->habit_period = current_period();
     scan_processes(notices);
     if (!targets_.all) {
         refresh_descriptors();
     }
     find_queued_connections();
-    const auto healed = heal_slots(*skeleton_);
-    if (!healed) {
-        return tl::unexpected(healed.error());
-    }
     return notices;
+}
+
+Result<void> Source::heal()
+{
+    skeleton_->bss->habit_period = current_period();
+    return heal_slots(*skeleton_);
 }
 
 std::uint64_t Source::count(dw_counter counter) const

@@ -71,9 +71,11 @@ public:
     /// The latest of one socket that a look or a notice has named, even if it has ended since.
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const;
 
-    /// Looks for what no event told: targets, their sockets, missed counters. Returns what is new
-    /// about processes.
-    [[nodiscard]] Result<std::vector<ProcessNotice>> full_look();
+    /// Looks for targets and sockets that no event told of. Returns what is new about processes.
+    [[nodiscard]] std::vector<ProcessNotice> find_targets();
+
+    /// Takes the counters of every watched socket again, for what an event may have missed.
+    [[nodiscard]] Result<void> heal();
 
     /// Who held which watched socket at the last full look.
     [[nodiscard]] const std::vector<dw_descriptor>& descriptors() const { return descriptors_; }
@@ -95,6 +97,7 @@ private:
     static int on_record(void* context, void* data, std::size_t size);
     [[nodiscard]] Result<void> fill_free_slots();
     void add_target(std::uint32_t pid, std::uint32_t flags);
+    [[nodiscard]] bool may_have_missed_processes();
     void scan_processes(std::vector<ProcessNotice>& notices);
     void note_process(const ProcessNotice& notice, std::vector<Notice>& notices);
     void find_queued_connections();

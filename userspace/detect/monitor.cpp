@@ -159,15 +159,21 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     return alerts;
 }
 
-std::vector<Alert> Monitor::notice(const SocketNotice& notice, const SocketSample& sample)
+std::vector<Alert> Monitor::notice(const SocketNotice& notice,
+                                   const std::optional<SocketSample>& sample)
 {
     std::vector<Alert> alerts;
     if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
         return alerts;  // the look that follows says it all
     }
     const bool is_new = !follows(notice.cookie);
-    Followed& socket = follow(sample);
-    update(socket, sample);
+    if (is_new && !sample) {
+        return alerts;
+    }
+    Followed& socket = sample ? follow(*sample) : sockets_.at(notice.cookie);
+    if (sample) {
+        update(socket, *sample);
+    }
     if (is_new && notice.kind == SocketNotice::Kind::zero_window) {
         socket.zeros_told = notice.value - 1;
     }

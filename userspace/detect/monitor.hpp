@@ -48,8 +48,10 @@ public:
 
     [[nodiscard]] std::vector<Alert> observe(const SocketSample& sample);
 
-    /// Something happened to the socket of which `sample` is the latest.
-    [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice, const SocketSample& sample);
+    /// Something happened to the socket of which `sample` is the latest; nothing if its place was
+    /// taken by another since, then what was seen of it last has to do.
+    [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
+                                            const std::optional<SocketSample>& sample);
 
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);

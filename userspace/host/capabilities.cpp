@@ -8,7 +8,20 @@
 namespace drainwatch {
 namespace {
 
-bool has(const std::array<__user_cap_data_struct, 2>& data, unsigned capability)
+using CapabilitySets = std::array<__user_cap_data_struct, 2>;
+
+/// None, if the kernel will not say.
+CapabilitySets own_capabilities()
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    CapabilitySets data{};
+    if (syscall(SYS_capget, &header, data.data()) != 0) {
+        return {};
+    }
+    return data;
+}
+
+bool has(const CapabilitySets& data, unsigned capability)
 {
     return (data[capability / 32].effective >> (capability % 32)) & 1;
 }
@@ -17,11 +30,7 @@ bool has(const std::array<__user_cap_data_struct, 2>& data, unsigned capability)
 
 std::vector<std::string> missing_capabilities()
 {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> data{};
-    if (syscall(SYS_capget, &header, data.data()) != 0) {
-        return {"CAP_SYS_ADMIN"};
-    }
+    const CapabilitySets data = own_capabilities();
     if (has(data, CAP_SYS_ADMIN)) {
         return {};
     }
@@ -33,6 +42,11 @@ std::vector<std::string> missing_capabilities()
         missing.emplace_back("CAP_PERFMON");
     }
     return missing;
+}
+
+bool has_admin_capability()
+{
+    return has(own_capabilities(), CAP_SYS_ADMIN);
 }
 
 }  // namespace drainwatch

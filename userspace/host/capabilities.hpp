@@ -9,4 +9,7 @@ namespace drainwatch {
 /// stands for the others, as it does on kernels before 5.8, which have no CAP_BPF.
 [[nodiscard]] std::vector<std::string> missing_capabilities();
 
+/// Sees less without it: sockets in other network namespaces, and who holds which descriptor.
+[[nodiscard]] bool has_admin_capability();
+
 }  // namespace drainwatch

@@ -48,6 +48,21 @@ std::optional<std::string> comm(std::uint32_t pid)
     return text;
 }
 
+std::optional<std::uint32_t> thread_group(std::uint32_t tid)
+{
+    std::ifstream file(fmt::format("/proc/{}/status", tid));
+    for (std::string line; std::getline(file, line);) {
+        constexpr std::string_view kKey = "Tgid:\t";
+        std::uint32_t tgid = 0;
+        const char* end = line.data() + line.size();
+        if (line.starts_with(kKey) &&
+            std::from_chars(line.data() + kKey.size(), end, tgid).ec == std::errc{}) {
+            return tgid;
+        }
+    }
+    return std::nullopt;
+}
+
 std::vector<std::uint32_t> pids()
 {
     std::vector<std::uint32_t> found;

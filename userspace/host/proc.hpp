@@ -11,6 +11,9 @@ namespace drainwatch::proc {
 /// Name of the process's first thread, as `ps -o comm` shows it.
 [[nodiscard]] std::optional<std::string> comm(std::uint32_t pid);
 
+/// The process that this thread, or process, belongs to.
+[[nodiscard]] std::optional<std::uint32_t> thread_group(std::uint32_t tid);
+
 /// All processes (thread group leaders).
 [[nodiscard]] std::vector<std::uint32_t> pids();
 
