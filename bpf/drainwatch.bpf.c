@@ -170,17 +170,16 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	struct dw_slot *s;
-	__u32 slot, unread;
+	__u32 slot;
 
 	if (!sk->sk_bpf_storage)
 		return 0;
 	s = slot_of(sk, &slot);
 	if (!s)
 		return 0;
-	unread = dw_unread_bytes(s);
 	s->ended_ns = bpf_ktime_get_ns();
-	if (unread)
-		send_socket_record(DW_REC_ENDED, slot, s, s->ended_ns, unread, 0);
+	if (dw_unread_bytes(s))
+		send_socket_record(DW_REC_ENDED, slot, s, s->ended_ns, 0, 0);
 	dw_fifo_clear(&s->unread);
 	return_slot(slot);
 	bpf_sk_storage_delete(&sockets, sk);

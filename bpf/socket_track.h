@@ -91,7 +91,6 @@ static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_
 	s->copied_seq = copied_seq;
 	dw_fifo_pop(&s->unread, copied_seq);
 	s->last_read_ns = now_ns;
-	s->end_at_read = s->data_end;
 	if ((s->flags & DW_SLOT_LOWER_BOUND) && !dw_seq_before(copied_seq, s->end_at_open))
 		s->flags &= (__u8)~DW_SLOT_LOWER_BOUND;
 	if ((s->flags & DW_SLOT_WAS_CLOSED) && !(s->flags & DW_SLOT_CLOSED))

@@ -153,7 +153,6 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	read_window(&s->window, tp);
 	s->copied_seq = tp->copied_seq;
 	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
-	s->end_at_read = s->data_end;
 	s->end_at_open = s->data_end;
 	track_earlier_data(s, tp);
 	call_attention(slot, s);

@@ -70,13 +70,12 @@ struct dw_slot {
 
 	__u32 copied_seq;    /* head of what is unread */
 	__u32 data_end;      /* rcv_nxt without a received FIN */
-	__u32 end_at_read;   /* data_end when copied_seq last moved */
 	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
 	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u32 reader_tgid;   /* who moved copied_seq last */
 	__u32 reader_tid;
 	__u32 danger;        /* highest level announced, see dw_danger_level */
-	__u32 pad;
+	__u32 pad[2];
 	struct dw_fifo unread;
 
 	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
@@ -91,7 +90,7 @@ enum dw_record_kind {
 	DW_REC_REOPENED,     /* an open window announced after it; value: zero_count */
 	DW_REC_RESET_IN,     /* reset received; value: unread bytes */
 	DW_REC_RESET_OUT,    /* reset sent; value: unread bytes */
-	DW_REC_ENDED,        /* destroyed with unread data; value: how many bytes */
+	DW_REC_ENDED,        /* destroyed with unread data */
 	DW_REC_EXEC,         /* a target appeared or changed its name */
 	DW_REC_FORK,         /* a target's child; value: the parent's pid */
 	DW_REC_EXIT,         /* a target ended */

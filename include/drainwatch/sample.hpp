@@ -45,7 +45,6 @@ struct SocketSample {
     std::vector<Arrival> unread;          ///< oldest first; empty when all is read
     bool age_is_lower_bound = false;      ///< the oldest byte was there before the watch began
     std::uint64_t last_read_ns = 0;       ///< last time that copied_seq moved
-    std::uint32_t end_at_read = 0;        ///< data_end at that time
     std::uint64_t habit_gap_ns = 0;       ///< longest silence that this reader ended in good order
     std::uint32_t habit_depth_bytes = 0;  ///< most unread bytes that it has coped with
     bool closed = false;                  ///< the last announced window was zero
@@ -53,7 +52,7 @@ struct SocketSample {
     std::uint64_t reopened_ns = 0;        ///< when an open window was announced after a zero one
     std::uint32_t zero_count = 0;         ///< times that the window went from open to zero
     std::uint32_t reader_tgid = 0;        ///< who read last; 0 if nobody did
-    std::uint32_t reader_tid = 0;
+    std::uint32_t reader_tid = 0;         ///< and its thread
     std::uint32_t owner_tgid = 0;  ///< whose listener or connect() it came from; 0 if not known
 
     /// Payload bytes not read.

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <csignal>
 #include <regex>
 #include <vector>
@@ -104,17 +102,13 @@ TEST_F(Exactness, lost_notices_change_no_verdict)
     nap(500ms);
     watcher().process().signal(SIGSTOP);
     const Process busy = Process::fork([&] {
-        prctl(PR_SET_NAME, comm().c_str());
-        for (int i = 0; i < 4000; i++) {
-            const pid_t child = fork();
-            if (child == 0) {
-                _exit(0);
-            }
-            waitpid(child, nullptr, 0);
+        for (int i = 0; i < 10'000; i++) {
+            prctl(PR_SET_NAME, comm().c_str());  // a target appears
+            prctl(PR_SET_NAME, "nobody");        // and is none any more
         }
         nap(60s);
     });
-    nap(4s);
+    nap(500ms);
     control().hold = true;
     nap(4s);  // the window closes meanwhile
     watcher().process().signal(SIGCONT);

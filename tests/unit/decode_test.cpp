@@ -124,7 +124,6 @@ TEST(DecodeSlot, CopiesEveryField)
     slot.window.rcv_wnd = 65536;
     slot.window.flags = DW_SCALING_RATIO;
     slot.data_end = 4999;
-    slot.end_at_read = 4500;
     slot.rcvlowat = 3;
     slot.last_read_ns = 11;
     slot.zero_ns = 12;
@@ -153,7 +152,6 @@ TEST(DecodeSlot, CopiesEveryField)
     EXPECT_EQ(s.window.flags, DW_SCALING_RATIO);
     EXPECT_EQ(s.data_end, 4999U);
     EXPECT_EQ(s.unread_bytes(), 999U);
-    EXPECT_EQ(s.end_at_read, 4500U);
     EXPECT_EQ(s.rcvlowat, 3U);
     EXPECT_EQ(s.last_read_ns, 11U);
     EXPECT_EQ(s.zero_ns, 12U);

@@ -21,7 +21,7 @@ public:
         s_.remote = {AF_INET, {127, 0, 0, 1}, 40000};
         s_.netns = 4026531840;
         s_.window.rcv_nxt = s_.window.copied_seq = s_.window.rcv_wup = 1000;
-        s_.data_end = s_.end_at_read = 1000;
+        s_.data_end = 1000;
         s_.window.window_clamp = 1U << 30;
         s_.window.rcv_ssthresh = 64U << 20;
         s_.window.rcvbuf = 128 << 20;
@@ -47,7 +47,6 @@ public:
             s_.unread.erase(s_.unread.begin());
         }
         s_.last_read_ns = at_ns;
-        s_.end_at_read = s_.data_end;
     }
 
     void read_all(std::uint64_t at_ns) { read(s_.unread_bytes(), at_ns); }

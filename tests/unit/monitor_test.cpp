@@ -79,7 +79,6 @@ TEST(Monitor, AStallIsOneWarningOneCriticalOneClear)
 
     EXPECT_EQ(w.monitor.totals().episodes, 1U);
     EXPECT_EQ(w.monitor.totals().zero_windows, 0U);
-    EXPECT_EQ(w.monitor.totals().worst, Severity::critical);
     EXPECT_FALSE(w.monitor.follows(Cookie{77}));
 }
 
@@ -95,7 +94,6 @@ TEST(Monitor, AReaderInGoodOrderIsNeverMentioned)
         w.look(link, at + 250 * kMs);
     }
     EXPECT_TRUE(w.alerts.empty());
-    EXPECT_EQ(w.monitor.totals().worst, Severity::info);
     EXPECT_TRUE(w.monitor.followed().empty());
 }
 
@@ -118,7 +116,6 @@ TEST(Monitor, BetweenWarningAndCalmNothingIsSaidTwice)
         w.look_until(link, w.next_ns + 50 * kMs);
     }
     EXPECT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::recovered}));
-    EXPECT_EQ(w.monitor.totals().worst, Severity::warning);
 }
 
 TEST(Monitor, TheNextStallIsANewEpisode)
@@ -299,7 +296,6 @@ TEST(Monitor, AResetOutsideOfAnEpisodeIsAWarningToo)
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts[0].episode, 0U);
     EXPECT_EQ(alerts[0].reason, "reset by this side with 10 bytes unread");
-    EXPECT_EQ(monitor.totals().worst, Severity::warning);
     EXPECT_EQ(monitor.totals().episodes, 0U);
 }
 
@@ -312,7 +308,6 @@ TEST(Monitor, AResetWithEverythingReadIsNone)
                             link.sample(kBegin + 1))
                     .empty());
     EXPECT_EQ(monitor.totals().resets, 0U);
-    EXPECT_EQ(monitor.totals().worst, Severity::info);
 }
 
 TEST(Monitor, HintsSayNothingThemselves)

@@ -15,7 +15,6 @@ dw_slot fresh_slot()
     s.window.rcv_nxt = 1000;
     s.copied_seq = 1000;
     s.data_end = 1000;
-    s.end_at_read = 1000;
     s.end_at_open = 1000;
     s.habit.period = 7;
     return s;
@@ -117,7 +116,6 @@ TEST(Read, OwesTheNextFromTheLaterOfArrivalAndRead)
     EXPECT_EQ(dw_silent_since_ns(&s), 10 * kSecond);
     read_to(s, 1050, 12 * kSecond);
     EXPECT_EQ(s.last_read_ns, 12 * kSecond);
-    EXPECT_EQ(s.end_at_read, 1200U);
     EXPECT_EQ(dw_silent_since_ns(&s), 12 * kSecond);
     EXPECT_EQ(dw_fifo_oldest_ns(&s.unread), 10 * kSecond);
     read_to(s, 1200, 13 * kSecond);

@@ -78,7 +78,6 @@ SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns)
     }
     s.age_is_lower_bound = slot.flags & DW_SLOT_LOWER_BOUND;
     s.last_read_ns = slot.last_read_ns;
-    s.end_at_read = slot.end_at_read;
     s.habit_gap_ns = std::max(slot.habit.longest_gap_ns[0], slot.habit.longest_gap_ns[1]);
     s.habit_depth_bytes = std::max(slot.habit.deepest_bytes[0], slot.habit.deepest_bytes[1]);
     s.closed = slot.flags & DW_SLOT_CLOSED;

@@ -2,7 +2,9 @@
 
 #include <sys/mman.h>
 #include <unistd.h>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -92,15 +94,16 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const
 {
+    using Bytes = std::array<std::byte, sizeof(dw_slot)>;
     const std::byte* at = slots_ + std::size_t{slot} * sizeof(dw_slot);
-    dw_slot first;
-    dw_slot second;
-    std::memcpy(&first, at, sizeof(first));
+    Bytes first;
+    Bytes second;
+    std::memcpy(first.data(), at, first.size());
     for (int i = 0; i < kTries; i++) {
         std::atomic_thread_fence(std::memory_order_acquire);
-        std::memcpy(&second, at, sizeof(second));
-        if (std::memcmp(&first, &second, sizeof(first)) == 0) {
-            return first;
+        std::memcpy(second.data(), at, second.size());
+        if (first == second) {
+            return std::bit_cast<dw_slot>(first);
         }
         first = second;
     }

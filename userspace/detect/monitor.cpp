@@ -38,7 +38,6 @@ Episode& Monitor::episode_of(Followed& socket)
 Alert Monitor::make_alert(Alert::Kind kind, Severity severity, const Followed& socket,
                           std::uint64_t at_ns, std::string reason)
 {
-    totals_.worst = std::max(totals_.worst, severity);
     Alert alert;
     alert.kind = kind;
     alert.severity = severity;

@@ -67,7 +67,6 @@ public:
         std::uint64_t episodes = 0;
         std::uint64_t zero_windows = 0;
         std::uint64_t resets = 0;
-        Severity worst = Severity::info;
     };
     [[nodiscard]] const Totals& totals() const { return totals_; }
 

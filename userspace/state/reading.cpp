@@ -108,7 +108,6 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.read_spacing_ns = sample.habit_gap_ns;
     r.usual_silence_ns = sample.habit_gap_ns * kHabitMargin / 2;
     r.usual_depth_bytes = sample.habit_depth_bytes;
-    r.growing_for_ns = history.length_ns();
     r.reads = history.read_within(std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs));
     r.if_silent = forecast_if_silent(sample, r.to_zero_bytes, silent_since_ns);
     r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);

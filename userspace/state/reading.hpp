@@ -35,7 +35,6 @@ struct Reading {
     std::uint64_t usual_silence_ns = 0;   ///< longest silence that is normal for this reader
     std::uint32_t usual_depth_bytes = 0;  ///< deepest queue that is normal for it
     std::uint64_t read_spacing_ns = 0;    ///< longest usual distance of its reads
-    std::uint64_t growing_for_ns = 0;     ///< how long the queue has not been empty
     bool reads = false;                   ///< read progress within its usual spacing
     bool closed = false;                  ///< a zero window is announced
     bool closed_in_effect = false;        ///< less than one segment may still be sent
