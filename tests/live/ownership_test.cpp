@@ -330,6 +330,7 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     constexpr int kTable = 256;
     make_target({.backlog = 1024}, [](int listener, Control& control) {
         std::vector<int> fds;
+        fds.reserve(kTable);
         for (int i = 0; i < kTable; i++) {
             fds.push_back(accept(listener, nullptr, nullptr));
             control.accepted++;
@@ -343,6 +344,7 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
         nap(60s);
     });
     std::vector<std::unique_ptr<Sender>> filling;
+    filling.reserve(kTable);
     for (int i = 0; i < kTable; i++) {
         filling.push_back(std::make_unique<Sender>(target().port(), Flow{}));
     }
