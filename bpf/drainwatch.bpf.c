@@ -35,6 +35,7 @@ int BPF_PROG(tcp_probe, struct sock *sk)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
+	__u64 earlier_ns;
 	__u32 slot;
 
 	if (!sk->sk_bpf_storage)
@@ -45,7 +46,10 @@ int BPF_PROG(tcp_probe, struct sock *sk)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!s || !tp || s->window.rcv_nxt == tp->rcv_nxt)
 		return 0;
-	track_segment(slot, s, tp, segment_time_ns(tp));
+	earlier_ns = segment_time_ns(tp);
+	track_progress(s, tp, 0);
+	track_segment(slot, s, tp, earlier_ns);
+	announce_danger(slot, s, earlier_ns);
 	return 0;
 }
 

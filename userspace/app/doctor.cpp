@@ -50,7 +50,7 @@ Check check_btf()
         return {"btf", Outcome::ok, "/sys/kernel/btf/vmlinux", ""};
     }
     return {"btf", Outcome::bad, "not there",
-            "BPF cannot be used here: it needs kernel 5.8, or RHEL 8.4, or newer"};
+            "BPF cannot be used here: it needs kernel 5.12, or RHEL 8.6, or newer"};
 }
 
 Check check_capabilities()
@@ -73,7 +73,7 @@ std::vector<Check> check_programs()
 {
     constexpr std::uint32_t kFewSlots = 16;
     ProgramReport report;
-    const auto skeleton = load_programs(dw_config{}, kFewSlots, report);
+    const auto skeleton = load_programs(dw_config{}, kFewSlots, {}, report);
     std::vector<Check> checks;
     if (!skeleton) {
         checks.push_back({"programs", Outcome::bad, skeleton.error().message,

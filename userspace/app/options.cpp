@@ -50,6 +50,7 @@ struct Raw {
     OutputFormat output = OutputFormat::text;
     std::string tier = "auto";
     std::uint32_t max_sockets = WatchOptions{}.max_sockets;
+    std::vector<std::string> without;
     bool verbose = false;
 };
 
@@ -122,6 +123,7 @@ Result<Command> watch_command(const Raw& raw)
     options.duration = duration("duration");
     options.tick = duration("tick");
     options.max_sockets = raw.max_sockets;
+    options.without = raw.without;
     options.verbose = raw.verbose;
     if (options.limits.warn_after.count() == 0) {
         return fail("--warn-after must be longer than 0");
@@ -173,6 +175,9 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
         ->check(CLI::Range(16U, kMostSockets).description(""))
         ->option_text("COUNT [65536]");
+    watch->add_option("--without", raw.without, "leave this tracepoint alone; repeatable")
+        ->check(CLI::IsMember(hook_names()).description(""))
+        ->option_text("TRACEPOINT");
     add_output(*watch, raw);
 
     CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");

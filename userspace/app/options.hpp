@@ -16,7 +16,8 @@ struct WatchOptions {
     OutputFormat output = OutputFormat::text;
     std::chrono::nanoseconds duration = std::chrono::hours(4);  ///< 0: until told to stop
     std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
-    std::uint32_t max_sockets = 65536;
+    std::uint32_t max_sockets = SourceOptions{}.max_sockets;
+    std::vector<std::string> without;  ///< tracepoints not to hook
     bool verbose = false;
 };
 

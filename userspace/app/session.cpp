@@ -31,6 +31,9 @@ constexpr std::uint64_t kCloseLookNs = ns(5ms);
 /// of the time at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 500;
+/// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
+/// with each tick, and may take a hundredth of the time.
+constexpr std::uint64_t kHealingShare = 100;
 /// A new target is looked through at once, but a storm of them not one by one: a tenth of the time.
 constexpr std::uint64_t kNewTargetSpacingNs = ns(100ms);
 constexpr std::uint64_t kNewTargetShare = 10;
@@ -96,7 +99,8 @@ std::string kernel_release()
 Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
 {
     set_libbpf_verbosity(options.verbose);
-    auto source = Source::open(options.targets, options.limits.warn_after, options.max_sockets);
+    auto source = Source::open(
+        {options.targets, options.limits.warn_after, options.max_sockets, options.without});
     if (!source) {
         return tl::unexpected(source.error());
     }
@@ -262,7 +266,9 @@ Result<void> Session::heal()
     const std::uint64_t began_ns = monotonic_ns();
     auto healed = source_->heal();
     const std::uint64_t ended_ns = monotonic_ns();
-    heal_due_ns_ = ended_ns + std::max(kFullLookNs, kFullLookShare * (ended_ns - began_ns));
+    const std::uint64_t spacing_ns = source_->relies_on_healing() ? ns(options_.tick) : kFullLookNs;
+    const std::uint64_t share = source_->relies_on_healing() ? kHealingShare : kFullLookShare;
+    heal_due_ns_ = ended_ns + std::max(spacing_ns, share * (ended_ns - began_ns));
     return healed;
 }
 

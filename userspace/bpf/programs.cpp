@@ -130,21 +130,36 @@ bool kernel_has_btf()
     return Btf(btf__load_vmlinux_btf()) != nullptr;
 }
 
-Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots, ProgramReport& report)
+std::vector<std::string> hook_names()
+{
+    std::vector<std::string> names;
+    for (const Hook& hook : kHooks) {
+        names.emplace_back(hook.tracepoint);
+    }
+    return names;
+}
+
+Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+                               const std::vector<std::string>& without, ProgramReport& report)
 {
     const Btf kernel(btf__load_vmlinux_btf());
     if (!kernel) {
         return fail(
-            "this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.8, or "
-            "RHEL 8.4, or newer");
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.12, or RHEL "
+            "8.6, or newer");
     }
     Selection selected{};
+    const auto leave_out = [&](std::size_t i, std::string reason) {
+        selected[i] = false;
+        report.missing.push_back(
+            {std::string(kHooks[i].tracepoint), std::move(reason), std::string(kHooks[i].cost)});
+    };
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        selected[i] = has_tracepoint(*kernel, kHooks[i].tracepoint);
-        if (!selected[i]) {
-            report.missing.push_back({std::string(kHooks[i].tracepoint),
-                                      "this kernel has no such tracepoint",
-                                      std::string(kHooks[i].cost)});
+        selected[i] = true;
+        if (std::find(without.begin(), without.end(), kHooks[i].tracepoint) != without.end()) {
+            leave_out(i, "left out by --without");
+        } else if (!has_tracepoint(*kernel, kHooks[i].tracepoint)) {
+            leave_out(i, "this kernel has no such tracepoint");
         }
     }
     int error = 0;
@@ -162,11 +177,7 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots, Pro
         int refused = 0;
         const auto trial = load_selection(config, slots, only, refused);
         if (!trial || refused != 0) {
-            selected[i] = false;
-            report.missing.push_back(
-                {std::string(kHooks[i].tracepoint),
-                 system_error("load", std::string(kHooks[i].tracepoint), refused).message,
-                 std::string(kHooks[i].cost)});
+            leave_out(i, system_error("load", std::string(kHooks[i].tracepoint), refused).message);
         }
     }
     if (std::none_of(selected.begin(), selected.end(), [](bool s) { return s; })) {

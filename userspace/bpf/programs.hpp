@@ -35,9 +35,14 @@ struct ProgramReport {
 /// libbpf's own messages: to stderr if `verbose`, else nowhere.
 void set_libbpf_verbosity(bool verbose);
 
-/// Loads what this kernel takes: a program whose tracepoint does not exist, or that the kernel
-/// refuses, is left out and named in the report. Fails if none is left.
+/// The tracepoints that are hooked where a kernel has them.
+[[nodiscard]] std::vector<std::string> hook_names();
+
+/// Loads what this kernel takes: a program whose tracepoint does not exist, that the kernel
+/// refuses, or that is one of `without`, is left out and named in the report. Fails if none is
+/// left.
 [[nodiscard]] Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+                                             const std::vector<std::string>& without,
                                              ProgramReport& report);
 
 /// Names of what was loaded.

@@ -8,7 +8,6 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -72,13 +71,14 @@ Source::Source(Targets targets, Skeleton skeleton, SlotTable table)
 
 Source::~Source() = default;
 
-Result<std::unique_ptr<Source>> Source::open(const Targets& targets,
-                                             std::chrono::nanoseconds warn_after,
-                                             std::uint32_t max_sockets)
+Result<std::unique_ptr<Source>> Source::open(const SourceOptions& options)
 {
-    const std::uint32_t slots = (max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
+    const Targets& targets = options.targets;
+    const std::uint32_t slots =
+        (options.max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
     ProgramReport report;
-    auto skeleton = load_programs(make_config(targets, warn_after), slots, report);
+    auto skeleton =
+        load_programs(make_config(targets, options.warn_after), slots, options.without, report);
     if (!skeleton) {
         return tl::unexpected(skeleton.error());
     }
@@ -245,16 +245,23 @@ std::optional<SocketSample> Source::sample(Cookie cookie) const
     return decode_slot(*value, monotonic_ns());
 }
 
+bool Source::is_attached(std::string_view hook) const
+{
+    return std::find(programs_.attached.begin(), programs_.attached.end(), hook) !=
+           programs_.attached.end();
+}
+
+bool Source::relies_on_healing() const
+{
+    return !is_attached("sk_data_ready") || !is_attached("tcp_rcv_space_adjust");
+}
+
 /// Events name new targets. Those that were there before are looked for once, others if an event
 /// was lost or cannot come.
 bool Source::may_have_missed_processes()
 {
-    constexpr std::array<std::string_view, 3> kHooks{"sched_process_fork", "sched_process_exec",
-                                                     "task_rename"};
-    const bool hooked = std::all_of(kHooks.begin(), kHooks.end(), [&](std::string_view hook) {
-        return std::find(programs_.attached.begin(), programs_.attached.end(), hook) !=
-               programs_.attached.end();
-    });
+    const bool hooked = is_attached("sched_process_fork") && is_attached("sched_process_exec") &&
+                        is_attached("task_rename");
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
     const bool missed = !scanned_ || !hooked || ring_full != ring_full_at_scan_;
     scanned_ = true;

@@ -27,6 +27,17 @@ struct Targets {
     bool all = false;                  ///< every process
 };
 
+struct SourceOptions {
+    Targets targets;
+    /// Silences as long as this are never taken for a habit of the reader.
+    std::chrono::nanoseconds warn_after = std::chrono::seconds(1);
+    /// Watched at once, rounded up to the next 256; each costs 0.5 KiB of kernel memory from the
+    /// start.
+    std::uint32_t max_sockets = 65536;
+    /// Tracepoints not to hook.
+    std::vector<std::string> without;
+};
+
 /// What was not seen, since the start.
 struct Losses {
     std::uint64_t ring_full = 0;       ///< notices that found the ring full
@@ -49,17 +60,15 @@ using Notice = std::variant<SocketNotice, ProcessNotice>;
 /// The BPF tier: everything about sockets that the kernel side knows.
 class Source {
 public:
-    /// `warn_after`: silences as long as this are never taken for a habit of the reader.
-    /// `max_sockets`: watched at once, rounded up to the next 256; each costs 0.5 KiB of kernel
-    /// memory from the start.
-    [[nodiscard]] static Result<std::unique_ptr<Source>> open(const Targets& targets,
-                                                              std::chrono::nanoseconds warn_after,
-                                                              std::uint32_t max_sockets);
+    [[nodiscard]] static Result<std::unique_ptr<Source>> open(const SourceOptions& options);
     ~Source();
     Source(const Source&) = delete;
     Source& operator=(const Source&) = delete;
 
     [[nodiscard]] const ProgramReport& programs() const { return programs_; }
+
+    /// Without one of its hooks, an arrival or a read may be seen no sooner than by heal().
+    [[nodiscard]] bool relies_on_healing() const;
 
     /// Readable when there are notices.
     [[nodiscard]] int wake_fd() const;
@@ -97,6 +106,7 @@ private:
     static int on_record(void* context, void* data, std::size_t size);
     [[nodiscard]] Result<void> fill_free_slots();
     void add_target(std::uint32_t pid, std::uint32_t flags);
+    [[nodiscard]] bool is_attached(std::string_view hook) const;
     [[nodiscard]] bool may_have_missed_processes();
     void scan_processes(std::vector<ProcessNotice>& notices);
     void note_process(const ProcessNotice& notice, std::vector<Notice>& notices);

@@ -42,6 +42,9 @@ protected:
     [[nodiscard]] const std::vector<std::unique_ptr<Sender>>& senders() const { return senders_; }
     [[nodiscard]] const std::string& comm() const { return comm_; }
 
+    /// Further options of every watch().
+    std::vector<std::string> watch_options_;
+
     /// Waits for the zero window's line; remembers how far the reader had come.
     void wait_for_zero(std::chrono::milliseconds limit);
 

@@ -1,0 +1,143 @@
+// Kernels that lack a tracepoint: the same verdicts all the same.
+#include "support/scenario.hpp"
+
+#include <sys/socket.h>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Fallback : public Scenario {
+protected:
+    void without(const std::vector<std::string>& hooks)
+    {
+        for (const std::string& hook : hooks) {
+            watch_options_.insert(watch_options_.end(), {"--without", hook});
+        }
+    }
+
+    void expect_said_missing(std::size_t hooks)
+    {
+        const auto start = watcher().lines(event_is("start")).front();
+        ASSERT_EQ(start.json["missing"].size(), hooks);
+        for (const Json& missing : start.json["missing"]) {
+            EXPECT_NE(missing["reason"], "");
+            EXPECT_NE(missing["cost"], "");
+        }
+    }
+};
+
+/// 6.1, and RHEL up to 9.3.
+const std::vector<std::string> kBefore63{"sk_data_ready", "sock_recv_length"};
+
+TEST_F(Fallback, stall_without_sk_data_ready)
+{
+    without(kBefore63);
+    play({.rcvbuf = 48 * 1024}, {}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    control().hold = false;
+    EXPECT_TRUE(watcher().wait_for(event_is("recovered"), 5s));
+    expect_warned_before_zero();
+    expect_said_missing(2);
+}
+
+TEST_F(Fallback, fast_fill_without_sk_data_ready)
+{
+    without(kBefore63);
+    play({.rcvbuf = 96 * 1024}, {.message = 4000, .spacing = 5000us}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+}
+
+/// One message, nothing after it: no further segment tells of it.
+TEST_F(Fallback, single_message_without_sk_data_ready)
+{
+    without(kBefore63);
+    make_target({}, Target::one_connection([](int, Control&) {}));
+    capture();
+    watch();
+    Sender& sender = connect({});
+    nap(200ms);
+    ASSERT_EQ(send(sender.fd(), "hello", 5, 0), 5);
+    const std::uint64_t sent_ns = realtime_ns();
+    const auto warning = watcher().wait_for(about(sender, is_trouble), 3s);
+    ASSERT_TRUE(warning);
+    EXPECT_NEAR(static_cast<double>(warning->read_ns - sent_ns) / 1e6, 1000, 150);
+    EXPECT_EQ(warning->json["queue_bytes"], 5);
+    finish();
+}
+
+TEST_F(Fallback, healthy_reader_without_sk_data_ready)
+{
+    without(kBefore63);
+    play({}, {}, read_all);
+    nap(3s);
+    sender().pause();
+    nap(2s);
+    expect_silence();
+}
+
+TEST_F(Fallback, healthy_reader_without_tcp_rcv_space_adjust)
+{
+    without({"tcp_rcv_space_adjust"});
+    play({}, {}, read_all);
+    nap(3s);
+    sender().pause();
+    nap(2s);
+    expect_silence();
+}
+
+TEST_F(Fallback, stall_without_tcp_rcv_space_adjust)
+{
+    without({"tcp_rcv_space_adjust"});
+    play({.rcvbuf = 48 * 1024}, {}, read_all);
+    nap(1s);
+    control().hold = true;
+    wait_for_zero(10s);
+    expect_warned_before_zero();
+}
+
+TEST_F(Fallback, connections_without_inet_sock_set_state)
+{
+    without({"inet_sock_set_state"});
+    play({}, {.message = 150, .spacing = 20'000us}, read_all);
+    nap(1500ms);  // the next full look finds it
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+    finish();
+}
+
+TEST_F(Fallback, targets_without_the_hooks_of_processes)
+{
+    without({"sched_process_fork", "sched_process_exec", "task_rename", "sched_process_exit"});
+    watch();
+    make_target({}, Target::one_connection(read_all));
+    ASSERT_TRUE(watcher().wait_for(event_is("target"), 3s));
+    Sender& sender = connect({.message = 150, .spacing = 20'000us});
+    sender.start();
+    nap(500ms);
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender, is_trouble), 4s));
+    finish();
+}
+
+/// No tracepoint, no exact zero window; but the stall is told.
+TEST_F(Fallback, stall_without_net_dev_queue)
+{
+    without({"net_dev_queue"});
+    play({.rcvbuf = 48 * 1024}, {}, read_all);
+    nap(1s);
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+    nap(3s);
+    finish();
+    EXPECT_TRUE(watcher().lines(event_is("zero_window")).empty());
+}
+
+}  // namespace
+}  // namespace drainwatch::live
