@@ -132,10 +132,9 @@ bool kernel_has_btf()
 
 std::vector<std::string> hook_names()
 {
-    std::vector<std::string> names;
-    for (const Hook& hook : kHooks) {
-        names.emplace_back(hook.tracepoint);
-    }
+    std::vector<std::string> names(kHooks.size());
+    std::transform(kHooks.begin(), kHooks.end(), names.begin(),
+                   [](const Hook& hook) { return std::string(hook.tracepoint); });
     return names;
 }
 
