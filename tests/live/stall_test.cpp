@@ -192,6 +192,7 @@ TEST_F(Stall, sixty_four_sockets_at_once)
             nap(2ms);
         }
     });
+    capture();
     watch();
     for (int i = 0; i < kSockets; i++) {
         connect({.message = 150, .spacing = 10'000us}).start();
@@ -199,6 +200,7 @@ TEST_F(Stall, sixty_four_sockets_at_once)
     ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
     nap(1s);
     control().hold = true;
+    const std::uint64_t held_ns = realtime_ns();
     for (const auto& sender : senders()) {
         EXPECT_TRUE(watcher().wait_for(about(*sender, event_is("zero_window")), 15s));
     }
@@ -213,8 +215,15 @@ TEST_F(Stall, sixty_four_sockets_at_once)
         ASSERT_FALSE(trouble.empty());
         EXPECT_EQ(lines.front().event(), trouble.front().event());
         EXPECT_LE(trouble.size(), 2U) << "one raise per severity";
-        const auto zero = watcher().lines(about(*sender, event_is("zero_window")));
-        EXPECT_LT(trouble.front().read_ns, parse_time(zero.front().json["announced_at"]));
+        const auto zero = witness().first_zero_ns(sender->port());
+        ASSERT_TRUE(zero);
+        const double possible = static_cast<double>(*zero - held_ns);
+        const double lead =
+            static_cast<double>(*zero) - static_cast<double>(trouble.front().read_ns);
+        EXPECT_GE(lead / possible, 0.75);
+        const auto told = watcher().lines(about(*sender, event_is("zero_window")));
+        EXPECT_NEAR(static_cast<double>(parse_time(told.front().json["announced_at"])),
+                    static_cast<double>(*zero), 2e6);
         EXPECT_EQ(watcher().lines(about(*sender, event_is("recovered"))).size(), 1U);
     }
 }
