@@ -91,20 +91,14 @@ TEST_F(Stall, reader_that_is_too_slow)
     EXPECT_FALSE(watcher().lines(event_is("falling_behind")).empty());
 }
 
-TEST_F(Stall, buffer_that_fills_fast)
-{
-    const Flow fast{.message = 2000, .spacing = 5000us};
-    play({.rcvbuf = 96 * 1024}, fast, read_all);
-    nap(1s);
-    control().hold = true;
-    wait_for_zero(10s);
-    expect_warned_before_zero();
-}
+class FastFill : public Scenario, public ::testing::WithParamInterface<std::size_t> {};
 
-TEST_F(Stall, buffer_that_fills_in_a_third_of_a_second)
+/// Zero about 0.3, 0.5 and 0.7 s after the last read.
+INSTANTIATE_TEST_SUITE_P(Bytes, FastFill, ::testing::Values(6500, 4000, 2000));
+
+TEST_P(FastFill, is_warned_of_in_time)
 {
-    const Flow fast{.message = 6500, .spacing = 5000us};
-    play({.rcvbuf = 96 * 1024}, fast, read_all);
+    play({.rcvbuf = 96 * 1024}, {.message = GetParam(), .spacing = 5000us}, read_all);
     nap(1s);
     control().hold = true;
     wait_for_zero(10s);
