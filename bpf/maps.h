@@ -69,7 +69,7 @@ struct {
 	__type(value, __u32);
 } free_slots SEC(".maps");
 
-/* tgid -> DW_TARGET_*. Written by both sides. Full: the process is found again by the user side's look. */
+/* tgid -> DW_TARGET_*. Written by both sides. Full: further targets are not watched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);

@@ -25,6 +25,17 @@ protected:
         ASSERT_TRUE(warning) << "no warning";
         EXPECT_EQ(warning->json["event"], "not_draining");
     }
+
+    /// The reader stops until the window closes; the socket is named by this address.
+    void expect_zero_at(const std::string& address)
+    {
+        nap(1s);
+        control().hold = true;
+        wait_for_zero(10s);
+        expect_warned_before_zero();
+        const std::string local = watcher().lines(is_trouble).front().json["socket"]["local"];
+        EXPECT_EQ(local, address + ":" + std::to_string(target().port()));
+    }
 };
 
 const Flow kSlow{.message = 150, .spacing = 20'000us};
@@ -278,33 +289,20 @@ TEST_F(Ownership, passed_to_the_target)
 TEST_F(Ownership, ipv6)
 {
     play({.family = AF_INET6, .rcvbuf = 48 * 1024}, {.family = AF_INET6}, read_all);
-    nap(1s);
-    control().hold = true;
-    wait_for_zero(10s);
-    expect_warned_before_zero();
-    const std::string local = watcher().lines(is_trouble).front().json["socket"]["local"];
-    EXPECT_EQ(local, "[::1]:" + std::to_string(target().port()));
+    expect_zero_at("[::1]");
 }
 
 TEST_F(Ownership, v4_mapped)
 {
     play({.v4_mapped = true, .rcvbuf = 48 * 1024}, {}, read_all);
-    nap(1s);
-    control().hold = true;
-    wait_for_zero(10s);
-    expect_warned_before_zero();
-    const std::string local = watcher().lines(is_trouble).front().json["socket"]["local"];
-    EXPECT_EQ(local, "127.0.0.1:" + std::to_string(target().port()));
+    expect_zero_at("127.0.0.1");
 }
 
 TEST_F(Ownership, another_network_namespace)
 {
     const NetworkNamespace netns;
     play({.rcvbuf = 48 * 1024, .netns = netns.name()}, {.netns = netns.name()}, read_all);
-    nap(1s);
-    control().hold = true;
-    wait_for_zero(10s);
-    expect_warned_before_zero();
+    expect_zero_at("127.0.0.1");
 }
 
 TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)

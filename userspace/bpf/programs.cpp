@@ -41,7 +41,7 @@ constexpr std::array kHooks{
     DW_HOOK(tcp_destroy_sock, "ended sockets keep their place in the table"),
     DW_HOOK(tcp_receive_reset, "resets by the peer are not reported"),
     DW_HOOK(tcp_send_reset, "resets by this side are not reported"),
-    DW_HOOK(sched_process_fork, "children of a target are found at the next full look"),
+    DW_HOOK(sched_process_fork, "children of a target are watched only if they have its name"),
     DW_HOOK(sched_process_exec, "a new target is found at the next full look"),
     DW_HOOK(task_rename, "a renamed target is found at the next full look"),
     DW_HOOK(sched_process_exit, "the end of a target is seen at the next full look"),
