@@ -4,7 +4,7 @@
 #define DRAINWATCH_WATCH_H
 
 #include "maps.h"
-#include "socket_track.h"
+#include "drainwatch/socket_track.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>

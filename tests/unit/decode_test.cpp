@@ -1,4 +1,5 @@
 #include "bpf/decode.hpp"
+#include "state/slot.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

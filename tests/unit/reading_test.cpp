@@ -1,8 +1,8 @@
 #include "state/reading.hpp"
 
-#include "bpf/decode.hpp"
+#include "state/slot.hpp"
+#include "drainwatch/socket_track.h"
 #include "link.hpp"
-#include "socket_track.h"
 
 #include <gtest/gtest.h>
 

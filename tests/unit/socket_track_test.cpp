@@ -1,4 +1,4 @@
-#include "socket_track.h"
+#include "drainwatch/socket_track.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "unread_fifo.h"
+#include "drainwatch/unread_fifo.h"
 
 #include <gtest/gtest.h>
 #include <algorithm>

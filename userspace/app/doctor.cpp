@@ -72,7 +72,7 @@ Check check_capabilities()
 std::vector<Check> check_programs()
 {
     constexpr std::uint32_t kFewSlots = 16;
-    ProgramReport report;
+    SourceReport report;
     const auto skeleton = load_programs(dw_config{}, kFewSlots, {}, report);
     std::vector<Check> checks;
     if (!skeleton) {
@@ -83,9 +83,8 @@ std::vector<Check> check_programs()
     for (const std::string& program : loaded_programs(**skeleton)) {
         checks.push_back({"program " + program, Outcome::ok, "loads", ""});
     }
-    for (const MissingProgram& missing : report.missing) {
-        checks.push_back(
-            {"program " + missing.program, Outcome::note, missing.reason, missing.cost});
+    for (const MissingPart& missing : report.missing) {
+        checks.push_back({"program " + missing.name, Outcome::note, missing.reason, missing.cost});
     }
     return checks;
 }

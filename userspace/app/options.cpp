@@ -1,6 +1,7 @@
 #include "app/options.hpp"
 
 #include "app/duration.hpp"
+#include "bpf/programs.hpp"
 #include "output/escape.hpp"
 
 #include <fmt/format.h>

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "bpf/source.hpp"
 #include "detect/finding.hpp"
 #include "drainwatch/result.hpp"
+#include "drainwatch/source.hpp"
 #include "output/event.hpp"
 
 #include <chrono>

@@ -1,5 +1,6 @@
 #include "app/session.hpp"
 
+#include "app/tiers.hpp"
 #include "host/clock.hpp"
 #include "output/alert_event.hpp"
 #include "output/escape.hpp"
@@ -44,8 +45,8 @@ constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
 
 /// The kernel measures the run time of programs only while asked, for that costs time too: one
 /// second of each minute.
-constexpr std::uint64_t kRunTimeOnNs = ns(1s);
-constexpr std::uint64_t kRunTimeOffNs = ns(59s);
+constexpr std::uint64_t kCostOnNs = ns(1s);
+constexpr std::uint64_t kCostOffNs = ns(59s);
 
 std::string_view name_of(ProcessNotice::Kind kind)
 {
@@ -98,9 +99,7 @@ std::string kernel_release()
 
 Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
 {
-    set_libbpf_verbosity(options.verbose);
-    auto source = Source::open(
-        {options.targets, options.limits.warn_after, options.max_sockets, options.without});
+    auto source = open_source(options);
     if (!source) {
         return tl::unexpected(source.error());
     }
@@ -145,19 +144,19 @@ void Session::print(const std::vector<Alert>& alerts)
 
 void Session::print_start()
 {
-    const ProgramReport& programs = source_->programs();
+    const SourceReport& report = source_->report();
     Event event;
     event.name = "start";
     event.reason = fmt::format("watching {}: {} programs attached, {} missing",
-                               targets_in_words(options_.targets), programs.attached.size(),
-                               programs.missing.size());
-    event.fields["tier"] = "bpf";
+                               targets_in_words(options_.targets), report.attached.size(),
+                               report.missing.size());
+    event.fields["tier"] = to_string(source_->tier());
     event.fields["kernel"] = kernel_release();
-    event.fields["programs"] = programs.attached;
+    event.fields["programs"] = report.attached;
     event.fields["missing"] = Json::array();
-    for (const MissingProgram& missing : programs.missing) {
+    for (const MissingPart& missing : report.missing) {
         event.fields["missing"].push_back(
-            {{"program", missing.program}, {"reason", missing.reason}, {"cost", missing.cost}});
+            {{"program", missing.name}, {"reason", missing.reason}, {"cost", missing.cost}});
     }
     event.fields["targets"] = targets_json(options_.targets);
     print(event);
@@ -196,7 +195,7 @@ void Session::print_summary()
 {
     const Monitor::Totals& totals = monitor_.totals();
     const Losses losses = source_->losses();
-    const ProgramCounters counters = source_->program_counters();
+    const KernelCost cost = source_->cost();
     Event event;
     event.name = "summary";
     event.fields["episodes"] = totals.episodes;
@@ -209,8 +208,7 @@ void Session::print_summary()
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(cpu_seconds() * 1e3) / 1e3;
-    event.fields["ns_per_event"] =
-        counters.runs != 0 ? Json(counters.run_ns / counters.runs) : Json(nullptr);
+    event.fields["ns_per_event"] = cost.runs != 0 ? Json(cost.run_ns / cost.runs) : Json(nullptr);
     print(event);
 }
 
@@ -272,22 +270,22 @@ Result<void> Session::heal()
     return healed;
 }
 
-void Session::sample_run_time()
+void Session::sample_cost()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    if (now_ns < run_time_due_ns_) {
+    if (now_ns < cost_due_ns_) {
         return;
     }
-    const bool was_on = static_cast<bool>(run_time_statistics_);
-    run_time_statistics_ = was_on ? File() : enable_run_time_statistics();
-    run_time_due_ns_ = now_ns + (was_on ? kRunTimeOffNs : kRunTimeOnNs);
+    measures_cost_ = !measures_cost_;
+    source_->measure_cost(measures_cost_);
+    cost_due_ns_ = now_ns + (measures_cost_ ? kCostOnNs : kCostOffNs);
 }
 
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, find_targets_due_ns_, heal_due_ns_, run_time_due_ns_, ends_ns_});
+        std::min({look_due_ns_, find_targets_due_ns_, heal_due_ns_, cost_due_ns_, ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -306,7 +304,7 @@ Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
-    sample_run_time();
+    sample_cost();
     const auto first = source_->find_targets();
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
@@ -332,7 +330,7 @@ Result<int> Session::run()
         if (monotonic_ns() >= heal_due_ns_) {
             (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
-        sample_run_time();
+        sample_cost();
         print_losses();
     } while (wait());
     take_notices();

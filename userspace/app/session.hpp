@@ -2,11 +2,10 @@
 
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
-#include "bpf/owners.hpp"
-#include "bpf/source.hpp"
+#include "app/owners.hpp"
 #include "detect/monitor.hpp"
 #include "drainwatch/result.hpp"
-#include "host/file.hpp"
+#include "drainwatch/source.hpp"
 
 #include <functional>
 #include <memory>
@@ -40,7 +39,7 @@ private:
     void look();
     void find_targets();
     [[nodiscard]] Result<void> heal();
-    void sample_run_time();
+    void sample_cost();
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
 
@@ -58,8 +57,8 @@ private:
     std::uint64_t find_targets_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
     std::uint64_t heal_due_ns_ = 0;
-    std::uint64_t run_time_due_ns_ = 0;
-    File run_time_statistics_;
+    std::uint64_t cost_due_ns_ = 0;
+    bool measures_cost_ = false;
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;
     std::uint64_t losses_spacing_ns_ = 0;

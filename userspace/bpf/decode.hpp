@@ -19,7 +19,4 @@ using Record = std::variant<SocketRecord, ProcessNotice>;
 
 [[nodiscard]] std::optional<Record> decode_record(std::span<const std::byte> bytes);
 
-/// What a slot says at `now_ns`.
-[[nodiscard]] SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns);
-
 }  // namespace drainwatch

@@ -139,7 +139,7 @@ std::vector<std::string> hook_names()
 }
 
 Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
-                               const std::vector<std::string>& without, ProgramReport& report)
+                               const std::vector<std::string>& without, SourceReport& report)
 {
     const Btf kernel(btf__load_vmlinux_btf());
     if (!kernel) {
@@ -200,7 +200,7 @@ std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton)
     return names;
 }
 
-Result<void> attach_programs(drainwatch_bpf& skeleton, ProgramReport& report)
+Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report)
 {
     int last_error = 0;
     for (const Hook& hook : kHooks) {

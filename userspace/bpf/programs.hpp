@@ -2,6 +2,7 @@
 
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
+#include "drainwatch/source.hpp"
 #include "host/file.hpp"
 
 #include <memory>
@@ -17,18 +18,6 @@ struct SkeletonDeleter {
 };
 using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 
-/// A program that does not run here.
-struct MissingProgram {
-    std::string program;
-    std::string reason;
-    std::string cost;  ///< what is not seen without it
-};
-
-struct ProgramReport {
-    std::vector<std::string> attached;
-    std::vector<MissingProgram> missing;
-};
-
 /// Does this kernel describe itself in BTF (/sys/kernel/btf/vmlinux)?
 [[nodiscard]] bool kernel_has_btf();
 
@@ -43,13 +32,13 @@ void set_libbpf_verbosity(bool verbose);
 /// left.
 [[nodiscard]] Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
                                              const std::vector<std::string>& without,
-                                             ProgramReport& report);
+                                             SourceReport& report);
 
 /// Names of what was loaded.
 [[nodiscard]] std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton);
 
 /// Attaches what was loaded. Fails if nothing can be.
-[[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, ProgramReport& report);
+[[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report);
 
 /// The kernel measures run times as long as this is open; invalid if it will not.
 [[nodiscard]] File enable_run_time_statistics();

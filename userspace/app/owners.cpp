@@ -1,4 +1,4 @@
-#include "bpf/owners.hpp"
+#include "app/owners.hpp"
 
 #include "host/clock.hpp"
 #include "host/proc.hpp"
@@ -33,18 +33,17 @@ std::optional<Process> Owners::process(std::uint32_t pid)
     return known != names_.end() ? std::optional(Process{known->second, pid}) : std::nullopt;
 }
 
-std::optional<dw_descriptor> Owners::holder(const SocketSample& sample,
-                                            const std::vector<dw_descriptor>& among)
+std::optional<Holder> Owners::holder(const SocketSample& sample, const std::vector<Holder>& among)
 {
-    std::optional<dw_descriptor> best;
-    for (const dw_descriptor& d : among) {
-        if (Cookie{d.cookie} != sample.cookie || proc::socket_inode(d.tgid, d.fd) != d.inode) {
+    std::optional<Holder> best;
+    for (const Holder& h : among) {
+        if (h.cookie != sample.cookie || proc::socket_inode(h.pid, h.fd) != h.inode) {
             continue;
         }
-        if (!best || d.tgid == sample.reader_tgid) {
-            best = d;
+        if (!best || h.pid == sample.reader_tgid) {
+            best = h;
         }
-        if (d.tgid == sample.reader_tgid) {
+        if (h.pid == sample.reader_tgid) {
             break;
         }
     }
@@ -53,12 +52,12 @@ std::optional<dw_descriptor> Owners::holder(const SocketSample& sample,
 
 Owner Owners::of(const SocketSample& sample)
 {
-    auto held = holder(sample, source_.descriptors());
+    auto held = holder(sample, source_.holders());
     const std::uint64_t now_ns = monotonic_ns();
     if (!held && now_ns - walked_ns_ >= kWalkSpacingNs) {
-        source_.refresh_descriptors();
+        source_.refresh_holders();
         walked_ns_ = monotonic_ns();
-        held = holder(sample, source_.descriptors());
+        held = holder(sample, source_.holders());
     }
     if (!held) {
         held = holder(sample, everyone_);
@@ -69,7 +68,7 @@ Owner Owners::of(const SocketSample& sample)
         held = holder(sample, everyone_);
     }
     if (held) {
-        return {process(held->tgid), held->fd};
+        return {process(held->pid), held->fd};
     }
     auto reader = process(sample.reader_tgid);
     return {reader ? reader : process(sample.owner_tgid), std::nullopt};

@@ -6,7 +6,7 @@
 #ifndef DRAINWATCH_SOCKET_TRACK_H
 #define DRAINWATCH_SOCKET_TRACK_H
 
-#include "unread_fifo.h"
+#include "drainwatch/unread_fifo.h"
 
 /* enum of include/net/tcp_states.h, the states that matter here */
 #define DW_TCP_ESTABLISHED 1

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bpf/source.hpp"
 #include "drainwatch/process.hpp"
+#include "drainwatch/source.hpp"
 
 #include <optional>
 #include <unordered_map>
@@ -28,14 +28,14 @@ public:
     [[nodiscard]] std::optional<Process> process(std::uint32_t pid);
 
 private:
-    [[nodiscard]] std::optional<dw_descriptor> holder(const SocketSample& sample,
-                                                      const std::vector<dw_descriptor>& among);
+    [[nodiscard]] std::optional<Holder> holder(const SocketSample& sample,
+                                               const std::vector<Holder>& among);
 
     Source& source_;
     std::unordered_map<std::uint32_t, std::string> names_;
     std::uint64_t walked_ns_ = 0;
     std::uint64_t walked_all_ns_ = 0;
-    std::vector<dw_descriptor> everyone_;
+    std::vector<Holder> everyone_;
 };
 
 }  // namespace drainwatch

@@ -1,9 +1,10 @@
-#include "bpf/source.hpp"
+#include "bpf/bpf_source.hpp"
 
 #include "bpf/iterators.hpp"
 #include "drainwatch.skel.h"
 #include "host/clock.hpp"
 #include "host/proc.hpp"
+#include "state/slot.hpp"
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
@@ -52,6 +53,21 @@ bool is_open(const dw_slot& slot)
     return slot.cookie != 0 && slot.ended_ns == 0 && slot.state != kTcpClose;
 }
 
+std::vector<dw_descriptor> no_descriptors()
+{
+    return {};
+}
+
+std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
+{
+    std::vector<Holder> holders(descriptors.size());
+    std::transform(descriptors.begin(), descriptors.end(), holders.begin(),
+                   [](const dw_descriptor& d) {
+                       return Holder{Cookie{d.cookie}, d.inode, d.tgid, d.fd};
+                   });
+    return holders;
+}
+
 std::uint32_t current_period()
 {
     return static_cast<std::uint32_t>(monotonic_ns() /
@@ -60,23 +76,26 @@ std::uint32_t current_period()
 
 }  // namespace
 
-void Source::RingDeleter::operator()(ring_buffer* ring) const
+void BpfSource::RingDeleter::operator()(ring_buffer* ring) const
 {
     ring_buffer__free(ring);
 }
 
-Source::Source(Targets targets, Skeleton skeleton, SlotTable table)
-    : targets_(std::move(targets)), skeleton_(std::move(skeleton)), table_(std::move(table))
+BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
+    : targets_(std::move(targets)),
+      skeleton_(std::move(skeleton)),
+      table_(std::move(table)),
+      processes_(targets_)
 {}
 
-Source::~Source() = default;
+BpfSource::~BpfSource() = default;
 
-Result<std::unique_ptr<Source>> Source::open(const SourceOptions& options)
+Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
 {
     const Targets& targets = options.targets;
     const std::uint32_t slots =
         (options.max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
-    ProgramReport report;
+    SourceReport report;
     auto skeleton =
         load_programs(make_config(targets, options.warn_after), slots, options.without, report);
     if (!skeleton) {
@@ -87,7 +106,8 @@ Result<std::unique_ptr<Source>> Source::open(const SourceOptions& options)
     if (!table) {
         return tl::unexpected(table.error());
     }
-    std::unique_ptr<Source> source(new Source(targets, std::move(*skeleton), std::move(*table)));
+    std::unique_ptr<BpfSource> source(
+        new BpfSource(targets, std::move(*skeleton), std::move(*table)));
     source->ring_.reset(ring_buffer__new(bpf_map__fd(source->skeleton_->maps.records), on_record,
                                          source.get(), nullptr));
     if (!source->ring_) {
@@ -104,11 +124,11 @@ Result<std::unique_ptr<Source>> Source::open(const SourceOptions& options)
     if (!attached) {
         return tl::unexpected(attached.error());
     }
-    source->programs_ = std::move(report);
+    source->report_ = std::move(report);
     return source;
 }
 
-Result<void> Source::fill_free_slots()
+Result<void> BpfSource::fill_free_slots()
 {
     const int fd = bpf_program__fd(skeleton_->progs.fill_free_slots);
     for (std::uint64_t end = table_.size(); end > 0; end -= DW_FILL_BATCH) {
@@ -124,20 +144,28 @@ Result<void> Source::fill_free_slots()
     return {};
 }
 
-void Source::add_target(std::uint32_t pid, std::uint32_t flags)
+std::uint32_t BpfSource::target_flags(const ProcessNotice& process) const
+{
+    const auto& pids = targets_.pids;
+    const bool by_pid = std::find(pids.begin(), pids.end(), process.pid) != pids.end();
+    return (by_pid ? DW_TARGET_BY_PID : 0) |
+           (processes_.has_name(process.comm) ? DW_TARGET_BY_NAME : 0);
+}
+
+void BpfSource::add_target(std::uint32_t pid, std::uint32_t flags)
 {
     bpf_map_update_elem(bpf_map__fd(skeleton_->maps.targets), &pid, &flags, BPF_ANY);
 }
 
-int Source::wake_fd() const
+int BpfSource::wake_fd() const
 {
     return ring_buffer__epoll_fd(ring_.get());
 }
 
-int Source::on_record(void* context, void* data, std::size_t size)
+int BpfSource::on_record(void* context, void* data, std::size_t size)
 {
     // libbpf is C: no exception may pass through it.
-    auto* source = static_cast<Source*>(context);
+    auto* source = static_cast<BpfSource*>(context);
     try {
         const auto record = decode_record({static_cast<const std::byte*>(data), size});
         if (record) {
@@ -150,7 +178,7 @@ int Source::on_record(void* context, void* data, std::size_t size)
     return 0;
 }
 
-std::vector<Notice> Source::take_notices()
+std::vector<Notice> BpfSource::take_notices()
 {
     records_.clear();
     ring_buffer__consume(ring_.get());
@@ -160,38 +188,14 @@ std::vector<Notice> Source::take_notices()
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
             slot_of_[of_socket->notice.cookie] = of_socket->slot;
             notices.emplace_back(of_socket->notice);
-        } else {
-            note_process(std::get<ProcessNotice>(record), notices);
+        } else if (auto told = processes_.note(std::get<ProcessNotice>(record))) {
+            notices.emplace_back(std::move(*told));
         }
     }
     return notices;
 }
 
-/// An exec is told twice, as a new name and as an exec; what changes nothing is not passed on.
-void Source::note_process(const ProcessNotice& notice, std::vector<Notice>& notices)
-{
-    const auto known = processes_.find(notice.pid);
-    ProcessNotice told = notice;
-    if (notice.kind == ProcessNotice::Kind::ended || !notice.target) {
-        if (known == processes_.end()) {
-            return;
-        }
-        processes_.erase(known);
-        notices.emplace_back(told);
-        return;
-    }
-    if (known == processes_.end()) {
-        if (notice.kind == ProcessNotice::Kind::renamed) {
-            told.kind = ProcessNotice::Kind::appeared;
-        }
-    } else if (known->second == notice.comm) {
-        return;
-    }
-    processes_[notice.pid] = notice.comm;
-    notices.emplace_back(told);
-}
-
-Look Source::look(const std::vector<Cookie>& followed)
+Look BpfSource::look(const std::vector<Cookie>& followed)
 {
     Look look;
     std::unordered_map<Cookie, std::uint32_t> seen;
@@ -232,7 +236,7 @@ Look Source::look(const std::vector<Cookie>& followed)
     return look;
 }
 
-std::optional<SocketSample> Source::sample(Cookie cookie) const
+std::optional<SocketSample> BpfSource::sample(Cookie cookie) const
 {
     const auto slot = slot_of_.find(cookie);
     if (slot == slot_of_.end()) {
@@ -245,20 +249,20 @@ std::optional<SocketSample> Source::sample(Cookie cookie) const
     return decode_slot(*value, monotonic_ns());
 }
 
-bool Source::is_attached(std::string_view hook) const
+bool BpfSource::is_attached(std::string_view hook) const
 {
-    return std::find(programs_.attached.begin(), programs_.attached.end(), hook) !=
-           programs_.attached.end();
+    return std::find(report_.attached.begin(), report_.attached.end(), hook) !=
+           report_.attached.end();
 }
 
-bool Source::relies_on_healing() const
+bool BpfSource::relies_on_healing() const
 {
     return !is_attached("sk_data_ready") || !is_attached("tcp_rcv_space_adjust");
 }
 
 /// Events name new targets. Those that were there before are looked for once, others if an event
 /// was lost or cannot come.
-bool Source::may_have_missed_processes()
+bool BpfSource::may_have_missed_processes()
 {
     const bool hooked = is_attached("sched_process_fork") && is_attached("sched_process_exec") &&
                         is_attached("task_rename");
@@ -269,69 +273,38 @@ bool Source::may_have_missed_processes()
     return missed;
 }
 
-void Source::scan_processes(std::vector<ProcessNotice>& notices)
+std::vector<dw_descriptor> BpfSource::walk_descriptors()
 {
-    const auto appeared = [&](std::uint32_t pid, const std::string& comm, std::uint32_t flags) {
-        add_target(pid, flags);
-        processes_[pid] = comm;
-        notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, comm});
-    };
-    std::erase_if(processes_, [&](const auto& process) {
-        const bool ended = !proc::comm(process.first);
-        if (ended) {
-            notices.push_back({ProcessNotice::Kind::ended, process.first, 0, true, process.second});
-        }
-        return ended;
-    });
-    // A pid is waited for until it appears; after its end the number may be another's.
-    std::erase_if(targets_.pids, [&](std::uint32_t pid) {
-        const auto comm = proc::comm(pid);
-        if (comm && !processes_.contains(pid)) {
-            appeared(pid, *comm, DW_TARGET_BY_PID);
-        }
-        return comm.has_value();
-    });
-    if (targets_.all || targets_.names.empty() || !may_have_missed_processes()) {
-        return;
-    }
-    for (const std::uint32_t pid : proc::pids()) {
-        const auto comm = proc::comm(pid);
-        if (comm && !processes_.contains(pid) &&
-            std::find(targets_.names.begin(), targets_.names.end(), *comm) !=
-                targets_.names.end()) {
-            appeared(pid, *comm, DW_TARGET_BY_NAME);
-        }
-    }
-}
-
-void Source::refresh_descriptors()
-{
-    if (targets_.all) {
-        descriptors_ = all_holders();
-        return;
-    }
-    descriptors_.clear();
+    std::vector<dw_descriptor> descriptors;
     const auto walk = [&](std::optional<std::uint32_t> pid) {
         if (auto found = find_descriptors(*skeleton_, pid)) {
-            descriptors_.insert(descriptors_.end(), found->begin(), found->end());
+            descriptors.insert(descriptors.end(), found->begin(), found->end());
         }
     };
-    if (processes_.size() > kWalksByPid) {
+    if (processes_.living().size() > kWalksByPid) {
         walk(std::nullopt);
-        return;
+        return descriptors;
     }
-    for (const auto& [pid, comm] : processes_) {
+    for (const auto& [pid, comm] : processes_.living()) {
         walk(pid);
     }
+    return descriptors;
 }
 
-std::vector<dw_descriptor> Source::all_holders()
+void BpfSource::refresh_holders()
 {
-    return find_all_holders(*skeleton_).value_or(std::vector<dw_descriptor>{});
+    descriptors_ =
+        targets_.all ? find_all_holders(*skeleton_).value_or(no_descriptors()) : walk_descriptors();
+    holders_ = to_holders(descriptors_);
+}
+
+std::vector<Holder> BpfSource::all_holders()
+{
+    return to_holders(find_all_holders(*skeleton_).value_or(no_descriptors()));
 }
 
 /// A listener that is seen for the first time may have connections in its queue from before.
-void Source::find_queued_connections()
+void BpfSource::find_queued_connections()
 {
     std::set<std::string> namespaces;
     for (const dw_descriptor& d : descriptors_) {
@@ -367,24 +340,28 @@ void Source::find_queued_connections()
     }
 }
 
-std::vector<ProcessNotice> Source::find_targets()
+std::vector<ProcessNotice> BpfSource::find_targets()
 {
-    std::vector<ProcessNotice> notices;
-    scan_processes(notices);
+    auto notices = processes_.scan(!targets_.all && may_have_missed_processes());
+    for (const ProcessNotice& notice : notices) {
+        if (notice.kind == ProcessNotice::Kind::appeared) {
+            add_target(notice.pid, target_flags(notice));
+        }
+    }
     if (!targets_.all) {
-        refresh_descriptors();
+        refresh_holders();
     }
     find_queued_connections();
     return notices;
 }
 
-Result<void> Source::heal()
+Result<void> BpfSource::heal()
 {
     skeleton_->bss->habit_period = current_period();
     return heal_slots(*skeleton_);
 }
 
-std::uint64_t Source::count(dw_counter counter) const
+std::uint64_t BpfSource::count(dw_counter counter) const
 {
     std::vector<std::uint64_t> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
     const auto key = static_cast<__u32>(counter);
@@ -397,20 +374,26 @@ std::uint64_t Source::count(dw_counter counter) const
     return sum;
 }
 
-Losses Source::losses() const
+Losses BpfSource::losses() const
 {
     return {count(DW_COUNT_RING_FULL), count(DW_COUNT_TABLE_FULL), count(DW_COUNT_STORAGE_FAILED),
-            program_counters().missed, undecoded_};
+            read_program_counters(*skeleton_).missed, undecoded_};
 }
 
-std::uint64_t Source::events_seen() const
+std::uint64_t BpfSource::events_seen() const
 {
     return count(DW_COUNT_EVENTS);
 }
 
-ProgramCounters Source::program_counters() const
+void BpfSource::measure_cost(bool on)
 {
-    return read_program_counters(*skeleton_);
+    statistics_ = on ? enable_run_time_statistics() : File();
+}
+
+KernelCost BpfSource::cost() const
+{
+    const ProgramCounters counters = read_program_counters(*skeleton_);
+    return {counters.runs, counters.run_ns};
 }
 
 }  // namespace drainwatch

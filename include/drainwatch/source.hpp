@@ -1,0 +1,134 @@
+#pragma once
+
+#include "drainwatch/result.hpp"
+#include "drainwatch/sample.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// What watches sockets: BPF where the kernel takes it, polling elsewhere. Whoever uses a source
+/// need not know which it is.
+namespace drainwatch {
+
+/// What to watch.
+struct Targets {
+    std::vector<std::string> names;  ///< exact comm, at most 15 bytes each
+    std::vector<std::uint32_t> pids;
+    std::vector<std::uint16_t> ports;  ///< local or remote; none: every port
+    bool all = false;                  ///< every process
+};
+
+struct SourceOptions {
+    Targets targets;
+    /// Silences as long as this are never taken for a habit of the reader.
+    std::chrono::nanoseconds warn_after = std::chrono::seconds(1);
+    /// How often sockets are polled, where no event tells of them.
+    std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
+    /// Watched at once, rounded up to the next 256; each costs 0.5 KiB from the start in tier bpf.
+    std::uint32_t max_sockets = 65536;
+    /// Parts not to use: tracepoints, or facilities by the names that part_names() gives.
+    std::vector<std::string> without;
+};
+
+/// How sockets are watched, best first.
+enum class Tier { bpf, poll };
+
+[[nodiscard]] constexpr std::string_view to_string(Tier tier)
+{
+    return tier == Tier::bpf ? "bpf" : "poll";
+}
+
+/// A part that does not run here.
+struct MissingPart {
+    std::string name;
+    std::string reason;
+    std::string cost;  ///< what is not seen without it
+};
+
+/// What a source stands on.
+struct SourceReport {
+    std::vector<std::string> attached;  ///< programs, in tier bpf
+    std::vector<MissingPart> missing;
+};
+
+/// A descriptor of a process behind which there is a watched socket.
+struct Holder {
+    Cookie cookie{};
+    std::uint64_t inode = 0;
+    std::uint32_t pid = 0;
+    std::uint32_t fd = 0;
+};
+
+/// What was not seen, since the start.
+struct Losses {
+    std::uint64_t ring_full = 0;       ///< notices that found the ring full
+    std::uint64_t table_full = 0;      ///< sockets for which no slot was free
+    std::uint64_t storage_failed = 0;  ///< sockets that the kernel gave no storage
+    std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
+    std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
+
+    bool operator==(const Losses&) const = default;
+};
+
+/// What the kernel side has cost.
+struct KernelCost {
+    std::uint64_t runs = 0;    ///< of programs, while statistics were on
+    std::uint64_t run_ns = 0;  ///< in those
+};
+
+/// What a look has found.
+struct Look {
+    std::vector<SocketSample> samples;  ///< sockets with unread data, and those asked for
+    std::vector<Cookie> gone;           ///< of those asked for
+};
+
+using Notice = std::variant<SocketNotice, ProcessNotice>;
+
+class Source {
+public:
+    Source() = default;
+    virtual ~Source() = default;
+    Source(const Source&) = delete;
+    Source& operator=(const Source&) = delete;
+
+    [[nodiscard]] virtual Tier tier() const = 0;
+    [[nodiscard]] virtual const SourceReport& report() const = 0;
+
+    /// Readable when there are notices; -1 if none ever come by themselves.
+    [[nodiscard]] virtual int wake_fd() const = 0;
+    [[nodiscard]] virtual std::vector<Notice> take_notices() = 0;
+
+    /// Sockets with unread data, and those of `followed`.
+    [[nodiscard]] virtual Look look(const std::vector<Cookie>& followed) = 0;
+
+    /// The latest of one socket that a look or a notice has named, even if it has ended since.
+    [[nodiscard]] virtual std::optional<SocketSample> sample(Cookie cookie) const = 0;
+
+    /// The full look for targets and sockets that no event told of. Returns what is new about
+    /// processes.
+    [[nodiscard]] virtual std::vector<ProcessNotice> find_targets() = 0;
+
+    /// Takes the counters of every watched socket again, for what an event may have missed.
+    [[nodiscard]] virtual Result<void> heal() = 0;
+    /// An arrival or a read may be seen no sooner than by heal().
+    [[nodiscard]] virtual bool relies_on_healing() const = 0;
+
+    /// Who held which watched socket at the last full look.
+    [[nodiscard]] virtual const std::vector<Holder>& holders() const = 0;
+    virtual void refresh_holders() = 0;
+    /// The same of every process on the host: a look that costs.
+    [[nodiscard]] virtual std::vector<Holder> all_holders() = 0;
+
+    [[nodiscard]] virtual Losses losses() const = 0;
+    [[nodiscard]] virtual std::uint64_t events_seen() const = 0;
+
+    /// The kernel measures its side's cost while this is on.
+    virtual void measure_cost(bool on) = 0;
+    [[nodiscard]] virtual KernelCost cost() const = 0;
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,80 @@
+#pragma once
+
+#include "bpf/decode.hpp"
+#include "bpf/programs.hpp"
+#include "bpf/slots.hpp"
+#include "drainwatch/source.hpp"
+#include "host/target_processes.hpp"
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+struct ring_buffer;
+
+namespace drainwatch {
+
+/// The BPF tier: everything about sockets that the kernel side knows.
+class BpfSource final : public Source {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<BpfSource>> open(const SourceOptions& options);
+    ~BpfSource() override;
+
+    [[nodiscard]] Tier tier() const override { return Tier::bpf; }
+    [[nodiscard]] const SourceReport& report() const override { return report_; }
+    [[nodiscard]] int wake_fd() const override;
+    [[nodiscard]] std::vector<Notice> take_notices() override;
+    [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
+    [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
+    [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
+    [[nodiscard]] Result<void> heal() override;
+    [[nodiscard]] bool relies_on_healing() const override;
+    [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
+    void refresh_holders() override;
+    [[nodiscard]] std::vector<Holder> all_holders() override;
+    [[nodiscard]] Losses losses() const override;
+    [[nodiscard]] std::uint64_t events_seen() const override;
+    void measure_cost(bool on) override;
+    [[nodiscard]] KernelCost cost() const override;
+
+private:
+    struct RingDeleter {
+        void operator()(ring_buffer* ring) const;
+    };
+
+    BpfSource(Targets targets, Skeleton skeleton, SlotTable table);
+
+    static int on_record(void* context, void* data, std::size_t size);
+    [[nodiscard]] Result<void> fill_free_slots();
+    void add_target(std::uint32_t pid, std::uint32_t flags);
+    [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
+    [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
+    [[nodiscard]] bool is_attached(std::string_view hook) const;
+    [[nodiscard]] bool may_have_missed_processes();
+    void find_queued_connections();
+    [[nodiscard]] std::uint64_t count(dw_counter counter) const;
+
+    Targets targets_;
+    SourceReport report_;
+    // Destroyed in the opposite order: the ring, then what it reads from, then the programs.
+    Skeleton skeleton_;
+    SlotTable table_;
+    std::unique_ptr<ring_buffer, RingDeleter> ring_;
+
+    std::vector<Record> records_;
+    std::uint64_t undecoded_ = 0;
+    std::uint64_t ring_full_at_scan_ = 0;
+    bool scanned_ = false;
+    TargetProcesses processes_;
+    File statistics_;
+    std::unordered_map<Cookie, std::uint32_t> slot_of_;
+    std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
+    std::vector<Holder> holders_;             ///< the same
+    std::set<std::pair<std::uint32_t, std::uint16_t>>
+        listeners_;  ///< netns and port, looked through
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "drainwatch/source.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace drainwatch {
+
+/// The processes that are watched, by name and by pid: which of them live, and what is new.
+class TargetProcesses {
+public:
+    explicit TargetProcesses(const Targets& targets);
+
+    /// An event about a process. Returns what is to be told of it: an exec, for one, may be told
+    /// twice, and what changes nothing is not passed on.
+    [[nodiscard]] std::optional<ProcessNotice> note(const ProcessNotice& notice);
+
+    /// Looks in /proc for those that ended and for pids that appeared; with `by_name`, at every
+    /// process of the host.
+    [[nodiscard]] std::vector<ProcessNotice> scan(bool by_name);
+
+    [[nodiscard]] bool has_name(const std::string& comm) const;
+
+    /// Name by pid.
+    [[nodiscard]] const std::unordered_map<std::uint32_t, std::string>& living() const
+    {
+        return living_;
+    }
+
+private:
+    std::vector<std::string> names_;
+    std::vector<std::uint32_t> awaited_;  ///< pids that have not appeared yet
+    std::unordered_map<std::uint32_t, std::string> living_;
+};
+
+}  // namespace drainwatch
