@@ -201,6 +201,9 @@ std::ptrdiff_t kernel_objects()
 
 TEST_F(Commands, nothing_stays_behind_after_a_kill)
 {
+    if (polls()) {
+        GTEST_SKIP() << "polling puts nothing into the kernel";
+    }
     // The kernel frees what earlier tests used a little after their end.
     ASSERT_TRUE(wait_until([&] { return kernel_objects() == 0; }, 5s));
     watch();

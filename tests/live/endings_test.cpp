@@ -44,7 +44,7 @@ protected:
         for (const Segment& s : witness().segments()) {
             if (s.rst) {
                 EXPECT_NEAR(static_cast<double>(parse_time(reset->json["reset_at"])),
-                            static_cast<double>(s.at_ns), 5e6);
+                            static_cast<double>(s.at_ns), polls() ? 75e6 : 5e6);
                 return *reset;
             }
         }
@@ -64,6 +64,9 @@ TEST_F(Endings, reset_by_the_peer)
 
 TEST_F(Endings, closed_with_unread_data)
 {
+    if (polls()) {
+        GTEST_SKIP() << "to polling a link that this side resets is one that has ended";
+    }
     stall();
     control().quit = true;  // the reader closes without having read
     const Line reset = expect_reset("by this side");
@@ -72,6 +75,9 @@ TEST_F(Endings, closed_with_unread_data)
 
 TEST_F(Endings, killed_with_unread_data)
 {
+    if (polls()) {
+        GTEST_SKIP() << "to polling a link that this side resets is one that has ended";
+    }
     stall();
     target().process().signal(SIGKILL);
     const Line reset = expect_reset("by this side");

@@ -85,7 +85,7 @@ TEST_F(Ownership, connection_that_was_there_before)
     nap(500ms);
     EXPECT_TRUE(watcher().lines(is_trouble).empty());
     control().hold = true;
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     const auto warning = watcher().lines(is_trouble).front();
     EXPECT_EQ(warning.json["process"]["pid"], target().pid());
     EXPECT_TRUE(warning.json["socket"]["fd"].is_number());
@@ -146,7 +146,7 @@ TEST_F(Ownership, target_that_restarts)
     sender.start();
     nap(500ms);
     control().hold = true;
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["pid"], target().pid());
     finish();
 }
@@ -188,7 +188,7 @@ TEST_F(Ownership, inherited_by_a_child)
     sender.start();
     nap(500ms);
     control().hold = true;
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     const auto warning = watcher().lines(is_trouble).front();
     EXPECT_EQ(warning.json["process"]["pid"], control().child.load());
     EXPECT_EQ(warning.json["process"]["comm"], "heir");
@@ -222,7 +222,7 @@ TEST_F(Ownership, accepted_by_a_child)
     to_child.start();
     nap(500ms);
     control().hold = true;
-    expect_stall_of(to_child);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(to_child));
     EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], "worker");
     control().quit = true;
     finish();
@@ -246,7 +246,7 @@ TEST_F(Ownership, passed_to_another_process)
     watch();
     Sender& sender = connect(kSlow);
     sender.start();
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     const auto warning = watcher().lines(is_trouble).front();
     EXPECT_EQ(warning.json["process"]["comm"], "stranger");
     EXPECT_EQ(warning.json["process"]["pid"], other.pid());
@@ -277,7 +277,7 @@ TEST_F(Ownership, passed_to_the_target)
     ASSERT_TRUE(wait_until([&] { return control().accepted > 0; }, 5s));
     nap(1500ms);  // the next full look finds it
     control().hold = true;
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], comm());
     for (const int open : {pair[0], pair[1], listener}) {
         close(open);
@@ -317,7 +317,7 @@ TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
     sender.start();
     nap(500ms);
     watch();
-    expect_stall_of(sender);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(sender));
     EXPECT_TRUE(watcher().lines(is_trouble).front().json["socket"]["fd"].is_null());
     finish();
 }
@@ -356,7 +356,7 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     control().hold = true;
     nap(1500ms);
     late.start();
-    expect_stall_of(late);
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(late));
     finish();
 }
 

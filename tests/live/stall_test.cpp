@@ -216,8 +216,7 @@ TEST_F(Stall, sixty_four_sockets_at_once)
             static_cast<double>(*zero) - static_cast<double>(trouble.front().read_ns);
         EXPECT_GE(lead / possible, 0.75);
         const auto told = watcher().lines(about(*sender, event_is("zero_window")));
-        EXPECT_NEAR(static_cast<double>(parse_time(told.front().json["announced_at"])),
-                    static_cast<double>(*zero), 2e6);
+        expect_announced(*sender, told.front());
         EXPECT_EQ(watcher().lines(about(*sender, event_is("recovered"))).size(), 1U);
     }
 }

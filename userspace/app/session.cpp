@@ -29,17 +29,29 @@ constexpr std::uint64_t kNever = ~0ULL;
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
 /// Each full look comes once a second, or less often where it is expensive: it may take this share
-/// of the time at most.
+/// of a CPU at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 500;
-/// Without events, it is the only way to find a new connection.
+/// Without events, it is the only way to find a new target.
 constexpr std::uint64_t kFullLookShareOfPolling = 200;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
-/// with each tick, and may take a hundredth of the time.
+/// with each tick, and may take a hundredth.
 constexpr std::uint64_t kHealingShare = 100;
-/// A new target is looked through at once, but a storm of them not one by one: a tenth of the time.
+/// A new target is looked through at once, but a storm of them not one by one: a tenth.
 constexpr std::uint64_t kNewTargetSpacingNs = ns(100ms);
 constexpr std::uint64_t kNewTargetShare = 10;
+
+Pace pace_of_full_looks(const Source& source)
+{
+    const bool polls = source.tier() == Tier::poll;
+    return {kFullLookNs, polls ? kFullLookShareOfPolling : kFullLookShare};
+}
+
+Pace pace_of_healing(const Source& source, std::chrono::nanoseconds tick)
+{
+    return source.relies_on_healing() ? Pace(ns(tick), kHealingShare)
+                                      : Pace(kFullLookNs, kFullLookShare);
+}
 
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
@@ -114,7 +126,9 @@ Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signa
       signals_(signals),
       lines_(STDOUT_FILENO),
       owners_(*source_),
-      monitor_(options_.limits)
+      monitor_(options_.limits),
+      finding_(pace_of_full_looks(*source_)),
+      healing_(pace_of_healing(*source_, options_.tick))
 {}
 
 void Session::print(const Event& event)
@@ -209,7 +223,7 @@ void Session::print_summary()
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
-    event.fields["cpu_s"] = std::round(cpu_seconds() * 1e3) / 1e3;
+    event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
     event.fields["ns_per_event"] = cost.runs != 0 ? Json(cost.run_ns / cost.runs) : Json(nullptr);
     print(event);
 }
@@ -222,7 +236,7 @@ void Session::take_notices()
             const bool may_bring_sockets = process->kind == ProcessNotice::Kind::appeared ||
                                            process->kind == ProcessNotice::Kind::renamed;
             if (may_bring_sockets && process->target) {
-                find_targets_due_ns_ = std::min(find_targets_due_ns_, new_target_due_ns_);
+                finding_.make_due(new_target_due_ns_);
             }
             continue;
         }
@@ -249,28 +263,18 @@ void Session::look()
     look_due_ns_ = now_ns + step;
 }
 
-void Session::find_targets()
+std::vector<ProcessNotice> Session::find_targets()
 {
-    const std::uint64_t began_ns = monotonic_ns();
-    for (const ProcessNotice& notice : source_->find_targets()) {
-        print(notice);
-    }
-    const std::uint64_t ended_ns = monotonic_ns();
-    const std::uint64_t cost_ns = ended_ns - began_ns;
-    const bool polls = source_->tier() == Tier::poll;
-    const std::uint64_t share = polls ? kFullLookShareOfPolling : kFullLookShare;
-    find_targets_due_ns_ = ended_ns + std::max(kFullLookNs, share * cost_ns);
-    new_target_due_ns_ = ended_ns + std::max(kNewTargetSpacingNs, kNewTargetShare * cost_ns);
+    std::vector<ProcessNotice> found;
+    const std::uint64_t cost_ns = finding_.run([&] { found = source_->find_targets(); });
+    new_target_due_ns_ = monotonic_ns() + std::max(kNewTargetSpacingNs, kNewTargetShare * cost_ns);
+    return found;
 }
 
 Result<void> Session::heal()
 {
-    const std::uint64_t began_ns = monotonic_ns();
-    auto healed = source_->heal();
-    const std::uint64_t ended_ns = monotonic_ns();
-    const std::uint64_t spacing_ns = source_->relies_on_healing() ? ns(options_.tick) : kFullLookNs;
-    const std::uint64_t share = source_->relies_on_healing() ? kHealingShare : kFullLookShare;
-    heal_due_ns_ = ended_ns + std::max(spacing_ns, share * (ended_ns - began_ns));
+    Result<void> healed;
+    healing_.run([&] { healed = source_->heal(); });
     return healed;
 }
 
@@ -289,7 +293,7 @@ bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, find_targets_due_ns_, heal_due_ns_, cost_due_ns_, ends_ns_});
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), cost_due_ns_, ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -309,7 +313,7 @@ Result<int> Session::run()
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     sample_cost();
-    const auto first = source_->find_targets();
+    const auto first = find_targets();
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
@@ -321,17 +325,18 @@ Result<int> Session::run()
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
-    find_targets_due_ns_ = monotonic_ns() + kFullLookNs;
     if (on_started) {
         on_started();
     }
     do {
         take_notices();
         look();
-        if (monotonic_ns() >= find_targets_due_ns_) {
-            find_targets();
+        if (finding_.is_due()) {
+            for (const ProcessNotice& notice : find_targets()) {
+                print(notice);
+            }
         }
-        if (monotonic_ns() >= heal_due_ns_) {
+        if (healing_.is_due()) {
             (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
         sample_cost();

@@ -6,9 +6,11 @@
 #include "detect/monitor.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
+#include "host/pace.hpp"
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace drainwatch {
 
@@ -37,7 +39,7 @@ private:
 
     void take_notices();
     void look();
-    void find_targets();
+    [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
     void sample_cost();
     /// Sleeps until something happens or is due. False when it is time to end.
@@ -49,14 +51,14 @@ private:
     LineQueue lines_;
     Owners owners_;
     Monitor monitor_;
+    Pace finding_;  ///< full looks
+    Pace healing_;
     Severity worst_ = Severity::info;
 
     std::uint64_t started_ns_ = 0;
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
-    std::uint64_t find_targets_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
-    std::uint64_t heal_due_ns_ = 0;
     std::uint64_t cost_due_ns_ = 0;
     bool measures_cost_ = false;
     Losses losses_told_;

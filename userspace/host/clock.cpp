@@ -58,9 +58,9 @@ std::uint64_t jiffy_ns()
     return to_ns(t);
 }
 
-double cpu_seconds()
+std::uint64_t cpu_ns()
 {
-    return static_cast<double>(now(CLOCK_PROCESS_CPUTIME_ID)) / kNsPerSecond;
+    return now(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 }  // namespace drainwatch

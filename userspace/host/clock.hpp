@@ -20,6 +20,6 @@ namespace drainwatch {
 [[nodiscard]] std::uint64_t jiffy_ns();
 
 /// CPU time that this process has used, user and system.
-[[nodiscard]] double cpu_seconds();
+[[nodiscard]] std::uint64_t cpu_ns();
 
 }  // namespace drainwatch

@@ -1,5 +1,7 @@
 #include "host/proc.hpp"
 
+#include "host/file.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string_view>
 
 namespace drainwatch::proc {
@@ -37,6 +40,17 @@ std::optional<std::uint64_t> number_in_link(int directory, const char* path,
     return number;
 }
 
+/// The start of a small file, in one read; empty if it cannot be read.
+std::string read_start(const std::string& path)
+{
+    constexpr std::size_t kEnough = 512;
+    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string text(kEnough, '\0');
+    const ssize_t length = file ? read(file.get(), text.data(), text.size()) : 0;
+    text.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+    return text;
+}
+
 struct DirectoryCloser {
     void operator()(DIR* directory) const { closedir(directory); }
 };
@@ -51,9 +65,8 @@ std::string descriptor_directory(std::uint32_t pid)
 
 std::optional<std::string> comm(std::uint32_t pid)
 {
-    std::ifstream file(fmt::format("/proc/{}/comm", pid), std::ios::binary);
     // A name may hold any byte, a newline too: the file ends with one of its own.
-    std::string text(std::istreambuf_iterator<char>(file), {});
+    std::string text = read_start(fmt::format("/proc/{}/comm", pid));
     if (text.empty()) {
         return std::nullopt;
     }
@@ -66,21 +79,26 @@ std::optional<std::string> comm(std::uint32_t pid)
 std::optional<Identity> identity(std::uint32_t pid)
 {
     // "1234 (any name) S 1 ...": the name may hold any byte, a bracket too.
-    std::ifstream file(fmt::format("/proc/{}/stat", pid), std::ios::binary);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
+    const std::string text = read_start(fmt::format("/proc/{}/stat", pid));
     const auto begin = text.find('(');
     const auto end = text.rfind(')');
-    if (begin == std::string::npos || end == std::string::npos || end + 4 >= text.size()) {
+    if (begin == std::string::npos || end == std::string::npos) {
         return std::nullopt;
     }
     Identity found;
     found.comm = text.substr(begin + 1, end - begin - 1);
-    constexpr std::size_t kToParent = 4;  // ") S "
-    const char* const parent = text.data() + end + kToParent;
-    if (std::from_chars(parent, text.data() + text.size(), found.parent).ec != std::errc{}) {
-        return std::nullopt;
+    std::istringstream rest(text.substr(end + 1));
+    char state = 0;
+    std::string skipped;
+    unsigned threads = 0;
+    rest >> state >> found.parent;
+    for (int field = 5; field < 20; field++) {  // from the process group up to num_threads
+        rest >> skipped;
     }
-    return found;
+    rest >> threads;
+    // The first thread may end before the others do.
+    found.zombie = state == 'Z' && threads <= 1;
+    return rest ? std::optional(found) : std::nullopt;
 }
 
 std::optional<std::uint32_t> thread_group(std::uint32_t tid)

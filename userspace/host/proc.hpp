@@ -11,10 +11,11 @@ namespace drainwatch::proc {
 /// Name of the process's first thread, as `ps -o comm` shows it.
 [[nodiscard]] std::optional<std::string> comm(std::uint32_t pid);
 
-/// Its name, and its parent.
+/// Its name, its parent, and whether only its exit code is left of it.
 struct Identity {
     std::string comm;
     std::uint32_t parent = 0;
+    bool zombie = false;
 };
 [[nodiscard]] std::optional<Identity> identity(std::uint32_t pid);
 

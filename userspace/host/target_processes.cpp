@@ -47,7 +47,8 @@ std::vector<ProcessNotice> TargetProcesses::scan()
 {
     std::vector<ProcessNotice> notices;
     std::erase_if(living_, [&](const auto& process) {
-        const bool ended = !proc::comm(process.first);
+        const auto now = proc::identity(process.first);
+        const bool ended = !now || now->zombie;
         if (ended) {
             kept_.erase(process.first);
             notices.push_back({ProcessNotice::Kind::ended, process.first, 0, true, process.second});
@@ -86,7 +87,7 @@ std::vector<ProcessNotice> TargetProcesses::scan_families()
     std::vector<ProcessNotice> notices;
     for (const std::uint32_t pid : proc::pids()) {
         const auto process = proc::identity(pid);
-        if (!process) {
+        if (!process || process->zombie) {
             continue;
         }
         const auto known = living_.find(pid);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace drainwatch {
 namespace {
@@ -15,9 +16,14 @@ namespace {
 using namespace std::chrono_literals;
 
 /// All watched sockets are asked for once a tick, or less often where they are many: a share of
-/// the time at most. Those with unread data may take more.
+/// one CPU at most. Those with unread data may take more.
 constexpr std::uint64_t kSweepShare = 200;
 constexpr std::uint64_t kCloseLookShare = 50;
+/// /proc/net/tcp has to be read as a whole, which takes 2 ms where there is no socket at all.
+constexpr std::uint64_t kProcShare = 33;
+
+/// New sockets are looked for when there are more than before.
+constexpr std::uint64_t kNewSocketsShare = 100;
 
 /// How often it is looked whether a target has come to hold a socket that was a stranger's.
 constexpr std::uint64_t kRecheckNs = 10'000'000'000;
@@ -43,24 +49,25 @@ bool waits_to_be_accepted(const SocketState& socket)
            (socket.state == DW_TCP_ESTABLISHED || socket.state == DW_TCP_CLOSE_WAIT);
 }
 
-/// Sample of the connection's own listener, of the one with its address or else the one with any.
-const SocketState* listener_of(const SocketState& connection,
-                               const std::vector<SocketState>& listeners)
+/// The listeners that this connection may have come from: those with its address, or else those
+/// with any. Several of them share a port (SO_REUSEPORT).
+std::vector<const SocketState*> listeners_of(const SocketState& connection,
+                                             const std::vector<SocketState>& listeners)
 {
-    const SocketState* of_any = nullptr;
+    std::vector<const SocketState*> of_address;
+    std::vector<const SocketState*> of_any;
     for (const SocketState& listener : listeners) {
         if (listener.local.port != connection.local.port ||
             listener.local.family != connection.local.family) {
             continue;
         }
         if (listener.local.address == connection.local.address) {
-            return &listener;
-        }
-        if (listener.local.address == std::array<std::uint8_t, 16>{}) {
-            of_any = &listener;
+            of_address.push_back(&listener);
+        } else if (listener.local.address == std::array<std::uint8_t, 16>{}) {
+            of_any.push_back(&listener);
         }
     }
-    return of_any;
+    return of_address.empty() ? of_any : of_address;
 }
 
 /// A target whose descriptors are hidden from us could only be guessed at.
@@ -98,7 +105,13 @@ Result<std::unique_ptr<Source>> PollSource::open(const SourceOptions& options,
 }
 
 PollSource::PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf)
-    : options_(options), processes_(options.targets)
+    : options_(options),
+      processes_(options.targets),
+      // The session comes once a tick: what is due a little later would wait for the next.
+      sweeping_(ns(options.tick) * 9 / 10, own.tells_windows ? kSweepShare : kProcShare),
+      looking_closely_(0, own.tells_windows ? kCloseLookShare : kProcShare),
+      finding_new_(0, kNewSocketsShare),
+      rechecking_(kRecheckNs, kRecheckShare)
 {
     report_.missing.push_back({"bpf", std::move(why_not_bpf), kBlindSpots});
     if (!own.tells_windows) {
@@ -137,6 +150,9 @@ std::vector<ProcessNotice> PollSource::find_targets()
     }
     for (ProcessNotice& notice : notices) {
         notice.target = notice.target && proc::descriptors_can_be_read(notice.pid);
+        if (notice.kind != ProcessNotice::Kind::ended) {
+            rechecking_.make_due(0);  // what was a stranger's may be this one's
+        }
     }
     follow_namespaces();
     find_sockets();
@@ -174,11 +190,16 @@ void PollSource::walk_descriptors()
 
 void PollSource::find_sockets()
 {
-    const std::uint64_t began_ns = monotonic_ns();
-    const bool recheck = began_ns >= recheck_due_ns_;
-    if (recheck) {
+    if (rechecking_.is_due()) {
         strangers_.clear();
+        rechecking_.run([&] { find_unwatched(); });
+    } else {
+        find_unwatched();
     }
+}
+
+void PollSource::find_unwatched()
+{
     std::unordered_set<Cookie> strangers;
     std::unordered_map<std::uint32_t, Unwatched> found;
     bool found_any = false;
@@ -193,9 +214,18 @@ void PollSource::find_sockets()
         watch(netns, namespaces_.at(netns), unwatched, strangers);
     }
     strangers_ = std::move(strangers);
-    if (recheck) {
-        const std::uint64_t ended_ns = monotonic_ns();
-        recheck_due_ns_ = ended_ns + std::max(kRecheckNs, kRecheckShare * (ended_ns - began_ns));
+}
+
+/// The full look may come seconds later; a connection that is not read from its birth on cannot
+/// wait for it.
+void PollSource::find_new_sockets()
+{
+    for (auto& [netns, in] : namespaces_) {
+        sockets_grew_ = in.count.has_grown() || sockets_grew_;
+    }
+    if (sockets_grew_ && finding_new_.is_due()) {
+        sockets_grew_ = false;
+        finding_new_.run([&] { find_sockets(); });
     }
 }
 
@@ -222,13 +252,19 @@ std::optional<std::uint32_t> PollSource::owner_of(const SocketState& connection,
     if (options_.targets.all) {
         return 0;
     }
-    std::uint64_t inode = connection.inode;
-    if (inode == 0) {
-        const SocketState* listener = listener_of(connection, found.listeners);
-        inode = listener != nullptr ? listener->inode : 0;
+    if (const auto holder = descriptors_.holder(connection.inode)) {
+        return holder->pid;
     }
-    const auto holder = descriptors_.holder(inode);
-    return holder ? std::optional(holder->pid) : std::nullopt;
+    // Not accepted yet, or passed on: it is a target's if its listener is.
+    std::optional<std::uint32_t> owner;
+    for (const SocketState* listener : listeners_of(connection, found.listeners)) {
+        const auto holder = descriptors_.holder(listener->inode);
+        if (!holder) {
+            return std::nullopt;
+        }
+        owner = holder->pid;
+    }
+    return owner;
 }
 
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
@@ -236,17 +272,20 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
 {
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
+    std::unordered_set<Cookie> left_out;
     for (const SocketState& connection : found.connections) {
         const auto owner = owner_of(connection, found);
-        const bool full = owner && sockets_.size() + wanted.size() >= options_.max_sockets;
-        table_full_ += full;
-        if (owner && !full) {
+        if (owner && sockets_.size() + wanted.size() >= options_.max_sockets) {
+            table_full_ += !left_out_.contains(connection.cookie);
+            left_out.insert(connection.cookie);
+        } else if (owner) {
             wanted.push_back(connection);
             owners[connection.cookie] = *owner;
         } else if (connection.inode != 0) {
             strangers.insert(connection.cookie);  // one in an accept queue may be a target's soon
         }
     }
+    left_out_ = std::move(left_out);
     if (wanted.empty()) {
         return;
     }
@@ -267,90 +306,76 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
 
 Look PollSource::look(const std::vector<Cookie>& followed)
 {
-    const std::uint64_t began_ns = monotonic_ns();
-    const bool sweep = began_ns >= sweep_due_ns_;
-    Look look;
     ended_.clear();
-    if (!sweep && began_ns < close_look_due_ns_) {
-        return look;
-    }
-    std::unordered_map<std::uint32_t, std::vector<Cookie>> cookies;
-    if (sweep) {
+    std::vector<Cookie> asked_for;
+    if (sweeping_.is_due()) {
+        find_new_sockets();
         for (const auto& [cookie, socket] : sockets_) {
-            cookies[socket.slot().netns].push_back(cookie);
+            asked_for.push_back(cookie);
         }
-    } else {
-        for (const Cookie cookie : followed) {
-            if (const auto socket = sockets_.find(cookie); socket != sockets_.end()) {
-                cookies[socket->second.slot().netns].push_back(cookie);
-            }
-        }
+        sweeping_.run([&] { poll(asked_for); });
+    } else if (looking_closely_.is_due()) {
+        std::copy_if(followed.begin(), followed.end(), std::back_inserter(asked_for),
+                     [&](Cookie cookie) { return sockets_.contains(cookie); });
+        looking_closely_.run([&] { poll(asked_for); });
     }
-    for (const auto& [netns, of_namespace] : cookies) {
-        poll(namespaces_.at(netns), of_namespace);
-    }
-    const std::unordered_set<Cookie> asked_for(followed.begin(), followed.end());
-    for (const auto& [netns, of_namespace] : cookies) {
-        for (const Cookie cookie : of_namespace) {
-            const auto socket = sockets_.find(cookie);
-            if (socket != sockets_.end() &&
-                (dw_unread_bytes(&socket->second.slot()) != 0 || asked_for.contains(cookie))) {
-                look.samples.push_back(socket->second.sample());
-            }
+    Look look;
+    const std::unordered_set<Cookie> wanted(followed.begin(), followed.end());
+    for (const Cookie cookie : asked_for) {
+        const auto socket = sockets_.find(cookie);
+        if (socket != sockets_.end() &&
+            (dw_unread_bytes(&socket->second.slot()) != 0 || wanted.contains(cookie))) {
+            look.samples.push_back(socket->second.sample());
         }
     }
-    for (const Cookie cookie : followed) {
-        if (!sockets_.contains(cookie)) {
-            look.gone.push_back(cookie);
-        }
-    }
-    const std::uint64_t ended_ns = monotonic_ns();
-    const std::uint64_t cost_ns = ended_ns - began_ns;
-    if (sweep) {
-        // The session comes once a tick: what is due a little later would wait for the next.
-        sweep_due_ns_ = began_ns + std::max(ns(options_.tick) * 9 / 10, kSweepShare * cost_ns);
-    }
-    close_look_due_ns_ = began_ns + kCloseLookShare * cost_ns;
+    std::copy_if(followed.begin(), followed.end(), std::back_inserter(look.gone),
+                 [&](Cookie cookie) { return !sockets_.contains(cookie); });
     return look;
 }
 
-void PollSource::poll(Namespace& in, const std::vector<Cookie>& cookies)
+void PollSource::poll(const std::vector<Cookie>& cookies)
+{
+    std::unordered_map<std::uint32_t, std::vector<SocketState>> asked;
+    for (const Cookie cookie : cookies) {
+        const PolledSocket& socket = sockets_.at(cookie);
+        asked[socket.slot().netns].push_back(socket.state());
+    }
+    for (const auto& [netns, of_namespace] : asked) {
+        // The second answer says how far the reader was at the first: see PolledSocket.
+        SocketTable& table = *namespaces_.at(netns).table;
+        const auto with_unread_data = ask(table, of_namespace);
+        if (!with_unread_data.empty()) {
+            (void)ask(table, with_unread_data);
+        }
+    }
+}
+
+std::vector<SocketState> PollSource::ask(SocketTable& table,
+                                         const std::vector<SocketState>& sockets)
 {
     const HabitRules habits{static_cast<std::uint32_t>(monotonic_ns() / ns(kHabitPeriod)),
                             ns(options_.warn_after)};
-    std::vector<SocketState> asked;
-    asked.reserve(cookies.size());
-    for (const Cookie cookie : cookies) {
-        asked.push_back(sockets_.at(cookie).state());
-    }
-    const auto ask = [&] {
-        std::vector<SocketState> with_unread_data;
-        const auto states = in.table->query(asked);
-        if (!states) {
-            failed_++;
-            return with_unread_data;
-        }
-        answers_ += states->size();
-        const std::uint64_t now_ns = monotonic_ns();
-        for (std::size_t i = 0; i < asked.size(); i++) {
-            const auto& state = (*states)[i];
-            const bool closed_by_its_process = state && state->inode == 0 && asked[i].inode != 0;
-            if (!state || state->cookie != asked[i].cookie || closed_by_its_process) {
-                end(asked[i].cookie, now_ns);
-                continue;
-            }
-            sockets_.at(state->cookie).update(*state, habits, now_ns);
-            if (state->recv_queue > 0 && state->info) {
-                with_unread_data.push_back(*state);
-            }
-        }
+    std::vector<SocketState> with_unread_data;
+    const auto states = table.query(sockets);
+    if (!states) {
+        failed_++;
         return with_unread_data;
-    };
-    // The second answer says how far the reader was at the first: see PolledSocket.
-    asked = ask();
-    if (!asked.empty()) {
-        (void)ask();
     }
+    answers_ += states->size();
+    const std::uint64_t now_ns = monotonic_ns();
+    for (std::size_t i = 0; i < sockets.size(); i++) {
+        const auto& state = (*states)[i];
+        const bool closed_by_its_process = state && state->inode == 0 && sockets[i].inode != 0;
+        if (!state || state->cookie != sockets[i].cookie || closed_by_its_process) {
+            end(sockets[i].cookie, now_ns);
+            continue;
+        }
+        sockets_.at(state->cookie).update(*state, habits, now_ns);
+        if (state->recv_queue > 0 && state->info) {
+            with_unread_data.push_back(*state);
+        }
+    }
+    return with_unread_data;
 }
 
 /// The socket is in no table any more. If its descriptor is still open, it was not closed here: it

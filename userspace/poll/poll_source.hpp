@@ -1,6 +1,7 @@
 #pragma once
 
 #include "drainwatch/source.hpp"
+#include "host/pace.hpp"
 #include "host/target_processes.hpp"
 #include "poll/descriptors.hpp"
 #include "poll/namespace.hpp"
@@ -53,13 +54,17 @@ private:
 
     void follow_namespaces();
     void find_sockets();
+    void find_unwatched();
+    void find_new_sockets();
     [[nodiscard]] Unwatched list(Namespace& in, std::unordered_set<Cookie>& strangers);
     void watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
                std::unordered_set<Cookie>& strangers);
     [[nodiscard]] std::optional<std::uint32_t> owner_of(const SocketState& connection,
                                                         const Unwatched& found) const;
     void walk_descriptors();
-    void poll(Namespace& in, const std::vector<Cookie>& cookies);
+    void poll(const std::vector<Cookie>& cookies);
+    /// Returns those of them that hold unread data.
+    std::vector<SocketState> ask(SocketTable& table, const std::vector<SocketState>& sockets);
     void end(Cookie cookie, std::uint64_t now_ns);
     [[nodiscard]] std::unordered_map<std::uint64_t, Cookie> cookies_by_inode() const;
     [[nodiscard]] std::vector<std::uint32_t> target_pids() const;
@@ -71,13 +76,16 @@ private:
     std::unordered_map<Cookie, PolledSocket> sockets_;
     std::unordered_map<Cookie, SocketSample> ended_;  ///< since the last look
     std::unordered_set<Cookie> strangers_;            ///< seen, and no target holds them
+    std::unordered_set<Cookie> left_out_;             ///< as of the last look: no place was left
     Descriptors descriptors_;                         ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
     std::vector<Notice> notices_;
 
-    std::uint64_t sweep_due_ns_ = 0;
-    std::uint64_t close_look_due_ns_ = 0;
-    std::uint64_t recheck_due_ns_ = 0;
+    Pace sweeping_;         ///< looks at all watched sockets
+    Pace looking_closely_;  ///< at those with unread data
+    Pace finding_new_;
+    Pace rechecking_;  ///< strangers
+    bool sockets_grew_ = false;
     std::uint64_t answers_ = 0;
     std::uint64_t table_full_ = 0;
     std::uint64_t failed_ = 0;  ///< questions without an answer

@@ -11,23 +11,29 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
-/// tcp_sock.scaling_ratio is not told, and begins at a half: TCP_DEFAULT_SCALING_RATIO.
-constexpr std::uint32_t kLeastRatio = 128;
+/// tcp_sock.scaling_ratio is not told. It begins at a half and follows the largest segments, as
+/// their payload to their truesize, once they are larger than the first guess at rcv_mss:
+/// tcp_init_sock(), tcp_measure_rcv_mss(), Linux 6.18.
+constexpr std::uint32_t kFirstRatio = 128;
 constexpr std::uint32_t kMostRatio = 255;
+constexpr std::uint32_t kFirstMss = 536;
+/// Truesize of a segment on loopback without its payload; others are near it.
+constexpr std::uint32_t kOverhead = 832;
 
 bool fin_is_unread(const SocketState& state)
 {
     return dw_fin_received(state.state) && state.recv_queue > 0;
 }
 
-/// The window announced is no wider than what an empty buffer is good for: the ratio is at least
-/// this. The slow start threshold is raised up to the same limit, tcp_grow_window().
-std::uint8_t ratio_shown_by(const SocketState& state)
+/// The window announced is no wider than what an empty buffer is good for.
+std::uint8_t estimated_ratio(const SocketState& state)
 {
-    const std::uint32_t shown = std::max(state.info->rcv_ssthresh, state.info->rcv_wnd.value_or(0));
-    const std::uint64_t ratio =
-        state.memory->rcvbuf != 0 ? 256ULL * shown / state.memory->rcvbuf : 0;
-    return static_cast<std::uint8_t>(std::clamp<std::uint64_t>(ratio, kLeastRatio, kMostRatio));
+    const std::uint64_t mss = state.info->rcv_mss;
+    const std::uint64_t by_window =
+        state.memory->rcvbuf != 0 ? 256ULL * *state.info->rcv_wnd / state.memory->rcvbuf : 0;
+    const std::uint64_t by_segments = mss > kFirstMss ? 256 * mss / (mss + kOverhead) : kFirstRatio;
+    return static_cast<std::uint8_t>(
+        std::min<std::uint64_t>(std::max(by_segments, by_window), kMostRatio));
 }
 
 }  // namespace
@@ -113,7 +119,7 @@ void PolledSocket::take_window(const SocketState& state)
     w.adv_win_scale = rules_.adv_win_scale;
     if (rules_.may_have_scaling_ratio && state.info->rcv_wnd) {
         w.flags |= DW_SCALING_RATIO;
-        w.scaling_ratio = std::max(w.scaling_ratio, ratio_shown_by(state));
+        w.scaling_ratio = estimated_ratio(state);
     }
     if (rules_.shrink_window) {
         w.flags |= DW_SHRINK_WINDOW;

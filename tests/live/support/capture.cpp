@@ -153,6 +153,17 @@ std::optional<std::uint64_t> Capture::first_zero_ns(std::uint16_t peer) const
     return std::nullopt;
 }
 
+bool Capture::closed_at(std::uint16_t peer, std::uint64_t at_ns) const
+{
+    bool closed = false;
+    for (const Segment& s : segments_) {
+        if (s.source == port_ && s.dest == peer && s.ack && !s.syn && !s.rst && s.at_ns <= at_ns) {
+            closed = s.window == 0;
+        }
+    }
+    return closed;
+}
+
 std::optional<std::uint64_t> Capture::byte_sent_ns(std::uint16_t peer, std::uint64_t offset) const
 {
     std::optional<std::uint32_t> first;

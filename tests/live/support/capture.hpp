@@ -40,6 +40,8 @@ public:
     /// When the byte at this place of the stream was sent to the port.
     [[nodiscard]] std::optional<std::uint64_t> byte_sent_ns(std::uint16_t peer,
                                                             std::uint64_t offset) const;
+    /// Was the last window that the port announced to the peer before this time zero?
+    [[nodiscard]] bool closed_at(std::uint16_t peer, std::uint64_t at_ns) const;
     [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
 
 private:

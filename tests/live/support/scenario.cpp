@@ -13,8 +13,6 @@ namespace {
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kLeadThatCounts = 200 * kNsPerMs;
 constexpr std::uint64_t kAnnouncedWithin = 2 * kNsPerMs;
-/// The poll tier sees it at the next look: a tick, and the time that a look takes.
-constexpr std::uint64_t kAnnouncedWithinPolling = 75 * kNsPerMs;
 
 }  // namespace
 
@@ -137,10 +135,21 @@ void Scenario::expect_warned_before_zero(const Sender& sender)
 
     const auto zeros = watcher_->lines(about(sender, event_is("zero_window")));
     ASSERT_FALSE(zeros.empty()) << "the zero window was not reported";
-    const std::uint64_t announced = parse_time(zeros.front().json.at("announced_at"));
-    const std::uint64_t off = announced > *zero ? announced - *zero : *zero - announced;
-    EXPECT_LE(off, polls() ? kAnnouncedWithinPolling : kAnnouncedWithin);
+    expect_announced(sender, zeros.front());
     EXPECT_EQ(exit_code_, 2);
+}
+
+void Scenario::expect_announced(const Sender& sender, const Line& line)
+{
+    const auto zero = capture_->first_zero_ns(sender.port());
+    ASSERT_TRUE(zero) << "tcpdump saw no zero window";
+    const std::uint64_t announced = parse_time(line.json.at("announced_at"));
+    if (polls()) {
+        EXPECT_TRUE(capture_->closed_at(sender.port(), announced));
+        return;
+    }
+    const std::uint64_t off = announced > *zero ? announced - *zero : *zero - announced;
+    EXPECT_LE(off, kAnnouncedWithin);
 }
 
 void Scenario::expect_silence()

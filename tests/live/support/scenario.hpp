@@ -58,6 +58,10 @@ protected:
     void expect_warned_before_zero(const Sender& sender);
     void expect_warned_before_zero() { expect_warned_before_zero(sender()); }
 
+    /// The zero window's time is that of the first one in the capture; a poll's, that of a look
+    /// at which the capture has the window closed.
+    void expect_announced(const Sender& sender, const Line& line);
+
     /// Nothing was raised, nothing was captured.
     void expect_silence();
 
