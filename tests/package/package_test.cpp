@@ -160,7 +160,7 @@ protected:
     void install() const { run_all(GetParam().install(root_.path())); }
     void remove() const { run_all(GetParam().remove(root_.path())); }
 
-    Outcome systemctl(const std::string& action) const
+    [[nodiscard]] Outcome systemctl(const std::string& action) const
     {
         return root_.run({"systemctl", action, "drainwatch.service"});
     }

@@ -54,7 +54,7 @@ Root::Root()
         fs::create_directories(path_ / directory);
         std::ofstream(path_ / directory / "of-another-package");
     }
-    std::ofstream(path_ / "var/lib/dpkg/status");
+    const std::ofstream no_packages(path_ / "var/lib/dpkg/status");
     mknod((path_ / "dev/null").c_str(), S_IFCHR | 0666, makedev(1, 3));
     copy_program("/bin/sh");
     copy_program("/bin/systemctl");

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Document{"docs/drainwatch.1", kDashes},
                     Document{"scripts/packaging/drainwatch.bash", kDashes},
                     Document{"scripts/packaging/drainwatch.zsh", kDashes},
-                    Document{"scripts/packaging/drainwatch.fish", " -l ([a-z][a-z-]*)"}),
+                    Document{"scripts/packaging/drainwatch.fish", "complete .* -l ([a-z][a-z-]*)"}),
     [](const auto& document) {
         const std::string path = document.param.path;
         return path.substr(path.rfind('.') + 1) == "1" ? "man" : path.substr(path.rfind('.') + 1);
