@@ -44,6 +44,7 @@ struct SocketSample {
     std::uint32_t rcvlowat = 1;           ///< SO_RCVLOWAT
     std::vector<Arrival> unread;          ///< oldest first; empty when all is read
     bool age_is_lower_bound = false;      ///< the oldest byte was there before the watch began
+    bool estimated = false;               ///< polled: times are right to the distance of two looks
     std::uint64_t last_read_ns = 0;       ///< last time that copied_seq moved
     std::uint64_t habit_gap_ns = 0;       ///< longest silence that this reader ended in good order
     std::uint32_t habit_depth_bytes = 0;  ///< most unread bytes that it has coped with

@@ -12,6 +12,8 @@
 #define DW_TCP_ESTABLISHED 1
 #define DW_TCP_SYN_SENT 2
 #define DW_TCP_SYN_RECV 3
+#define DW_TCP_FIN_WAIT1 4
+#define DW_TCP_FIN_WAIT2 5
 #define DW_TCP_CLOSE 7
 #define DW_TCP_CLOSE_WAIT 8
 #define DW_TCP_LAST_ACK 9

@@ -24,6 +24,7 @@ extern "C" {
 #define DW_RCVBUF_LOCKED 0x1u  /* SO_RCVBUF was set: no autotuning (SOCK_RCVBUF_LOCK) */
 #define DW_SHRINK_WINDOW 0x2u  /* net.ipv4.tcp_shrink_window is on (6.5+) */
 #define DW_SCALING_RATIO 0x4u  /* the kernel has tcp_sock.scaling_ratio (6.5+) */
+#define DW_WINDOW_UNKNOWN 0x8u /* only rcv_nxt and copied_seq are known */
 
 /* The kernel's own fields, raw. Sizes in bytes. */
 struct dw_window {

@@ -41,7 +41,7 @@ _drainwatch()
                 '--tick[how often to look]:duration:(10ms 50ms 100ms)' \
                 '--tier[how to watch]:tier:(auto bpf poll)' \
                 '--max-sockets[watched at once, at most]:count' \
-                '*--without[leave this tracepoint alone]:tracepoint'
+                '*--without[do without this tracepoint, or way to ask]:part'
             ;;
         doctor) _arguments : ':command' $targets $output ;;
         demo) _arguments : ':command' $output ;;

@@ -49,26 +49,6 @@ TEST_F(Commands, wrong_use_is_one_sentence_and_exit_3)
     }
 }
 
-TEST_F(Commands, without_privilege_the_missing_capability_is_named)
-{
-    const Outcome outcome =
-        run({"setpriv", "--reuid=65534", "--clear-groups", DRAINWATCH_EXECUTABLE, "watch"});
-    EXPECT_EQ(outcome.code, 3);
-    EXPECT_NE(outcome.err.find("CAP_BPF"), std::string::npos) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-}
-
-/// A mount namespace hides the kernel's BTF.
-TEST_F(Commands, without_btf_it_says_so)
-{
-    const Outcome outcome =
-        run({"unshare", "--mount", "sh", "-c",
-             "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" watch", DRAINWATCH_EXECUTABLE});
-    EXPECT_EQ(outcome.code, 3);
-    EXPECT_NE(outcome.err.find("BTF"), std::string::npos) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-}
-
 TEST_F(Commands, ends_after_its_duration)
 {
     const Outcome outcome =

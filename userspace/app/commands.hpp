@@ -13,7 +13,4 @@ constexpr int kExitCannot = 3;
 [[nodiscard]] Result<int> run_demo(const DemoOptions& options);
 [[nodiscard]] Result<int> run_doctor(const DoctorOptions& options);
 
-/// Why watching is not possible here at all, in one sentence; nothing if it seems to be.
-[[nodiscard]] Result<void> check_permissions();
-
 }  // namespace drainwatch

@@ -18,9 +18,6 @@ constexpr auto kDuration = 12s;
 
 Result<int> run_demo(const DemoOptions& options)
 {
-    if (const auto allowed = check_permissions(); !allowed) {
-        return tl::unexpected(allowed.error());
-    }
     // The link is a process of its own, as in life; it starts first, while there is but one thread.
     auto link = DemoLink::start();
     if (!link) {

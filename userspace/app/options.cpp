@@ -4,6 +4,7 @@
 #include "app/version.hpp"
 #include "bpf/programs.hpp"
 #include "output/escape.hpp"
+#include "poll/namespace.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -50,7 +51,7 @@ struct Raw {
     Targets targets;
     std::map<std::string, std::int64_t> durations;
     OutputFormat output = OutputFormat::text;
-    std::string tier = "auto";
+    std::optional<Tier> tier;
     std::uint32_t max_sockets = WatchOptions{}.max_sockets;
     std::vector<std::string> without;
     bool verbose = false;
@@ -92,6 +93,27 @@ void add_targets(CLI::App& command, Raw& raw)
     command.add_flag("--all", raw.targets.all, "every process");
 }
 
+void add_tier(CLI::App& command, Raw& raw)
+{
+    static const std::map<std::string, std::optional<Tier>> kTiers{
+        {"auto", std::nullopt}, {"bpf", Tier::bpf}, {"poll", Tier::poll}};
+    command
+        .add_option_function<std::string>(
+            "--tier", [&raw](const std::string& name) { raw.tier = kTiers.at(name); },
+            "how to watch: by BPF, or by asking again and again")
+        ->check(CLI::IsMember(kTiers).description(""))
+        ->option_text("auto|bpf|poll [auto]");
+}
+
+/// What --without can name.
+std::vector<std::string> part_names()
+{
+    auto names = hook_names();
+    const auto tables = table_names();
+    names.insert(names.end(), tables.begin(), tables.end());
+    return names;
+}
+
 Result<Targets> check_targets(Targets targets)
 {
     if (targets.all && !(targets.names.empty() && targets.pids.empty())) {
@@ -125,6 +147,7 @@ Result<Command> watch_command(const Raw& raw)
     options.duration = duration("duration");
     options.tick = duration("tick");
     options.max_sockets = raw.max_sockets;
+    options.tier = raw.tier;
     options.without = raw.without;
     options.verbose = raw.verbose;
     if (options.limits.warn_after.count() == 0) {
@@ -173,15 +196,15 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
                  "warn of a zero window that is nearer than this");
     add_duration(*watch, raw, "tick", preset.tick, "50ms",
                  "how often to look where no event comes");
-    watch->add_option("--tier", raw.tier, "how to watch")
-        ->check(CLI::IsMember({"auto", "bpf"}).description(""))
-        ->option_text("auto|bpf [auto]");
+    add_tier(*watch, raw);
     watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
         ->check(CLI::Range(16U, kMostSockets).description(""))
         ->option_text("COUNT [65536]");
-    watch->add_option("--without", raw.without, "leave this tracepoint alone; repeatable")
-        ->check(CLI::IsMember(hook_names()).description(""))
-        ->option_text("TRACEPOINT");
+    watch
+        ->add_option("--without", raw.without,
+                     "do without this tracepoint, or way to ask; repeatable")
+        ->check(CLI::IsMember(part_names()).description(""))
+        ->option_text("PART");
     add_output(*watch, raw);
 
     CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");

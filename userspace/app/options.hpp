@@ -6,6 +6,7 @@
 #include "output/event.hpp"
 
 #include <chrono>
+#include <optional>
 #include <variant>
 
 namespace drainwatch {
@@ -17,7 +18,8 @@ struct WatchOptions {
     std::chrono::nanoseconds duration = std::chrono::hours(4);  ///< 0: until told to stop
     std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
     std::uint32_t max_sockets = SourceOptions{}.max_sockets;
-    std::vector<std::string> without;  ///< tracepoints not to hook
+    std::optional<Tier> tier;          ///< nothing: the best that works
+    std::vector<std::string> without;  ///< parts not to use
     bool verbose = false;
 };
 

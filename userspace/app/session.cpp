@@ -33,6 +33,8 @@ constexpr std::uint64_t kCloseLookNs = ns(5ms);
 /// of the time at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 500;
+/// Without events, it is the only way to find a new connection.
+constexpr std::uint64_t kFullLookShareOfPolling = 200;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
 /// with each tick, and may take a hundredth of the time.
 constexpr std::uint64_t kHealingShare = 100;
@@ -257,7 +259,9 @@ void Session::find_targets()
     }
     const std::uint64_t ended_ns = monotonic_ns();
     const std::uint64_t cost_ns = ended_ns - began_ns;
-    find_targets_due_ns_ = ended_ns + std::max(kFullLookNs, kFullLookShare * cost_ns);
+    const bool polls = source_->tier() == Tier::poll;
+    const std::uint64_t share = polls ? kFullLookShareOfPolling : kFullLookShare;
+    find_targets_due_ns_ = ended_ns + std::max(kFullLookNs, share * cost_ns);
     new_target_due_ns_ = ended_ns + std::max(kNewTargetSpacingNs, kNewTargetShare * cost_ns);
 }
 

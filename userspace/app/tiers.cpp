@@ -2,20 +2,42 @@
 
 #include "bpf/bpf_source.hpp"
 #include "host/capabilities.hpp"
+#include "poll/poll_source.hpp"
 
 #include <fmt/format.h>
 
 namespace drainwatch {
+namespace {
+
+Result<std::unique_ptr<Source>> open_bpf(const SourceOptions& options)
+{
+    const auto missing = missing_capabilities();
+    if (!missing.empty()) {
+        return fail(fmt::format("BPF needs {}, which this process lacks: run it as root",
+                                fmt::join(missing, " and ")));
+    }
+    return BpfSource::open(options);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Source>> open_source(const WatchOptions& options)
 {
     set_libbpf_verbosity(options.verbose);
-    auto source = BpfSource::open({options.targets, options.limits.warn_after, options.tick,
-                                   options.max_sockets, options.without});
-    if (!source) {
-        return tl::unexpected(source.error());
+    const SourceOptions source_options{options.targets, options.limits.warn_after, options.tick,
+                                       options.max_sockets, options.without};
+    if (options.tier == Tier::poll) {
+        return PollSource::open(source_options, "by --tier poll");
     }
-    return source;
+    auto bpf = open_bpf(source_options);
+    if (bpf || options.tier == Tier::bpf) {
+        return bpf;
+    }
+    auto poll = PollSource::open(source_options, bpf.error().message);
+    if (!poll) {
+        return fail(fmt::format("{}; and {}", bpf.error().message, poll.error().message));
+    }
+    return poll;
 }
 
 }  // namespace drainwatch

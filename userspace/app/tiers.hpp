@@ -7,7 +7,8 @@
 
 namespace drainwatch {
 
-/// Opens the best source that this host offers, or the one asked for. Fails if there is none.
+/// Opens the best source that works on this host, or the one asked for. Its report says why a
+/// better one does not. Fails if none does.
 [[nodiscard]] Result<std::unique_ptr<Source>> open_source(const WatchOptions& options);
 
 }  // namespace drainwatch

@@ -1,28 +1,14 @@
 #include "app/commands.hpp"
 #include "app/session.hpp"
 #include "app/stop_signals.hpp"
-#include "host/capabilities.hpp"
 #include "host/proc.hpp"
 
 #include <fmt/format.h>
 
 namespace drainwatch {
 
-Result<void> check_permissions()
-{
-    const auto missing = missing_capabilities();
-    if (!missing.empty()) {
-        return fail(fmt::format("watching needs {}, which this process lacks: run it as root",
-                                fmt::join(missing, " and ")));
-    }
-    return {};
-}
-
 Result<int> run_watch(const WatchOptions& options)
 {
-    if (const auto allowed = check_permissions(); !allowed) {
-        return tl::unexpected(allowed.error());
-    }
     for (const std::uint32_t pid : options.targets.pids) {
         if (const auto process = proc::thread_group(pid); process && *process != pid) {
             return fail(fmt::format("{} is a thread of process {}: give --pid {}", pid, *process,

@@ -342,7 +342,11 @@ void BpfSource::find_queued_connections()
 
 std::vector<ProcessNotice> BpfSource::find_targets()
 {
-    auto notices = processes_.scan(!targets_.all && may_have_missed_processes());
+    auto notices = processes_.scan();
+    if (!targets_.all && may_have_missed_processes()) {
+        const auto named = processes_.scan_names();
+        notices.insert(notices.end(), named.begin(), named.end());
+    }
     for (const ProcessNotice& notice : notices) {
         if (notice.kind == ProcessNotice::Kind::appeared) {
             add_target(notice.pid, target_flags(notice));

@@ -1,21 +1,26 @@
 #include "host/proc.hpp"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string_view>
 
 namespace drainwatch::proc {
 namespace {
 
 /// The number in a link such as "socket:[12345]".
-std::optional<std::uint64_t> number_in_link(const std::string& path, std::string_view prefix)
+std::optional<std::uint64_t> number_in_link(int directory, const char* path,
+                                            std::string_view prefix)
 {
     std::array<char, 64> target{};
-    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    const ssize_t length = readlinkat(directory, path, target.data(), target.size());
     if (length <= 0) {
         return std::nullopt;
     }
@@ -32,6 +37,16 @@ std::optional<std::uint64_t> number_in_link(const std::string& path, std::string
     return number;
 }
 
+struct DirectoryCloser {
+    void operator()(DIR* directory) const { closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, DirectoryCloser>;
+
+std::string descriptor_directory(std::uint32_t pid)
+{
+    return fmt::format("/proc/{}/fd", pid);
+}
+
 }  // namespace
 
 std::optional<std::string> comm(std::uint32_t pid)
@@ -46,6 +61,26 @@ std::optional<std::string> comm(std::uint32_t pid)
         text.pop_back();
     }
     return text;
+}
+
+std::optional<Identity> identity(std::uint32_t pid)
+{
+    // "1234 (any name) S 1 ...": the name may hold any byte, a bracket too.
+    std::ifstream file(fmt::format("/proc/{}/stat", pid), std::ios::binary);
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    const auto begin = text.find('(');
+    const auto end = text.rfind(')');
+    if (begin == std::string::npos || end == std::string::npos || end + 4 >= text.size()) {
+        return std::nullopt;
+    }
+    Identity found;
+    found.comm = text.substr(begin + 1, end - begin - 1);
+    constexpr std::size_t kToParent = 4;  // ") S "
+    const char* const parent = text.data() + end + kToParent;
+    if (std::from_chars(parent, text.data() + text.size(), found.parent).ec != std::errc{}) {
+        return std::nullopt;
+    }
+    return found;
 }
 
 std::optional<std::uint32_t> thread_group(std::uint32_t tid)
@@ -81,7 +116,34 @@ std::vector<std::uint32_t> pids()
 
 std::optional<std::uint64_t> socket_inode(std::uint32_t pid, std::uint32_t fd)
 {
-    return number_in_link(fmt::format("/proc/{}/fd/{}", pid, fd), "socket:[");
+    const std::string path = fmt::format("{}/{}", descriptor_directory(pid), fd);
+    return number_in_link(AT_FDCWD, path.c_str(), "socket:[");
+}
+
+std::optional<std::vector<SocketDescriptor>> socket_descriptors(std::uint32_t pid)
+{
+    const Directory directory(opendir(descriptor_directory(pid).c_str()));
+    if (!directory) {
+        return std::nullopt;
+    }
+    std::vector<SocketDescriptor> found;
+    while (const dirent* entry = readdir(directory.get())) {
+        const std::string_view name(entry->d_name);
+        std::uint32_t fd = 0;
+        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) {
+            continue;  // "." and ".."
+        }
+        if (const auto inode = number_in_link(dirfd(directory.get()), entry->d_name, "socket:[")) {
+            found.push_back({fd, *inode});
+        }
+    }
+    return found;
+}
+
+bool descriptors_can_be_read(std::uint32_t pid)
+{
+    const Directory directory(opendir(descriptor_directory(pid).c_str()));
+    return directory || errno != EACCES;
 }
 
 std::string net_namespace_path(std::uint32_t pid)
@@ -91,7 +153,7 @@ std::string net_namespace_path(std::uint32_t pid)
 
 std::optional<std::uint32_t> net_namespace(std::uint32_t pid)
 {
-    const auto inode = number_in_link(net_namespace_path(pid), "net:[");
+    const auto inode = number_in_link(AT_FDCWD, net_namespace_path(pid).c_str(), "net:[");
     return inode ? std::optional(static_cast<std::uint32_t>(*inode)) : std::nullopt;
 }
 

@@ -11,6 +11,13 @@ namespace drainwatch::proc {
 /// Name of the process's first thread, as `ps -o comm` shows it.
 [[nodiscard]] std::optional<std::string> comm(std::uint32_t pid);
 
+/// Its name, and its parent.
+struct Identity {
+    std::string comm;
+    std::uint32_t parent = 0;
+};
+[[nodiscard]] std::optional<Identity> identity(std::uint32_t pid);
+
 /// The process that this thread, or process, belongs to.
 [[nodiscard]] std::optional<std::uint32_t> thread_group(std::uint32_t tid);
 
@@ -19,6 +26,17 @@ namespace drainwatch::proc {
 
 /// Inode number of the socket behind a descriptor; nothing if it is no socket or is closed.
 [[nodiscard]] std::optional<std::uint64_t> socket_inode(std::uint32_t pid, std::uint32_t fd);
+
+/// A descriptor of a process, and the inode of the socket behind it.
+struct SocketDescriptor {
+    std::uint32_t fd = 0;
+    std::uint64_t inode = 0;
+};
+/// All of them; nothing if the process is gone or does not let us see them.
+[[nodiscard]] std::optional<std::vector<SocketDescriptor>> socket_descriptors(std::uint32_t pid);
+
+/// May this process see that one's descriptors? True also for one that is gone.
+[[nodiscard]] bool descriptors_can_be_read(std::uint32_t pid);
 
 /// Inode number of the process's network namespace.
 [[nodiscard]] std::optional<std::uint32_t> net_namespace(std::uint32_t pid);

@@ -37,35 +37,76 @@ std::optional<ProcessNotice> TargetProcesses::note(const ProcessNotice& notice)
     return told;
 }
 
-std::vector<ProcessNotice> TargetProcesses::scan(bool by_name)
+ProcessNotice TargetProcesses::appeared(std::uint32_t pid, const std::string& comm)
+{
+    living_[pid] = comm;
+    return {ProcessNotice::Kind::appeared, pid, 0, true, comm};
+}
+
+std::vector<ProcessNotice> TargetProcesses::scan()
 {
     std::vector<ProcessNotice> notices;
     std::erase_if(living_, [&](const auto& process) {
         const bool ended = !proc::comm(process.first);
         if (ended) {
+            kept_.erase(process.first);
             notices.push_back({ProcessNotice::Kind::ended, process.first, 0, true, process.second});
         }
         return ended;
     });
-    const auto appeared = [&](std::uint32_t pid, const std::string& comm) {
-        living_[pid] = comm;
-        notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, comm});
-    };
     // A pid is waited for until it appears; after its end the number may be another's.
     std::erase_if(awaited_, [&](std::uint32_t pid) {
         const auto comm = proc::comm(pid);
         if (comm && !living_.contains(pid)) {
-            appeared(pid, *comm);
+            kept_.insert(pid);
+            notices.push_back(appeared(pid, *comm));
         }
         return comm.has_value();
     });
-    if (!by_name || names_.empty()) {
+    return notices;
+}
+
+std::vector<ProcessNotice> TargetProcesses::scan_names()
+{
+    std::vector<ProcessNotice> notices;
+    if (names_.empty()) {
         return notices;
     }
     for (const std::uint32_t pid : proc::pids()) {
         const auto comm = proc::comm(pid);
         if (comm && !living_.contains(pid) && has_name(*comm)) {
-            appeared(pid, *comm);
+            notices.push_back(appeared(pid, *comm));
+        }
+    }
+    return notices;
+}
+
+std::vector<ProcessNotice> TargetProcesses::scan_families()
+{
+    std::vector<ProcessNotice> notices;
+    for (const std::uint32_t pid : proc::pids()) {
+        const auto process = proc::identity(pid);
+        if (!process) {
+            continue;
+        }
+        const auto known = living_.find(pid);
+        if (known == living_.end()) {
+            if (living_.contains(process->parent)) {
+                kept_.insert(pid);
+                living_[pid] = process->comm;
+                notices.push_back(
+                    {ProcessNotice::Kind::forked, pid, process->parent, true, process->comm});
+            } else if (has_name(process->comm)) {
+                notices.push_back(appeared(pid, process->comm));
+            }
+        } else if (known->second != process->comm) {
+            const bool stays = kept_.contains(pid) || has_name(process->comm);
+            notices.push_back({ProcessNotice::Kind::renamed, pid, 0, stays, process->comm});
+            if (stays) {
+                known->second = process->comm;
+            } else {
+                living_.erase(known);
+            }
         }
     }
     return notices;

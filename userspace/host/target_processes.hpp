@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,9 +20,14 @@ public:
     /// twice, and what changes nothing is not passed on.
     [[nodiscard]] std::optional<ProcessNotice> note(const ProcessNotice& notice);
 
-    /// Looks in /proc for those that ended and for pids that appeared; with `by_name`, at every
-    /// process of the host.
-    [[nodiscard]] std::vector<ProcessNotice> scan(bool by_name);
+    /// Looks in /proc for those that ended and for pids that appeared.
+    [[nodiscard]] std::vector<ProcessNotice> scan();
+
+    /// Looks at every process of the host for the names.
+    [[nodiscard]] std::vector<ProcessNotice> scan_names();
+
+    /// Likewise, where no event tells of them, for children of targets and for changed names.
+    [[nodiscard]] std::vector<ProcessNotice> scan_families();
 
     [[nodiscard]] bool has_name(const std::string& comm) const;
 
@@ -32,8 +38,11 @@ public:
     }
 
 private:
+    [[nodiscard]] ProcessNotice appeared(std::uint32_t pid, const std::string& comm);
+
     std::vector<std::string> names_;
     std::vector<std::uint32_t> awaited_;  ///< pids that have not appeared yet
+    std::set<std::uint32_t> kept_;        ///< named by pid or by descent: whatever their name
     std::unordered_map<std::uint32_t, std::string> living_;
 };
 

@@ -45,9 +45,12 @@ void add_queue(Json& fields, const Alert& alert)
         fields["unread_age_is_lower_bound"] = true;
     }
     fields["last_read_ms"] = ms_or_null(r.since_read_ns);
-    fields["headroom_bytes"] = r.headroom_bytes;
-    fields["rcvbuf_bytes"] = r.rcvbuf_bytes;
-    fields["rmem_bytes"] = r.rmem_bytes;
+    const auto if_known = [&](std::uint32_t bytes) {
+        return r.window_known ? Json(bytes) : Json(nullptr);
+    };
+    fields["headroom_bytes"] = if_known(r.headroom_bytes);
+    fields["rcvbuf_bytes"] = if_known(r.rcvbuf_bytes);
+    fields["rmem_bytes"] = if_known(r.rmem_bytes);
     fields["arrival_bytes_per_s"] = std::llround(r.arrival_bytes_per_s);
     fields["drain_bytes_per_s"] = std::llround(r.drain_bytes_per_s);
     fields["zero_window_in_ms"] =
@@ -67,6 +70,9 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
     event.reason = alert.reason;
     Json& fields = event.fields;
     fields["episode"] = alert.episode != 0 ? Json(alert.episode) : Json(nullptr);
+    if (alert.reading.estimated) {
+        fields["estimated"] = true;
+    }
     switch (alert.kind) {
         case Alert::Kind::not_draining:
         case Alert::Kind::falling_behind: add_queue(fields, alert); break;

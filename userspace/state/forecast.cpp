@@ -1,6 +1,7 @@
 #include "state/forecast.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace drainwatch {
 namespace {
@@ -60,6 +61,10 @@ double path_a(const dw_window& window, double in_use, double cost)
 
 Headroom headroom(const SocketSample& sample)
 {
+    if (sample.window.flags & DW_WINDOW_UNKNOWN) {
+        constexpr double kFar = std::numeric_limits<double>::infinity();
+        return {kFar, kFar};
+    }
     const double in_use = memory_in_use(sample);
     const double cost = cost_of_a_byte(sample);
     const double left = static_cast<double>(dw_memory_limit(&sample.window)) - in_use;

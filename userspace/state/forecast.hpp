@@ -20,8 +20,8 @@ namespace drainwatch {
 /// that is counted as free.
 /// Source: __tcp_select_window(), tcp_select_window(), tcp_try_rmem_schedule(), Linux 6.18.
 struct Headroom {
-    double window_bytes = 0;  ///< path A
-    double memory_bytes = 0;  ///< path B
+    double window_bytes = 0;  ///< path A; infinite where the window is not known
+    double memory_bytes = 0;  ///< path B; likewise
 
     [[nodiscard]] double to_zero() const
     {

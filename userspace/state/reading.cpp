@@ -3,6 +3,7 @@
 #include "state/forecast.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace drainwatch {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::uint64_t kLongestTroughNs = 1000 * kMs;
 
 std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
 {
-    if (bytes_per_s <= 0) {
+    if (bytes_per_s <= 0 || !std::isfinite(bytes)) {
         return std::nullopt;
     }
     return bytes / bytes_per_s;
@@ -88,7 +89,10 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.rcvbuf_bytes = static_cast<std::uint32_t>(std::max(window.rcvbuf, 0));
     r.rmem_bytes = static_cast<std::uint32_t>(std::max(window.rmem, 0));
     r.closed = sample.closed;
-    r.closed_in_effect = sample.closed || dw_window_next(&window) < window.rcv_mss;
+    r.window_known = !(window.flags & DW_WINDOW_UNKNOWN);
+    r.closed_in_effect =
+        sample.closed || (r.window_known && dw_window_next(&window) < window.rcv_mss);
+    r.estimated = sample.estimated;
     const bool fin = window.rcv_nxt != sample.data_end;
     r.wanted = dw_reader_is_told(&window, r.unread_bytes, sample.rcvlowat, fin) || sample.closed;
 

@@ -22,8 +22,10 @@ struct Reading {
     std::uint32_t unread_bytes = 0;  ///< payload only
     std::uint64_t age_ns = 0;        ///< of the oldest unread byte
     bool age_is_lower_bound = false;
+    bool estimated = false;                      ///< from a source that polls
     std::uint64_t silent_ns = 0;                 ///< unread data waits and no read made progress
     std::optional<std::uint64_t> since_read_ns;  ///< nothing if it never read
+    bool window_known = true;                    ///< false: the next three are not, no forecast
     std::uint32_t headroom_bytes = 0;            ///< window that the next ACK will announce
     std::uint32_t rcvbuf_bytes = 0;
     std::uint32_t rmem_bytes = 0;

@@ -13,6 +13,9 @@
 
 namespace drainwatch::live {
 
+/// The tests run in the poll tier: DRAINWATCH_TIER=poll in their environment.
+[[nodiscard]] bool polls();
+
 /// A name for the test's target that no other process has.
 [[nodiscard]] std::string unique_comm();
 
@@ -42,8 +45,9 @@ protected:
     [[nodiscard]] const std::vector<std::unique_ptr<Sender>>& senders() const { return senders_; }
     [[nodiscard]] const std::string& comm() const { return comm_; }
 
-    /// Further options of every watch().
+    /// Further options of every watch(), and a command that runs it.
     std::vector<std::string> watch_options_;
+    std::vector<std::string> watch_wrapper_;
 
     /// Waits for the zero window's line; remembers how far the reader had come.
     void wait_for_zero(std::chrono::milliseconds limit);

@@ -35,9 +35,10 @@ std::uint64_t parse_time(const std::string& text)
     return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000;
 }
 
-Watcher::Watcher(const std::vector<std::string>& arguments)
+Watcher::Watcher(const std::vector<std::string>& arguments, const std::vector<std::string>& wrapper)
 {
-    std::vector<std::string> command{DRAINWATCH_EXECUTABLE, "watch", "--output", "json"};
+    std::vector<std::string> command(wrapper);
+    command.insert(command.end(), {DRAINWATCH_EXECUTABLE, "watch", "--output", "json"});
     command.insert(command.end(), arguments.begin(), arguments.end());
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) {
@@ -48,6 +49,8 @@ Watcher::Watcher(const std::vector<std::string>& arguments)
     out_ = out[0];
     reader_ = std::thread([this] { read_lines(); });
     if (!wait_for(event_is("start"), 10s)) {
+        process_.reset();
+        reader_.join();
         throw std::runtime_error("drainwatch did not start");
     }
     // `start` comes when everything is attached; the first look may be under way still.

@@ -41,7 +41,9 @@ using Predicate = std::function<bool(const Line&)>;
 /// being read all the time. Is watching when constructed.
 class Watcher {
 public:
-    explicit Watcher(const std::vector<std::string>& arguments);
+    /// `wrapper`: a command that runs it, such as "setpriv --reuid=1 --".
+    explicit Watcher(const std::vector<std::string>& arguments,
+                     const std::vector<std::string>& wrapper = {});
     ~Watcher();
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;

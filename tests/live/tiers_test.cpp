@@ -1,0 +1,201 @@
+// Hosts that do not offer everything: the best tier that works, named, or one sentence and exit 3.
+#include "support/scenario.hpp"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <algorithm>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kNobody = 65534;
+
+const std::vector<std::string> kOrdinaryUser{"setpriv", "--reuid=65534", "--clear-groups"};
+const std::vector<std::string> kRootWithoutBpf{"setpriv", "--bounding-set=-bpf,-sys_admin"};
+/// A mount namespace hides the kernel's BTF.
+const std::vector<std::string> kWithoutBtf{
+    "unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\""};
+
+std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b)
+{
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+/// The doctor's verdict, run by `wrapper`.
+struct Verdict {
+    int code = -1;
+    Json json;
+};
+
+class Tiers : public Scenario {
+protected:
+    void SetUp() override
+    {
+        Scenario::SetUp();
+        if (polls()) {
+            GTEST_SKIP() << "chooses its tiers itself";
+        }
+    }
+
+    Verdict diagnose(const std::vector<std::string>& wrapper)
+    {
+        const Outcome outcome =
+            run(wrapper + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "doctor", "--output",
+                                                   "json", "--process", comm()});
+        return {outcome.code, Json::parse(outcome.out)};
+    }
+
+    /// One sentence that holds all of `words`, and exit 3.
+    static void expect_cannot(const std::vector<std::string>& command,
+                              const std::vector<std::string>& words)
+    {
+        const Outcome outcome = run(command);
+        EXPECT_EQ(outcome.code, 3);
+        EXPECT_EQ(outcome.out, "");
+        for (const std::string& word : words) {
+            EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
+        }
+        EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    }
+
+    /// A stall of a link with ordinary traffic is told of, by polling, within half a second after
+    /// it is due, and clears.
+    void expect_stall_is_polled(const std::string& why)
+    {
+        const auto start = watcher().lines(event_is("start")).front();
+        EXPECT_EQ(start.json["tier"], "poll");
+        const std::string reason = start.json["missing"].front()["reason"];
+        EXPECT_NE(reason.find(why), std::string::npos) << reason;
+        EXPECT_NE(start.json["missing"].front()["cost"], "");
+        nap(1s);
+        const std::uint64_t held_ns = realtime_ns();
+        control().hold = true;
+        const auto warning = watcher().wait_for(about(sender(), is_trouble), 3s);
+        ASSERT_TRUE(warning);
+        EXPECT_LT(static_cast<double>(warning->read_ns - held_ns) / 1e9, 1.5);
+        EXPECT_EQ(warning->json["estimated"], true);
+        EXPECT_EQ(warning->json["process"]["comm"], comm());
+        control().hold = false;
+        EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
+        finish();
+    }
+
+    const Flow slow_{.message = 150, .spacing = 20'000us};
+};
+
+TEST_F(Tiers, everything_is_there)
+{
+    const Verdict verdict = diagnose({});
+    EXPECT_EQ(verdict.code, 0);
+    EXPECT_EQ(verdict.json["tier"], "bpf");
+    for (const Json& check : verdict.json["checks"]) {
+        EXPECT_NE(check["outcome"], "bad") << check;
+        EXPECT_NE(check["found"], "") << check;
+        EXPECT_TRUE(check["outcome"] == "ok" || check["advice"] != "") << check;
+    }
+}
+
+TEST_F(Tiers, without_btf)
+{
+    watch_wrapper_ = kWithoutBtf;
+    play({}, slow_, read_all);
+    expect_stall_is_polled("BTF");
+    const Verdict verdict = diagnose(kWithoutBtf);
+    EXPECT_EQ(verdict.code, 1);
+    EXPECT_EQ(verdict.json["tier"], "poll");
+    EXPECT_NE(verdict.json["blind_spots"], "");
+    expect_cannot(
+        kWithoutBtf + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--tier", "bpf"},
+        {"BTF"});
+}
+
+TEST_F(Tiers, root_without_the_capabilities_of_bpf)
+{
+    watch_wrapper_ = kRootWithoutBpf;
+    play({}, slow_, read_all);
+    expect_stall_is_polled("CAP_BPF");
+    EXPECT_EQ(diagnose(kRootWithoutBpf).code, 1);
+    expect_cannot(
+        kRootWithoutBpf + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--tier", "bpf"},
+        {"CAP_BPF", "root"});
+}
+
+TEST_F(Tiers, ordinary_user_watches_a_process_of_his_own)
+{
+    watch_wrapper_ = kOrdinaryUser;
+    const auto serve = Target::one_connection(read_all);
+    make_target({}, [&](int listener, Control& control) {
+        if (setuid(kNobody) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0) {
+            control.child = 1;  // he has it now
+            serve(listener, control);
+        }
+    });
+    ASSERT_TRUE(wait_until([&] { return control().child != 0; }, 2s));
+    watch();
+    connect(slow_).start();
+    expect_stall_is_polled("CAP_BPF");
+    EXPECT_EQ(diagnose(kOrdinaryUser).code, 1);
+}
+
+TEST_F(Tiers, ordinary_user_cannot_watch_a_process_of_root)
+{
+    make_target({}, Target::one_connection(read_all));
+    expect_cannot(kOrdinaryUser +
+                      std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--process", comm()},
+                  {"CAP_BPF", "descriptors", "root"});
+    EXPECT_EQ(diagnose(kOrdinaryUser).code, 3);
+}
+
+TEST_F(Tiers, poll_by_the_older_request)
+{
+    watch_options_ = {"--tier", "poll", "--without", "inet_diag_req_v2"};
+    play({}, slow_, read_all);
+    expect_stall_is_polled("--tier poll");
+}
+
+TEST_F(Tiers, poll_by_proc)
+{
+    watch_options_ = {"--tier",           "poll",      "--without",
+                      "inet_diag_req_v2", "--without", "inet_diag_req"};
+    play({}, slow_, read_all);
+    const auto start = watcher().lines(event_is("start")).front();
+    EXPECT_EQ(start.json["missing"].size(), 2) << "that there are no windows is said";
+    expect_stall_is_polled("--tier poll");
+    const auto warning = watcher().lines(is_trouble).front();
+    EXPECT_TRUE(warning.json["headroom_bytes"].is_null());
+    EXPECT_TRUE(warning.json["zero_window_in_ms"].is_null());
+}
+
+/// Nothing tells of it but its age: in both tiers on time.
+TEST_F(Tiers, stall_is_told_on_time_by_either)
+{
+    for (const auto& [tier, late_ms] : {std::pair{"bpf", 100.0}, {"poll", 500.0}}) {
+        SCOPED_TRACE(tier);
+        watch_options_ = {"--tier", tier};
+        make_target({}, Target::one_connection(read_all));
+        capture();
+        watch();
+        Sender& sender = connect({.message = 150, .spacing = 100'000us});
+        sender.start();
+        nap(1s);
+        control().hold = true;
+        const auto warning = watcher().wait_for(about(sender, is_trouble), 3s);
+        ASSERT_TRUE(warning);
+        const std::uint64_t read = control().bytes_read;
+        finish();
+        const auto oldest = witness().byte_sent_ns(sender.port(), read);
+        ASSERT_TRUE(oldest);
+        const double after_ms = static_cast<double>(warning->read_ns - *oldest) / 1e6 - 1000;
+        RecordProperty(std::string("late_ms_") + tier, fmt::format("{:.1f}", after_ms));
+        EXPECT_GE(after_ms, -5) << "before it was due";
+        EXPECT_LE(after_ms, late_ms);
+        control().quit = true;
+    }
+}
+
+}  // namespace
+}  // namespace drainwatch::live

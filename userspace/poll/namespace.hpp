@@ -1,0 +1,29 @@
+#pragma once
+
+#include "drainwatch/result.hpp"
+#include "poll/polled_socket.hpp"
+#include "poll/socket_table.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace drainwatch {
+
+/// A network namespace that is polled.
+struct Namespace {
+    std::unique_ptr<SocketTable> table;
+    std::string way;  ///< how its sockets are asked for: "sock_diag", ...
+    bool tells_windows = false;
+    WindowRules rules;
+};
+
+/// Ways to ask for sockets that can be left out (`--without`), so that the next one is taken.
+[[nodiscard]] std::vector<std::string> table_names();
+
+/// Opens the namespace in which this process lives, in the best way that works there.
+[[nodiscard]] Result<Namespace> open_namespace(std::uint32_t pid,
+                                               const std::vector<std::string>& without);
+
+}  // namespace drainwatch

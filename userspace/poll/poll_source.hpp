@@ -1,0 +1,86 @@
+#pragma once
+
+#include "drainwatch/source.hpp"
+#include "host/target_processes.hpp"
+#include "poll/descriptors.hpp"
+#include "poll/namespace.hpp"
+#include "poll/polled_socket.hpp"
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace drainwatch {
+
+/// The poll tier: asks the kernel for the watched sockets again and again. Needs no BPF, and no
+/// privilege beyond that of reading the target's descriptors.
+class PollSource final : public Source {
+public:
+    /// `why_not_bpf` goes into the report.
+    [[nodiscard]] static Result<std::unique_ptr<Source>> open(const SourceOptions& options,
+                                                              std::string why_not_bpf);
+
+    /// What this tier does not see, in one sentence.
+    [[nodiscard]] static std::string blind_spots();
+
+    [[nodiscard]] Tier tier() const override { return Tier::poll; }
+    [[nodiscard]] const SourceReport& report() const override { return report_; }
+    [[nodiscard]] int wake_fd() const override { return -1; }
+    [[nodiscard]] std::vector<Notice> take_notices() override;
+    [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
+    [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
+    [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
+    [[nodiscard]] Result<void> heal() override { return {}; }
+    [[nodiscard]] bool relies_on_healing() const override { return false; }
+    [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
+    void refresh_holders() override;
+    [[nodiscard]] std::vector<Holder> all_holders() override;
+    [[nodiscard]] Losses losses() const override;
+    [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
+    void measure_cost(bool /*on*/) override {}
+    [[nodiscard]] KernelCost cost() const override { return {}; }
+
+private:
+    /// What one look through a namespace has found that is not watched yet.
+    struct Unwatched {
+        std::vector<SocketState> listeners;
+        std::vector<SocketState> connections;
+    };
+
+    PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf);
+
+    void follow_namespaces();
+    void find_sockets();
+    [[nodiscard]] Unwatched list(Namespace& in, std::unordered_set<Cookie>& strangers);
+    void watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
+               std::unordered_set<Cookie>& strangers);
+    [[nodiscard]] std::optional<std::uint32_t> owner_of(const SocketState& connection,
+                                                        const Unwatched& found) const;
+    void walk_descriptors();
+    void poll(Namespace& in, const std::vector<Cookie>& cookies);
+    void end(Cookie cookie, std::uint64_t now_ns);
+    [[nodiscard]] std::unordered_map<std::uint64_t, Cookie> cookies_by_inode() const;
+    [[nodiscard]] std::vector<std::uint32_t> target_pids() const;
+
+    SourceOptions options_;
+    SourceReport report_;
+    TargetProcesses processes_;
+    std::unordered_map<std::uint32_t, Namespace> namespaces_;  ///< by inode number
+    std::unordered_map<Cookie, PolledSocket> sockets_;
+    std::unordered_map<Cookie, SocketSample> ended_;  ///< since the last look
+    std::unordered_set<Cookie> strangers_;            ///< seen, and no target holds them
+    Descriptors descriptors_;                         ///< of the targets, as of the last walk
+    std::vector<Holder> holders_;
+    std::vector<Notice> notices_;
+
+    std::uint64_t sweep_due_ns_ = 0;
+    std::uint64_t close_look_due_ns_ = 0;
+    std::uint64_t recheck_due_ns_ = 0;
+    std::uint64_t answers_ = 0;
+    std::uint64_t table_full_ = 0;
+    std::uint64_t failed_ = 0;  ///< questions without an answer
+};
+
+}  // namespace drainwatch

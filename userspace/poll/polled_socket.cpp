@@ -1,0 +1,188 @@
+#include "poll/polled_socket.hpp"
+
+#include "drainwatch/socket_track.h"
+#include "state/slot.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+
+/// tcp_sock.scaling_ratio is not told, and begins at a half: TCP_DEFAULT_SCALING_RATIO.
+constexpr std::uint32_t kLeastRatio = 128;
+constexpr std::uint32_t kMostRatio = 255;
+
+bool fin_is_unread(const SocketState& state)
+{
+    return dw_fin_received(state.state) && state.recv_queue > 0;
+}
+
+/// The window announced is no wider than what an empty buffer is good for: the ratio is at least
+/// this. The slow start threshold is raised up to the same limit, tcp_grow_window().
+std::uint8_t ratio_shown_by(const SocketState& state)
+{
+    const std::uint32_t shown = std::max(state.info->rcv_ssthresh, state.info->rcv_wnd.value_or(0));
+    const std::uint64_t ratio =
+        state.memory->rcvbuf != 0 ? 256ULL * shown / state.memory->rcvbuf : 0;
+    return static_cast<std::uint8_t>(std::clamp<std::uint64_t>(ratio, kLeastRatio, kMostRatio));
+}
+
+}  // namespace
+
+PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
+                           std::uint32_t owner_tgid, std::uint64_t now_ns)
+    : state_(state), rules_(rules), looked_ns_(now_ns)
+{
+    slot_.cookie = static_cast<std::uint64_t>(state.cookie);
+    slot_.opened_ns = now_ns;
+    slot_.rcvlowat = 1;
+    slot_.netns = netns;
+    slot_.owner_tgid = owner_tgid;
+    slot_.family = static_cast<__u16>(state.local.family);
+    slot_.local_port = state.local.port;
+    slot_.remote_port = state.remote.port;
+    std::copy(state.local.address.begin(), state.local.address.end(), slot_.local);
+    std::copy(state.remote.address.begin(), state.remote.address.end(), slot_.remote);
+
+    const auto received = state.info ? state.info->bytes_received : std::nullopt;
+    slot_.copied_seq =
+        static_cast<std::uint32_t>(received.value_or(state.recv_queue)) - state.recv_queue;
+    slot_.data_end = slot_.copied_seq + state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+    slot_.end_at_open = slot_.data_end;
+    if (dw_unread_bytes(&slot_) != 0) {
+        dw_fifo_push(&slot_.unread, slot_.data_end, newest_arrival_ns(state, now_ns));
+        slot_.flags |= DW_SLOT_LOWER_BOUND;
+    }
+    slot_.state = state.state;
+    take_window(state);
+    if (state.info && state.info->rcv_wnd == 0) {
+        slot_.flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+        slot_.zero_count = 1;
+    }
+}
+
+/// The place in the stream up to which the application has read for certain. The queue was read
+/// before the counter, so the counter of the look before is what the queue may be held against.
+std::uint32_t PolledSocket::read_up_to(const SocketState& state, std::uint64_t now_ns) const
+{
+    if (state_.info && state_.info->bytes_received) {
+        return static_cast<std::uint32_t>(*state_.info->bytes_received) - state.recv_queue;
+    }
+    if (state.recv_queue < state_.recv_queue) {
+        return slot_.copied_seq + state_.recv_queue - state.recv_queue;
+    }
+    // No byte counters: a queue that stays the same while data comes in is being read.
+    const bool data_came =
+        state.info && state.info->last_data_recv_ms * kNsPerMs < now_ns - looked_ns_;
+    const bool was_read =
+        state.recv_queue == state_.recv_queue && state.recv_queue > 0 && data_came;
+    return slot_.copied_seq + (was_read ? 1 : 0);
+}
+
+/// When the newest data came. The oldest of what is new came before it, but after the last look.
+std::uint64_t PolledSocket::newest_arrival_ns(const SocketState& state, std::uint64_t now_ns) const
+{
+    if (!state.info) {
+        return now_ns;
+    }
+    const std::uint64_t ago_ns = std::min(state.info->last_data_recv_ms * kNsPerMs, now_ns);
+    return now_ns - ago_ns;
+}
+
+void PolledSocket::take_window(const SocketState& state)
+{
+    dw_window& w = slot_.window;
+    w.rcv_nxt = slot_.copied_seq + state.recv_queue;
+    if (!state.memory || !state.info) {
+        w.flags = DW_WINDOW_UNKNOWN;
+        return;
+    }
+    const bool first = w.rcvbuf == 0;
+    w.flags = 0;
+    w.window_clamp = std::numeric_limits<std::int32_t>::max();  // not told
+    w.rcv_ssthresh = state.info->rcv_ssthresh;
+    w.rcv_mss = state.info->rcv_mss;
+    w.rcv_wscale = state.info->rcv_wscale;
+    w.rcvbuf = static_cast<std::int32_t>(state.memory->rcvbuf);
+    w.rmem = static_cast<std::int32_t>(state.memory->rmem);
+    w.backlog = static_cast<std::int32_t>(state.memory->backlog);
+    w.rmem_max = rules_.rmem_max;
+    w.adv_win_scale = rules_.adv_win_scale;
+    if (rules_.may_have_scaling_ratio && state.info->rcv_wnd) {
+        w.flags |= DW_SCALING_RATIO;
+        w.scaling_ratio = std::max(w.scaling_ratio, ratio_shown_by(state));
+    }
+    if (rules_.shrink_window) {
+        w.flags |= DW_SHRINK_WINDOW;
+    }
+    if (w.rcvbuf < rules_.rmem_default) {
+        w.flags |= DW_RCVBUF_LOCKED;  // autotuning never goes below
+    }
+    // As if an ACK were sent at each look. Where the kernel does not tell what it announced, what
+    // it would announce has to do.
+    const std::uint32_t would_announce = first ? dw_window_selected(&w) : dw_window_next(&w);
+    w.rcv_wnd = state.info->rcv_wnd.value_or(would_announce);
+    w.rcv_wup = w.rcv_nxt;
+}
+
+/// Where the kernel does not tell the announced window: it wants zero, and the peer sends segments
+/// without data that do not acknowledge anything either, which are window probes.
+bool PolledSocket::window_is_closed(const SocketState& state) const
+{
+    if (!state.info || !state.memory) {
+        return false;
+    }
+    if (state.info->rcv_wnd) {
+        return *state.info->rcv_wnd == 0;
+    }
+    const dw_window& w = slot_.window;
+    if (dw_window_selected(&w) != 0) {
+        return false;
+    }
+    if (slot_.flags & DW_SLOT_CLOSED) {
+        return true;
+    }
+    const bool probed = state_.info && state.info->segs_in != state_.info->segs_in &&
+                        state.info->bytes_received == state_.info->bytes_received &&
+                        state.info->bytes_acked == state_.info->bytes_acked;
+    return probed && state.info->segs_in && dw_window_current(&w) < w.rcv_mss;
+}
+
+void PolledSocket::follow_closing(bool closed, std::uint64_t now_ns)
+{
+    const bool was_closed = slot_.flags & DW_SLOT_CLOSED;
+    if (closed && !was_closed) {
+        slot_.flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+        slot_.zero_count++;
+        slot_.zero_ns = now_ns;
+    } else if (!closed && was_closed) {
+        slot_.flags &= static_cast<__u8>(~DW_SLOT_CLOSED);
+        slot_.reopened_ns = now_ns;
+    }
+}
+
+void PolledSocket::update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns)
+{
+    dw_track_read(&slot_, read_up_to(state, now_ns), now_ns, habits.period, habits.warn_after_ns);
+    const std::uint32_t data_end =
+        slot_.copied_seq + state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+    const std::uint64_t arrived_ns = std::max(newest_arrival_ns(state, now_ns), looked_ns_);
+    dw_track_arrival(&slot_, data_end, arrived_ns);
+    slot_.state = state.state;
+    take_window(state);
+    follow_closing(window_is_closed(state), now_ns);
+    state_ = state;
+    looked_ns_ = now_ns;
+}
+
+SocketSample PolledSocket::sample() const
+{
+    SocketSample sample = decode_slot(slot_, looked_ns_);
+    sample.estimated = true;
+    return sample;
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "drainwatch/abi.h"
+#include "poll/socket_state.hpp"
+
+#include <cstdint>
+
+namespace drainwatch {
+
+/// What decides about windows in a network namespace, from /proc/sys/net/ipv4.
+struct WindowRules {
+    std::int32_t rmem_default = 131072;  ///< tcp_rmem[1]: where an unlocked buffer begins
+    std::int32_t rmem_max = 6291456;     ///< tcp_rmem[2]: how far it may grow
+    std::int8_t adv_win_scale = 1;       ///< tcp_adv_win_scale
+    bool shrink_window = false;          ///< tcp_shrink_window
+    /// There is a tcp_shrink_window, so the window may follow what segments really cost: 6.5+,
+    /// but Debian's 6.1 has the switch alone.
+    bool may_have_scaling_ratio = false;
+};
+
+/// What is needed to learn a reader's habits.
+struct HabitRules {
+    std::uint32_t period = 0;
+    std::uint64_t warn_after_ns = 0;
+};
+
+/// A socket that is looked at now and then: keeps the slot that the BPF side would keep, as far as
+/// looks can tell. Sequence numbers are counted from tcp_info's byte counters. Pure.
+///
+/// Between two looks the kernel tells how much arrived and how much is left, and when the newest
+/// segment came. So, against the truth: a stall's age is short by one look's distance at most, and
+/// never long; a read is seen at the next look. A look whose parts the kernel read at different
+/// times never shows more progress than there was.
+class PolledSocket {
+public:
+    PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
+                 std::uint32_t owner_tgid, std::uint64_t now_ns);
+
+    void update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns);
+
+    [[nodiscard]] const SocketState& state() const { return state_; }
+    [[nodiscard]] const dw_slot& slot() const { return slot_; }
+    [[nodiscard]] SocketSample sample() const;
+
+private:
+    [[nodiscard]] std::uint32_t read_up_to(const SocketState& state, std::uint64_t now_ns) const;
+    [[nodiscard]] std::uint64_t newest_arrival_ns(const SocketState& state,
+                                                  std::uint64_t now_ns) const;
+    void take_window(const SocketState& state);
+    [[nodiscard]] bool window_is_closed(const SocketState& state) const;
+    void follow_closing(bool closed, std::uint64_t now_ns);
+
+    SocketState state_;  ///< as of the last look
+    WindowRules rules_;
+    std::uint64_t looked_ns_;
+    dw_slot slot_{};
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "poll/socket_table.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace drainwatch {
+
+/// A line of /proc/net/tcp or tcp6; nothing if it is none. It has no cookie, no memory and no
+/// tcp_info. `family` says which of the files it is from.
+[[nodiscard]] std::optional<SocketState> parse_proc_line(std::string_view line, int family);
+
+/// The table through /proc/net/tcp and tcp6, for kernels and sandboxes that refuse sock_diag. Has
+/// to be read as a whole each time. A cookie is made from the addresses.
+class ProcTable final : public SocketTable {
+public:
+    /// `directory`: "/proc/<pid>/net" of a process in the namespace.
+    [[nodiscard]] static Result<std::unique_ptr<ProcTable>> open(const std::string& directory);
+
+    [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
+        const std::vector<SocketState>& sockets) override;
+    [[nodiscard]] Result<void> list(const std::vector<std::uint16_t>& ports,
+                                    const std::function<void(const SocketState&)>& found) override;
+    [[nodiscard]] std::uint64_t undecoded() const override { return undecoded_; }
+
+private:
+    explicit ProcTable(std::string directory) : directory_(std::move(directory)) {}
+
+    std::string directory_;
+    std::uint64_t undecoded_ = 0;
+};
+
+}  // namespace drainwatch
