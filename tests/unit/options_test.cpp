@@ -1,6 +1,9 @@
 #include "app/options.hpp"
 
+#include "app/version.hpp"
+
 #include <gtest/gtest.h>
+#include <regex>
 
 namespace drainwatch {
 namespace {
@@ -36,7 +39,7 @@ std::string error(std::vector<const char*> arguments)
     return command.error().message;
 }
 
-bool contains(const std::string& text, const std::string& part)
+bool contains(const std::string& text, std::string_view part)
 {
     return text.find(part) != std::string::npos;
 }
@@ -217,6 +220,17 @@ TEST(Help, IsATextAndNoError)
           "--warn-after", "--critical-after", "--horizon", "--tick", "--verbose"}) {
         EXPECT_TRUE(contains(text, option)) << option;
     }
+}
+
+TEST(Version, IsATextWithTheCommit)
+{
+    const auto command = parse({"--version"});
+    ASSERT_TRUE(command) << command.error().message;
+    ASSERT_TRUE(std::holds_alternative<HelpText>(*command));
+    const std::string& text = std::get<HelpText>(*command).text;
+    const std::regex form(R"(drainwatch \d+\.\d+\.\d+ \(([0-9a-f]{7,40}(-dirty)?|unknown)\)\n)");
+    EXPECT_TRUE(std::regex_match(text, form)) << text;
+    EXPECT_TRUE(contains(text, version()));
 }
 
 }  // namespace

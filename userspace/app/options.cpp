@@ -1,6 +1,7 @@
 #include "app/options.hpp"
 
 #include "app/duration.hpp"
+#include "app/version.hpp"
 #include "bpf/programs.hpp"
 #include "output/escape.hpp"
 #include "poll/namespace.hpp"
@@ -180,6 +181,8 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         "announces a zero window.",
         "drainwatch");
     app.require_subcommand(1);
+    app.set_version_flag("--version", fmt::format("drainwatch {}\n", version()),
+                         "print the version and the commit it was built from");
     Raw raw;
 
     CLI::App* watch = app.add_subcommand("watch", "watch, warn, clear");
@@ -214,6 +217,8 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
 
     try {
         app.parse(argc, argv);
+    } catch (const CLI::CallForVersion& version_text) {
+        return HelpText{version_text.what()};
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
             const auto chosen = app.get_subcommands();

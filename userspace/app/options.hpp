@@ -34,7 +34,7 @@ struct DemoOptions {
     bool verbose = false;
 };
 
-/// A text to print, and no more: --help.
+/// A text to print, and no more: --help, --version.
 struct HelpText {
     std::string text;
 };

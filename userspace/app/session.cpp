@@ -1,6 +1,7 @@
 #include "app/session.hpp"
 
 #include "app/tiers.hpp"
+#include "app/version.hpp"
 #include "host/clock.hpp"
 #include "output/alert_event.hpp"
 #include "output/escape.hpp"
@@ -167,6 +168,7 @@ void Session::print_start()
                                targets_in_words(options_.targets), report.attached.size(),
                                report.missing.size());
     event.fields["tier"] = to_string(source_->tier());
+    event.fields["version"] = version();
     event.fields["kernel"] = kernel_release();
     event.fields["programs"] = report.attached;
     event.fields["missing"] = Json::array();

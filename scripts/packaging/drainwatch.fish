@@ -1,0 +1,29 @@
+# fish completion for drainwatch
+
+set -l any __fish_use_subcommand
+set -l watch '__fish_seen_subcommand_from watch'
+set -l targets '__fish_seen_subcommand_from watch doctor'
+set -l output '__fish_seen_subcommand_from watch doctor demo'
+
+complete -c drainwatch -f
+complete -c drainwatch -l help -d 'Print the commands, or the options of one'
+complete -c drainwatch -n $any -l version -d 'Print the version'
+complete -c drainwatch -n $any -a watch -d 'Watch, warn, clear'
+complete -c drainwatch -n $any -a doctor -d 'What this host offers for watching'
+complete -c drainwatch -n $any -a demo -d 'A link on loopback whose reader stops'
+
+complete -c drainwatch -n $targets -l process -x -a '(cat /proc/*/comm 2>/dev/null | sort -u)' -d 'Process by its exact name'
+complete -c drainwatch -n $targets -l pid -x -a '(__fish_complete_pids)' -d 'Process by its pid'
+complete -c drainwatch -n $targets -l port -x -d 'Only this TCP port, local or remote'
+complete -c drainwatch -n $targets -l all -d 'Every process'
+complete -c drainwatch -n $output -l output -x -a 'text json' -d 'Text, or one JSON object a line'
+complete -c drainwatch -n $output -l verbose -d "libbpf's own messages"
+
+complete -c drainwatch -n $watch -l duration -x -a '0 10s 1m 1h 4h' -d 'Stop after this; 0 never'
+complete -c drainwatch -n $watch -l warn-after -x -a '500ms 1s 2s 5s' -d 'Age of unread data that is a warning'
+complete -c drainwatch -n $watch -l critical-after -x -a '1s 2s 5s 10s' -d 'Age of unread data that is critical'
+complete -c drainwatch -n $watch -l horizon -x -a '2s 5s 10s' -d 'Warn of a zero window nearer than this'
+complete -c drainwatch -n $watch -l tick -x -a '10ms 50ms 100ms' -d 'How often to look'
+complete -c drainwatch -n $watch -l tier -x -a 'auto bpf poll' -d 'How to watch'
+complete -c drainwatch -n $watch -l max-sockets -x -d 'Watched at once, at most'
+complete -c drainwatch -n $watch -l without -x -d 'Do without this tracepoint, or way to ask'

@@ -1,0 +1,51 @@
+#compdef drainwatch
+# zsh completion for drainwatch
+
+_drainwatch_processes()
+{
+    compadd -- ${(fu)"$(cat /proc/[0-9]*/comm 2>/dev/null)"}
+}
+
+_drainwatch()
+{
+    local -a targets output
+
+    targets=(
+        '*--process[process by its exact name]:name:_drainwatch_processes'
+        '*--pid[process by its pid]:pid:_pids'
+        '*--port[only this TCP port, local or remote]:port'
+        '--all[every process]'
+    )
+    output=(
+        '--output[text, or json, one object a line]:format:(text json)'
+        "--verbose[libbpf's own messages]"
+        '--help[print the options]'
+    )
+
+    if (( CURRENT == 2 )); then
+        _values command \
+            'watch[watch, warn, clear]' \
+            'doctor[what this host offers for watching]' \
+            'demo[a link on loopback whose reader stops]' \
+            '--help[print the commands]' \
+            '--version[print the version]'
+        return
+    fi
+    case $words[2] in
+        watch)
+            _arguments : ':command' $targets $output \
+                '--duration[stop after this; 0 never]:duration:(0 10s 1m 1h 4h)' \
+                '--warn-after[age of unread data that is a warning]:duration:(500ms 1s 2s 5s)' \
+                '--critical-after[age of unread data that is critical]:duration:(1s 2s 5s 10s)' \
+                '--horizon[warn of a zero window nearer than this]:duration:(2s 5s 10s)' \
+                '--tick[how often to look]:duration:(10ms 50ms 100ms)' \
+                '--tier[how to watch]:tier:(auto bpf poll)' \
+                '--max-sockets[watched at once, at most]:count' \
+                '*--without[do without this tracepoint, or way to ask]:part'
+            ;;
+        doctor) _arguments : ':command' $targets $output ;;
+        demo) _arguments : ':command' $output ;;
+    esac
+}
+
+_drainwatch "$@"
