@@ -1,8 +1,8 @@
 #include "state/reading.hpp"
 
-#include "state/slot.hpp"
 #include "drainwatch/socket_track.h"
 #include "link.hpp"
+#include "state/slot.hpp"
 
 #include <gtest/gtest.h>
 
