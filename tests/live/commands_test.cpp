@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 Outcome drainwatch(std::vector<std::string> arguments)
 {
-    arguments.insert(arguments.begin(), DRAINWATCH_EXECUTABLE);
+    arguments.insert(arguments.begin(), drainwatch_executable());
     return run(arguments);
 }
 
@@ -52,7 +52,7 @@ TEST_F(Commands, wrong_use_is_one_sentence_and_exit_3)
 TEST_F(Commands, without_privilege_the_missing_capability_is_named)
 {
     const Outcome outcome =
-        run({"setpriv", "--reuid=65534", "--clear-groups", DRAINWATCH_EXECUTABLE, "watch"});
+        run({"setpriv", "--reuid=65534", "--clear-groups", drainwatch_executable(), "watch"});
     EXPECT_EQ(outcome.code, 3);
     EXPECT_NE(outcome.err.find("CAP_BPF"), std::string::npos) << outcome.err;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
@@ -63,7 +63,7 @@ TEST_F(Commands, without_btf_it_says_so)
 {
     const Outcome outcome =
         run({"unshare", "--mount", "sh", "-c",
-             "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" watch", DRAINWATCH_EXECUTABLE});
+             "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" watch", drainwatch_executable()});
     EXPECT_EQ(outcome.code, 3);
     EXPECT_NE(outcome.err.find("BTF"), std::string::npos) << outcome.err;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
@@ -96,7 +96,8 @@ TEST_F(Commands, reader_of_the_output_that_goes_away)
 {
     std::array<int, 2> out{};
     ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
-    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, out[1]);
+    Process process =
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, out[1]);
     close(out[1]);
     char byte = 0;
     ASSERT_EQ(read(out[0], &byte, 1), 1);
@@ -109,7 +110,7 @@ TEST_F(Commands, socket_as_output_whose_reader_goes_away)
     std::array<int, 2> pair{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
     Process process =
-        Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, pair[1]);
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, pair[1]);
     close(pair[1]);
     char byte = 0;
     ASSERT_EQ(read(pair[0], &byte, 1), 1);
@@ -128,7 +129,8 @@ TEST_F(Commands, terminal_that_nobody_reads)
     ASSERT_EQ(ptsname_r(terminal, name.data(), name.size()), 0);
     const int screen = open(name.data(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
     ASSERT_GE(screen, 0);
-    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, screen);
+    Process process =
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, screen);
     close(screen);
     nap(1s);
     const Process target = Process::fork([&] {
@@ -160,7 +162,7 @@ TEST_F(Commands, a_thread_is_no_process)
 
 TEST_F(Commands, stdout_that_was_never_open)
 {
-    const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", DRAINWATCH_EXECUTABLE});
+    const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", drainwatch_executable()});
     EXPECT_EQ(outcome.code, 3);
     EXPECT_NE(outcome.err.find("stdout is closed"), std::string::npos) << outcome.err;
 }
@@ -171,7 +173,7 @@ TEST_F(Commands, reader_of_the_output_that_does_not_read)
     ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
     ASSERT_GT(fcntl(out[0], F_SETPIPE_SZ, 4096), 0);
     Process process = Process::spawn(
-        {DRAINWATCH_EXECUTABLE, "watch", "--process", comm(), "--output", "json"}, out[1]);
+        {drainwatch_executable(), "watch", "--process", comm(), "--output", "json"}, out[1]);
     close(out[1]);
     nap(1s);
     // Forks of a target are events: more than the pipe holds.

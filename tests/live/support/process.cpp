@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 #include <utility>
 
@@ -26,6 +27,12 @@ std::string read_to_end(int fd)
 }
 
 }  // namespace
+
+std::string drainwatch_executable()
+{
+    const char* other = std::getenv("DRAINWATCH_EXECUTABLE");
+    return other != nullptr ? other : DRAINWATCH_EXECUTABLE;
+}
 
 Outcome run(const std::vector<std::string>& command)
 {

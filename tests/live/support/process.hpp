@@ -43,6 +43,10 @@ struct Outcome {
     std::string err;
 };
 
+/// The drainwatch under test: the one that was built, or the one that the environment variable
+/// DRAINWATCH_EXECUTABLE names.
+[[nodiscard]] std::string drainwatch_executable();
+
 /// Runs a program to its end.
 [[nodiscard]] Outcome run(const std::vector<std::string>& command);
 
