@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <array>
 #include <csignal>
+#include <vector>
 
 namespace drainwatch::live {
 namespace {
@@ -137,13 +138,13 @@ TEST_F(Stall, already_under_way_at_the_start)
     make_target(kSmallBuffer, Target::one_connection([](int, Control&) {}));
     connect({}).start();
     nap(4s);  // the window has closed by now
-    const std::uint64_t began = realtime_ns();
     watch();
     const auto warning = watcher().wait_for(about(sender(), is_trouble), 1s);
     ASSERT_TRUE(warning);
     EXPECT_TRUE(warning->json["unread_age_is_lower_bound"]);
     EXPECT_GT(warning->json["unread_age_ms"], 1000);
-    EXPECT_LT(warning->read_ns - began, 1'000'000'000U);
+    const auto start = watcher().lines(event_is("start")).front();
+    EXPECT_LT(warning->read_ns - start.read_ns, 1'000'000'000U);
     EXPECT_EQ(finish(), 2);
 }
 
@@ -168,11 +169,11 @@ TEST_F(Stall, never_accepted_and_already_under_way)
     finish();
 }
 
-TEST_F(Stall, sixty_four_sockets_at_once)
+TEST_F(Stall, many_sockets_at_once)
 {
-    constexpr int kSockets = 64;
-    make_target(kSmallBuffer, [](int listener, Control& control) {
-        std::array<int, kSockets> fds{};
+    const std::uint32_t sockets = slow_machine() ? 8 : 64;
+    make_target(kSmallBuffer, [sockets](int listener, Control& control) {
+        std::vector<int> fds(sockets);
         for (int& fd : fds) {
             fd = accept(listener, nullptr, nullptr);
             control.accepted++;
@@ -188,10 +189,10 @@ TEST_F(Stall, sixty_four_sockets_at_once)
     });
     capture();
     watch();
-    for (int i = 0; i < kSockets; i++) {
+    for (std::uint32_t i = 0; i < sockets; i++) {
         connect({.message = 150, .spacing = 10'000us}).start();
     }
-    ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
+    ASSERT_TRUE(wait_until([&] { return control().accepted == sockets; }, 5s));
     nap(1s);
     control().hold = true;
     const std::uint64_t held_ns = realtime_ns();

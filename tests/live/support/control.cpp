@@ -1,9 +1,11 @@
 #include "support/control.hpp"
 
 #include <sys/mman.h>
+#include <cstdlib>
 #include <ctime>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 
 namespace drainwatch::live {
@@ -14,6 +16,12 @@ std::uint64_t realtime_ns()
     clock_gettime(CLOCK_REALTIME, &t);
     return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
            static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+bool slow_machine()
+{
+    const char* slow = std::getenv("DRAINWATCH_SLOW_CLOCK");
+    return slow != nullptr && std::string_view(slow) == "1";
 }
 
 bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds limit)

@@ -9,6 +9,10 @@ namespace drainwatch::live {
 
 [[nodiscard]] std::uint64_t realtime_ns();
 
+/// The machine is emulated: its clock is right, but everything takes ten times as long. Whoever
+/// made the machine says so: DRAINWATCH_SLOW_CLOCK=1 in the environment.
+[[nodiscard]] bool slow_machine();
+
 /// Waits until `done` says so; false if it does not within the limit.
 [[nodiscard]] bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds limit);
 

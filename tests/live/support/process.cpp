@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -99,6 +100,15 @@ void Process::signal(int number) const
     if (pid_ > 0) {
         kill(pid_, number);
     }
+}
+
+bool Process::is_asleep() const
+{
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/stat");
+    std::string stat;
+    std::getline(file, stat);
+    const std::size_t after_name = stat.rfind(") ");
+    return after_name != std::string::npos && stat[after_name + 2] == 'S';
 }
 
 int Process::wait(int limit_ms)
