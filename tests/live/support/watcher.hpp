@@ -46,7 +46,8 @@ public:
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
 
-    /// The first line for which this holds, also of those that came before the call.
+    /// The first line for which this holds, also of those that came before the call. The limit is
+    /// longer on a slow machine.
     [[nodiscard]] std::optional<Line> wait_for(const Predicate& wanted,
                                                std::chrono::milliseconds limit);
     [[nodiscard]] std::vector<Line> lines(const Predicate& wanted);
