@@ -46,7 +46,7 @@ TEST_F(Buffers, tiny_segments_in_a_small_locked_buffer)
     const std::uint64_t dropped = segments_dropped();
     control().hold = true;
     ASSERT_TRUE(wait_until([&] { return segments_dropped() > dropped; }, 20s));
-    nap(3s);
+    nap(1s);
     if (watcher().lines(event_is("zero_window")).empty()) {
         finish();
         EXPECT_FALSE(witness().first_zero_ns(sender().port())) << "a zero window was not reported";
@@ -89,7 +89,7 @@ TEST_F(Buffers, autotuned_with_slow_traffic)
     ASSERT_TRUE(warning);
     EXPECT_EQ(warning->json["event"], "not_draining");
     EXPECT_GE(warning->json["unread_age_ms"], 1000);
-    EXPECT_LT(warning->json["unread_age_ms"], 1000 + allowed(100));
+    EXPECT_LT(warning->json["unread_age_ms"], 1100);
     EXPECT_TRUE(watcher().wait_for(
         [](const Line& l) { return l.is_trouble() && l.json["severity"] == "critical"; }, 3s));
     control().hold = false;

@@ -44,7 +44,7 @@ protected:
         for (const Segment& s : witness().segments()) {
             if (s.rst) {
                 EXPECT_NEAR(static_cast<double>(parse_time(reset->json["reset_at"])),
-                            static_cast<double>(s.at_ns), allowed(5e6));
+                            static_cast<double>(s.at_ns), 5e6);
                 return *reset;
             }
         }

@@ -24,7 +24,7 @@ protected:
         const std::uint64_t written = parse_time(warning.json["ts"]);
         const double age_ms = static_cast<double>(written - *sent) / 1e6;
         // between the look and the line the owner is looked up
-        EXPECT_NEAR(warning.json["unread_age_ms"].get<double>(), age_ms, allowed(20.0));
+        EXPECT_NEAR(warning.json["unread_age_ms"].get<double>(), age_ms, 20.0);
         EXPECT_LE(warning.json["unread_age_ms"].get<double>(), age_ms + 1.0);
     }
 };
@@ -122,7 +122,7 @@ TEST_F(Exactness, lost_notices_change_no_verdict)
     const auto truth = witness().first_zero_ns(sender().port());
     ASSERT_TRUE(truth);
     EXPECT_NEAR(static_cast<double>(parse_time(zero->json["announced_at"])),
-                static_cast<double>(*truth), allowed(2e6));
+                static_cast<double>(*truth), 2e6);
 }
 
 }  // namespace

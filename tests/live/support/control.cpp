@@ -1,11 +1,9 @@
 #include "support/control.hpp"
 
 #include <sys/mman.h>
-#include <cstdlib>
 #include <ctime>
 #include <new>
 #include <stdexcept>
-#include <string_view>
 #include <thread>
 
 namespace drainwatch::live {
@@ -18,15 +16,9 @@ std::uint64_t realtime_ns()
            static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-bool slow_machine()
-{
-    const char* slow = std::getenv("DRAINWATCH_SLOW_CLOCK");
-    return slow != nullptr && std::string_view(slow) == "1";
-}
-
 bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds limit)
 {
-    const auto end = std::chrono::steady_clock::now() + allowed(limit);
+    const auto end = std::chrono::steady_clock::now() + limit;
     while (!done()) {
         if (std::chrono::steady_clock::now() >= end) {
             return false;

@@ -50,8 +50,7 @@ protected:
 
     /// Ends capture and watching, then holds the output against the capture: a warning was read
     /// before the zero window, with three quarters of the possible lead where that is 200 ms or
-    /// more, and announced_at is right to 2 ms (20 on a slow machine, which may stand still between
-    /// the two).
+    /// more, and announced_at is right to 2 ms.
     void expect_warned_before_zero(const Sender& sender);
     void expect_warned_before_zero() { expect_warned_before_zero(sender()); }
 

@@ -46,8 +46,7 @@ public:
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
 
-    /// The first line for which this holds, also of those that came before the call. The limit is
-    /// longer on a slow machine.
+    /// The first line for which this holds, also of those that came before the call.
     [[nodiscard]] std::optional<Line> wait_for(const Predicate& wanted,
                                                std::chrono::milliseconds limit);
     [[nodiscard]] std::vector<Line> lines(const Predicate& wanted);
