@@ -2,6 +2,9 @@
 #include "support/scenario.hpp"
 
 #include <sys/socket.h>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 namespace drainwatch::live {
 namespace {
@@ -9,6 +12,26 @@ namespace {
 using namespace std::chrono_literals;
 
 class Buffers : public Scenario {};
+
+/// Segments that this host dropped because a socket had no memory left.
+std::uint64_t segments_dropped()
+{
+    std::ifstream netstat("/proc/net/netstat");
+    std::string names;
+    std::string values;
+    while (std::getline(netstat, names) && std::getline(netstat, values)) {
+        std::istringstream name_of(names);
+        std::istringstream value_of(values);
+        std::string name;
+        std::string value;
+        while (name_of >> name && value_of >> value) {
+            if (name == "TCPRcvQDrop") {
+                return std::stoull(value);
+            }
+        }
+    }
+    return 0;
+}
 
 /// Path B: a window of 64 KB was announced, then the buffer was made smaller. It cannot be taken
 /// back, so memory runs out long before the window does, and small segments hasten it.
@@ -20,8 +43,18 @@ TEST_F(Buffers, tiny_segments_in_a_small_locked_buffer)
         read_all(fd, control);
     });
     nap(1s);
+    const std::uint64_t dropped = segments_dropped();
     control().hold = true;
-    wait_for_zero(20s);
+    ASSERT_TRUE(wait_until([&] { return segments_dropped() > dropped; }, 20s));
+    nap(1s);
+    if (watcher().lines(event_is("zero_window")).empty()) {
+        finish();
+        EXPECT_FALSE(witness().first_zero_ns(sender().port())) << "a zero window was not reported";
+        EXPECT_FALSE(watcher().lines(about(sender(), is_trouble)).empty()) << "no warning";
+        GTEST_SKIP() << "without memory this kernel drops what comes, and announces no zero window "
+                        "(Linux before 6.6); the stall was warned of";
+    }
+    wait_for_zero(1s);
     const auto last = watcher().lines(is_trouble).back();
     EXPECT_GT(last.json["headroom_bytes"], 20'000) << "not path B";
     expect_warned_before_zero();

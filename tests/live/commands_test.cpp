@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 Outcome drainwatch(std::vector<std::string> arguments)
 {
-    arguments.insert(arguments.begin(), DRAINWATCH_EXECUTABLE);
+    arguments.insert(arguments.begin(), drainwatch_executable());
     return run(arguments);
 }
 
@@ -76,7 +76,8 @@ TEST_F(Commands, reader_of_the_output_that_goes_away)
 {
     std::array<int, 2> out{};
     ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
-    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, out[1]);
+    Process process =
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, out[1]);
     close(out[1]);
     char byte = 0;
     ASSERT_EQ(read(out[0], &byte, 1), 1);
@@ -89,7 +90,7 @@ TEST_F(Commands, socket_as_output_whose_reader_goes_away)
     std::array<int, 2> pair{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
     Process process =
-        Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, pair[1]);
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, pair[1]);
     close(pair[1]);
     char byte = 0;
     ASSERT_EQ(read(pair[0], &byte, 1), 1);
@@ -108,7 +109,8 @@ TEST_F(Commands, terminal_that_nobody_reads)
     ASSERT_EQ(ptsname_r(terminal, name.data(), name.size()), 0);
     const int screen = open(name.data(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
     ASSERT_GE(screen, 0);
-    Process process = Process::spawn({DRAINWATCH_EXECUTABLE, "watch", "--process", comm()}, screen);
+    Process process =
+        Process::spawn({drainwatch_executable(), "watch", "--process", comm()}, screen);
     close(screen);
     nap(1s);
     const Process target = Process::fork([&] {
@@ -140,7 +142,7 @@ TEST_F(Commands, a_thread_is_no_process)
 
 TEST_F(Commands, stdout_that_was_never_open)
 {
-    const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", DRAINWATCH_EXECUTABLE});
+    const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", drainwatch_executable()});
     EXPECT_EQ(outcome.code, 3);
     EXPECT_NE(outcome.err.find("stdout is closed"), std::string::npos) << outcome.err;
 }
@@ -151,7 +153,7 @@ TEST_F(Commands, reader_of_the_output_that_does_not_read)
     ASSERT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
     ASSERT_GT(fcntl(out[0], F_SETPIPE_SZ, 4096), 0);
     Process process = Process::spawn(
-        {DRAINWATCH_EXECUTABLE, "watch", "--process", comm(), "--output", "json"}, out[1]);
+        {drainwatch_executable(), "watch", "--process", comm(), "--output", "json"}, out[1]);
     close(out[1]);
     nap(1s);
     // Forks of a target are events: more than the pipe holds.
@@ -190,8 +192,7 @@ std::ptrdiff_t kernel_objects()
     const Outcome maps = run({"bpftool", "map", "show"});
     const std::string shown = programs.out + maps.out;
     std::ptrdiff_t found = 0;
-    for (const std::string name :
-         {"name sk_data_ready", "name heal", "name slots", "name sockets"}) {
+    for (const std::string name : {"name tcp_probe", "name heal", "name slots", "name sockets"}) {
         for (std::size_t at = 0; (at = shown.find(name, at)) != std::string::npos; at++) {
             found++;
         }

@@ -22,6 +22,7 @@ protected:
         nap(500ms);
         control().hold = true;
         ASSERT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+        nap(20ms);  // an episode that lasts
     }
 
     Line expect_reset(const std::string& who)

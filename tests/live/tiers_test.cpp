@@ -5,6 +5,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 #include <algorithm>
+#include <fstream>
+#include <string>
 
 namespace drainwatch::live {
 namespace {
@@ -44,7 +46,7 @@ protected:
     Verdict diagnose(const std::vector<std::string>& wrapper)
     {
         const Outcome outcome =
-            run(wrapper + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "doctor", "--output",
+            run(wrapper + std::vector<std::string>{drainwatch_executable(), "doctor", "--output",
                                                    "json", "--process", comm()});
         return {outcome.code, Json::parse(outcome.out)};
     }
@@ -109,7 +111,7 @@ TEST_F(Tiers, without_btf)
     EXPECT_EQ(verdict.json["tier"], "poll");
     EXPECT_NE(verdict.json["blind_spots"], "");
     expect_cannot(
-        kWithoutBtf + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--tier", "bpf"},
+        kWithoutBtf + std::vector<std::string>{drainwatch_executable(), "watch", "--tier", "bpf"},
         {"BTF"});
 }
 
@@ -119,9 +121,24 @@ TEST_F(Tiers, root_without_the_capabilities_of_bpf)
     play({}, slow_, read_all);
     expect_stall_is_polled("CAP_BPF");
     EXPECT_EQ(diagnose(kRootWithoutBpf).code, 1);
-    expect_cannot(
-        kRootWithoutBpf + std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--tier", "bpf"},
-        {"CAP_BPF", "root"});
+    expect_cannot(kRootWithoutBpf +
+                      std::vector<std::string>{drainwatch_executable(), "watch", "--tier", "bpf"},
+                  {"CAP_BPF", "root"});
+}
+
+/// As Secure Boot sets it on some hosts, or the kernel command line: BPF may not read the kernel.
+TEST_F(Tiers, lockdown_for_confidentiality)
+{
+    std::ifstream lockdown("/sys/kernel/security/lockdown");
+    std::string modes;
+    std::getline(lockdown, modes);
+    if (modes.find("[confidentiality]") == std::string::npos) {
+        GTEST_SKIP() << "this kernel is not locked down";
+    }
+    play({}, slow_, read_all);
+    expect_stall_is_polled("lockdown");
+    EXPECT_EQ(diagnose({}).code, 1);
+    expect_cannot({drainwatch_executable(), "watch", "--tier", "bpf"}, {"lockdown"});
 }
 
 TEST_F(Tiers, ordinary_user_watches_a_process_of_his_own)
@@ -144,8 +161,8 @@ TEST_F(Tiers, ordinary_user_watches_a_process_of_his_own)
 TEST_F(Tiers, ordinary_user_cannot_watch_a_process_of_root)
 {
     make_target({}, Target::one_connection(read_all));
-    expect_cannot(kOrdinaryUser +
-                      std::vector<std::string>{DRAINWATCH_EXECUTABLE, "watch", "--process", comm()},
+    expect_cannot(kOrdinaryUser + std::vector<std::string>{drainwatch_executable(), "watch",
+                                                           "--process", comm()},
                   {"CAP_BPF", "descriptors", "root"});
     EXPECT_EQ(diagnose(kOrdinaryUser).code, 3);
 }

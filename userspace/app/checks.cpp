@@ -14,7 +14,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <algorithm>
-#include <fstream>
 
 namespace drainwatch {
 namespace {
@@ -48,24 +47,16 @@ Check check_btf()
             "BPF cannot be used here: it needs Linux 5.8, or RHEL 8.4, or newer"};
 }
 
-/// "none [integrity] confidentiality"
 Check check_lockdown()
 {
-    std::ifstream file("/sys/kernel/security/lockdown");
-    std::string text;
-    std::getline(file, text);
-    const auto begin = text.find('[');
-    const auto end = text.find(']');
-    if (begin == std::string::npos || end == std::string::npos) {
-        return {"lockdown", Outcome::ok, "nothing in /sys/kernel/security/lockdown", ""};
-    }
-    const std::string mode = text.substr(begin + 1, end - begin - 1);
+    const std::string mode = lockdown_mode();
     if (mode == "confidentiality") {
         return {"lockdown", Outcome::bad, mode,
                 "BPF may not read kernel memory; it is set on the kernel command line, or by "
                 "Secure Boot"};
     }
-    return {"lockdown", Outcome::ok, mode, ""};
+    return {"lockdown", Outcome::ok,
+            mode.empty() ? "nothing in /sys/kernel/security/lockdown" : mode, ""};
 }
 
 Check check_capabilities()

@@ -16,7 +16,11 @@ Result<std::unique_ptr<Source>> open_bpf(const SourceOptions& options)
         return fail(fmt::format("BPF needs {}, which this process lacks: run it as root",
                                 fmt::join(missing, " and ")));
     }
-    return BpfSource::open(options);
+    auto source = BpfSource::open(options);
+    if (!source && lockdown_mode() == "confidentiality") {
+        return fail("the kernel's lockdown is \"confidentiality\": BPF may not read its memory");
+    }
+    return source;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <array>
+#include <fstream>
 
 namespace drainwatch {
 namespace {
@@ -42,6 +43,19 @@ std::vector<std::string> missing_capabilities()
         missing.emplace_back("CAP_PERFMON");
     }
     return missing;
+}
+
+std::string lockdown_mode()
+{
+    std::ifstream file("/sys/kernel/security/lockdown");
+    std::string modes;  // "none [integrity] confidentiality"
+    std::getline(file, modes);
+    const auto begin = modes.find('[');
+    const auto end = modes.find(']');
+    if (begin == std::string::npos || end == std::string::npos) {
+        return "";
+    }
+    return modes.substr(begin + 1, end - begin - 1);
 }
 
 bool has_admin_capability()

@@ -9,6 +9,10 @@ namespace drainwatch {
 /// stands for the others, as it does on kernels before 5.8, which have no CAP_BPF.
 [[nodiscard]] std::vector<std::string> missing_capabilities();
 
+/// The kernel's lockdown mode ("none", "integrity", "confidentiality"); empty if it tells of none.
+/// In confidentiality, BPF may not read kernel memory.
+[[nodiscard]] std::string lockdown_mode();
+
 /// Sees less without it: sockets in other network namespaces, and who holds which descriptor.
 [[nodiscard]] bool has_admin_capability();
 

@@ -123,7 +123,9 @@ void Capture::stop()
     if (!tcpdump_) {
         return;
     }
-    usleep(50'000);  // the last packets are on their way into the file
+    usleep(50'000);  // the last packets are on their way
+    // It sleeps only when it has taken all of them.
+    (void)wait_until([&] { return tcpdump_->is_asleep(); }, std::chrono::seconds(10));
     tcpdump_->signal(SIGINT);
     tcpdump_->wait();
     tcpdump_.reset();

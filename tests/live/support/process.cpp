@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -26,6 +28,12 @@ std::string read_to_end(int fd)
 }
 
 }  // namespace
+
+std::string drainwatch_executable()
+{
+    const char* other = std::getenv("DRAINWATCH_EXECUTABLE");
+    return other != nullptr ? other : DRAINWATCH_EXECUTABLE;
+}
 
 Outcome run(const std::vector<std::string>& command)
 {
@@ -92,6 +100,15 @@ void Process::signal(int number) const
     if (pid_ > 0) {
         kill(pid_, number);
     }
+}
+
+bool Process::is_asleep() const
+{
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/stat");
+    std::string stat;
+    std::getline(file, stat);
+    const std::size_t after_name = stat.rfind(") ");
+    return after_name != std::string::npos && stat[after_name + 2] == 'S';
 }
 
 int Process::wait(int limit_ms)

@@ -25,6 +25,8 @@ public:
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     void signal(int number) const;
+    /// It waits for something; false if it runs, or has work to do.
+    [[nodiscard]] bool is_asleep() const;
 
     /// Waits for the end; the exit code, or 128 and the signal that ended it. -1 if it has not
     /// ended in time.
@@ -42,6 +44,10 @@ struct Outcome {
     std::string out;
     std::string err;
 };
+
+/// The drainwatch under test: the one that was built, or the one that the environment variable
+/// DRAINWATCH_EXECUTABLE names.
+[[nodiscard]] std::string drainwatch_executable();
 
 /// Runs a program to its end.
 [[nodiscard]] Outcome run(const std::vector<std::string>& command);

@@ -38,7 +38,7 @@ std::uint64_t parse_time(const std::string& text)
 Watcher::Watcher(const std::vector<std::string>& arguments, const std::vector<std::string>& wrapper)
 {
     std::vector<std::string> command(wrapper);
-    command.insert(command.end(), {DRAINWATCH_EXECUTABLE, "watch", "--output", "json"});
+    command.insert(command.end(), {drainwatch_executable(), "watch", "--output", "json"});
     command.insert(command.end(), arguments.begin(), arguments.end());
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) {
