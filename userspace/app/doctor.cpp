@@ -50,7 +50,7 @@ Check check_btf()
         return {"btf", Outcome::ok, "/sys/kernel/btf/vmlinux", ""};
     }
     return {"btf", Outcome::bad, "not there",
-            "BPF cannot be used here: it needs kernel 5.12, or RHEL 8.6, or newer"};
+            "BPF cannot be used here: it needs kernel 5.9, or RHEL 8.4, or newer"};
 }
 
 Check check_capabilities()

@@ -176,9 +176,11 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
         ->check(CLI::Range(16U, kMostSockets).description(""))
         ->option_text("COUNT [65536]");
-    watch->add_option("--without", raw.without, "leave this tracepoint alone; repeatable")
+    watch
+        ->add_option("--without", raw.without,
+                     "do without this tracepoint, or sk_storage; repeatable")
         ->check(CLI::IsMember(hook_names()).description(""))
-        ->option_text("TRACEPOINT");
+        ->option_text("PART");
     add_output(*watch, raw);
 
     CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");

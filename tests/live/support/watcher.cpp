@@ -6,8 +6,11 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace drainwatch::live {
@@ -35,9 +38,23 @@ std::uint64_t parse_time(const std::string& text)
     return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000;
 }
 
+namespace {
+
+/// What the whole run of tests wants of every watch: "--without sk_storage".
+std::vector<std::string> options_from_environment()
+{
+    const char* options = getenv("DRAINWATCH_WATCH_OPTIONS");
+    std::istringstream words(options != nullptr ? options : "");
+    return {std::istream_iterator<std::string>(words), {}};
+}
+
+}  // namespace
+
 Watcher::Watcher(const std::vector<std::string>& arguments)
 {
     std::vector<std::string> command{DRAINWATCH_EXECUTABLE, "watch", "--output", "json"};
+    const auto more = options_from_environment();
+    command.insert(command.end(), more.begin(), more.end());
     command.insert(command.end(), arguments.begin(), arguments.end());
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) {

@@ -38,7 +38,9 @@ using Predicate = std::function<bool(const Line&)>;
 [[nodiscard]] std::uint64_t parse_time(const std::string& text);
 
 /// The real executable, running `drainwatch watch --output json` and more arguments, its lines
-/// being read all the time. Is watching when constructed.
+/// being read all the time. Is watching when constructed. DRAINWATCH_WATCH_OPTIONS in the
+/// environment holds options for every watch, so that the same scenes can be run as on another
+/// kernel.
 class Watcher {
 public:
     explicit Watcher(const std::vector<std::string>& arguments);
