@@ -38,8 +38,10 @@ struct dw_ref {
 	__u8 pad[5];
 };
 
-/* sock -> dw_ref. Written here; freed with the socket. A failure is counted. Unless
- * config.sockets_by_address. */
+/*
+ * sock -> dw_ref, unless config.sockets_by_address. Written here; freed with
+ * the socket. A failure is counted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
@@ -59,8 +61,10 @@ struct {
 	__type(value, struct dw_ref);
 } sockets_by_address SEC(".maps");
 
-/* slot -> the truth about its socket. Written here under the socket's lock, mapped by the user
- * side. */
+/*
+ * slot -> the truth about its socket. Written here under the socket's lock,
+ * mapped by the user side.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

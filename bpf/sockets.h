@@ -2,9 +2,10 @@
 /*
  * What is known of a socket, by two ways. Socket storage is the better one: a
  * socket that is not watched costs one load, and the storage ends with the
- * socket. Tracing programs may use it since 5.11 and RHEL 8.5; before that, a
- * hash keyed by the socket's address has to do. config is constant at load, so
- * the verifier sees one of the two, and a kernel need not know the other's helpers.
+ * socket. Tracing programs may use it since 5.11 (RHEL 8.5), and may ask for
+ * cookies since 5.12 (8.6); before that, a hash keyed by the socket's address
+ * has to do. config is constant at load, so the verifier sees one of the two,
+ * and a kernel need not know the other's helpers.
  */
 #ifndef DRAINWATCH_SOCKETS_H
 #define DRAINWATCH_SOCKETS_H

@@ -356,14 +356,23 @@ static __always_inline int belongs_to(const struct dw_slot *s, const struct dw_r
 	       s->netns == netns_of(sk);
 }
 
+/* Seldom changes, and shares its cache line with what readers of the slot look at. */
+static __always_inline void note_rcvlowat(struct dw_slot *s, __u32 rcvlowat)
+{
+	if (s->rcvlowat != rcvlowat)
+		s->rcvlowat = rcvlowat;
+}
+
 /* Copy what the socket holds now; data that is new arrived at arrived_ns. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
-	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u8 state = sk->__sk_common.skc_state;
 
 	if (state == DW_TCP_CLOSE)
 		return;
+	note_rcvlowat(s, sk->sk_rcvlowat);
 	read_window(&s->window, tp);
 	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
 	call_attention(slot, s);
@@ -381,6 +390,7 @@ static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, co
 
 	if (state == DW_TCP_CLOSE)
 		return;
+	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
 	probe_window(&s->window, sk);
 	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
 	call_attention(slot, s);

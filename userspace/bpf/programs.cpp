@@ -34,7 +34,7 @@ struct Hook {
     }
 constexpr std::array kHooks{
     DW_HOOK(tcp_probe, "data held back by SO_RCVLOWAT is seen at the next full look"),
-    DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or full look"),
+    DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, "memory freed by a read is seen with the next arrival"),
     DW_HOOK(net_dev_queue, "zero windows are not seen on their way out"),
@@ -283,7 +283,7 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
     std::uint32_t fitting = slots;
     Attempt attempt = load_best(config, fitting, wanted, without, report);
     while (is_short_of_memory(attempt.error) && fitting / 2 >= kFewestSlots) {
-        fitting /= 2;
+        fitting = fitting / 2 / DW_FILL_BATCH * DW_FILL_BATCH;
         attempt = load_best(config, fitting, wanted, without, report);
     }
     if (attempt.error != 0) {
