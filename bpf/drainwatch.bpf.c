@@ -174,7 +174,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	}
 	if (!ref)
 		begin_watch(tp, oldstate, newstate);
-	else if (ref->self == (__u64)sk)
+	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT)
 		follow_state(ref->slot, tp, newstate);
 	else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);
@@ -194,8 +194,11 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	s = slot_of(sk, &slot);
-	if (s && dw_unread_bytes(s))
-		send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
+	if (s) {
+		s->ended_ns = now_ns;
+		if (dw_unread_bytes(s))
+			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
+	}
 	forget_socket(sk, ref, now_ns);
 	return 0;
 }

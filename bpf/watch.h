@@ -259,7 +259,10 @@ static __always_inline void forget_socket(struct sock *sk, const struct dw_ref *
 	drop_ref(sk);
 }
 
-/* A connection that was born with its listener's storage gets a slot of its own. */
+/*
+ * A connection that was born with its listener's storage, or that found no slot
+ * when it was first seen, gets one of its own.
+ */
 static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	ref->listens_on = 0;

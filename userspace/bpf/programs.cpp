@@ -286,6 +286,11 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
         fitting = fitting / 2 / DW_FILL_BATCH * DW_FILL_BATCH;
         attempt = load_best(config, fitting, wanted, without, report);
     }
+    if (is_short_of_memory(attempt.error)) {
+        return fail(fmt::format(
+            "a table of {} sockets is more than RLIMIT_MEMLOCK allows; raise it (ulimit -l)",
+            fitting));
+    }
     if (attempt.error != 0) {
         return tl::unexpected(system_error("load", "the BPF programs", attempt.error));
     }

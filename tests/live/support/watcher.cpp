@@ -43,6 +43,7 @@ namespace {
 /// What the whole run of tests wants of every watch: "--without sk_storage".
 std::vector<std::string> options_from_environment()
 {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
     const char* options = getenv("DRAINWATCH_WATCH_OPTIONS");
     std::istringstream words(options != nullptr ? options : "");
     return {std::istream_iterator<std::string>(words), {}};
