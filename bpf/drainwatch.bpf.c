@@ -2,7 +2,7 @@
 /*
  * Entry points. Each is thin: find the socket's slot, call what follows it.
  * The first line of each that sees foreign traffic is the filter: a socket
- * without storage costs one load.
+ * that is not watched costs one load, or one look into a hash (sockets.h).
  */
 #include "processes.h"
 #include "watch.h"
@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* The slot of a watched connection; NULL for everything else. */
 static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 {
-	struct dw_ref *ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	struct dw_ref *ref = find_ref(sk);
 
 	if (!ref || ref->self != (__u64)sk)
 		return NULL;
@@ -38,13 +38,13 @@ int BPF_PROG(tcp_probe, struct sock *sk)
 	__u64 earlier_ns;
 	__u32 slot;
 
-	if (!sk->sk_bpf_storage)
-		return 0;
 	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
 	s = slot_of(sk, &slot);
+	if (!s)
+		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!s || !tp || s->window.rcv_nxt == tp->rcv_nxt)
+	if (!tp || s->window.rcv_nxt == tp->rcv_nxt)
 		return 0;
 	earlier_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
@@ -62,11 +62,11 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 	__u64 now_ns;
 	__u32 slot;
 
-	if (!sk->sk_bpf_storage)
-		return 0;
 	s = slot_of(sk, &slot);
+	if (!s)
+		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!s || !tp)
+	if (!tp)
 		return 0;
 	now_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
@@ -83,11 +83,11 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (!sk->sk_bpf_storage)
-		return 0;
 	s = slot_of(sk, &slot);
+	if (!s)
+		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!s || !tp)
+	if (!tp)
 		return 0;
 	track_progress(s, tp, 1);
 	return 0;
@@ -103,7 +103,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (ret <= 0 || !sk->sk_bpf_storage)
+	if (ret <= 0)
 		return 0;
 	s = slot_of(sk, &slot);
 	if (s)
@@ -111,7 +111,10 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
 	return 0;
 }
 
-/* A segment leaves with its final header: the announced window is there to be read. */
+/*
+ * A segment leaves with its final header: the announced window is there to be
+ * read. Without sk_data_ready, so is what came in since the last one left.
+ */
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
@@ -122,11 +125,16 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 	__u32 slot;
 	int closed;
 
-	if (!sk || !sk->sk_bpf_storage)
+	if (!sk)
 		return 0;
 	s = slot_of(sk, &slot);
 	if (!s)
 		return 0;
+	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
+		now_ns = bpf_ktime_get_ns();
+		track_acknowledged(slot, s, sk, now_ns);
+		announce_danger(slot, s, now_ns);
+	}
 	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->head + skb->transport_header))
 		return 0;
 	/* a tunnel sends the segment again under an outer header */
@@ -138,7 +146,7 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 	if (closed == !!(s->flags & DW_SLOT_CLOSED))
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	refresh_window(&s->window, sk);
+	probe_window(&s->window, sk);
 	if (closed) {
 		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
 		s->zero_count++;
@@ -159,10 +167,14 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 
 	if (!tp)
 		return 0;
-	ref = sk->sk_bpf_storage ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
+	ref = find_ref(sk);
+	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
+		forget_socket(sk, ref, bpf_ktime_get_ns());
+		ref = NULL;
+	}
 	if (!ref)
-		begin_watch(tp, newstate);
-	else if (ref->self == (__u64)sk)
+		begin_watch(tp, oldstate, newstate);
+	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT)
 		follow_state(ref->slot, tp, newstate);
 	else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);
@@ -173,20 +185,21 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
+	struct dw_ref *ref = find_ref(sk);
 	struct dw_slot *s;
+	__u64 now_ns;
 	__u32 slot;
 
-	if (!sk->sk_bpf_storage)
+	if (!ref || ref->self != (__u64)sk)
 		return 0;
+	now_ns = bpf_ktime_get_ns();
 	s = slot_of(sk, &slot);
-	if (!s)
-		return 0;
-	s->ended_ns = bpf_ktime_get_ns();
-	if (dw_unread_bytes(s))
-		send_socket_record(DW_REC_ENDED, slot, s, s->ended_ns, 0, 0);
-	dw_fifo_clear(&s->unread);
-	return_slot(slot);
-	bpf_sk_storage_delete(&sockets, sk);
+	if (s) {
+		s->ended_ns = now_ns;
+		if (dw_unread_bytes(s))
+			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
+	}
+	forget_socket(sk, ref, now_ns);
 	return 0;
 }
 
@@ -196,12 +209,10 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (!sk->sk_bpf_storage)
-		return 0;
 	s = slot_of(sk, &slot);
 	if (s)
-		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(),
-				   dw_unread_bytes(s), 0);
+		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s),
+				   0);
 	return 0;
 }
 
@@ -212,7 +223,7 @@ int BPF_PROG(tcp_send_reset, struct sock *sk)
 	struct dw_slot *s;
 	__u32 slot;
 
-	if (!sk || !sk->sk_bpf_storage)
+	if (!sk)
 		return 0;
 	s = slot_of(sk, &slot);
 	if (s)
@@ -270,7 +281,8 @@ int BPF_PROG(fill_free_slots, __u64 first)
 
 /*
  * Every descriptor of the targets (or of one process, if the iterator is so
- * limited): watch the sockets that are new, and tell who holds which.
+ * limited): watch the sockets that are new, and tell who holds which. By
+ * address, a connection only gets its slot from find_connections.
  */
 SEC("iter/task_file")
 int find_descriptors(struct bpf_iter__task_file *ctx)
@@ -278,119 +290,91 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct dw_descriptor found = {};
-	struct socket *sock;
 	struct dw_ref *ref;
-	struct tcp_sock *tp;
 	struct sock *sk;
-	__u8 state;
 	int target;
+	__u8 state;
 
 	if (!task || !file)
+		return 0;
+	/* before 5.10 a thread's view of shared files is shown once more */
+	if (task->pid != task->tgid && task->files == task->group_leader->files)
 		return 0;
 	found.tgid = task->tgid;
 	target = is_target(found.tgid);
 	if (!target && !report_everyone)
 		return 0;
-	sock = bpf_sock_from_file(file);
-	if (!sock)
-		return 0;
-	sk = sock->sk;
+	sk = socket_behind(file);
 	if (!sk)
 		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return 0;
-	ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	found.listener = state == DW_TCP_LISTEN;
+	ref = find_ref(sk);
 	if (!ref) {
-		state = sk->__sk_common.skc_state;
 		if (!target || state == DW_TCP_CLOSE)
 			return 0;
-		if (state != DW_TCP_LISTEN && !port_wanted(sk))
+		if (!found.listener && !port_wanted(sk))
 			return 0;
-		if (state == DW_TCP_LISTEN)
-			watch_listener(tp, found.tgid);
-		else
-			watch_connection(tp, found.tgid);
-		ref = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+		ref = watch_held(sk, found.listener, found.tgid);
 		if (!ref)
 			return 0;
 	}
+	if (target && found.listener)
+		hand_listener_on(sk, ref, found.tgid);
 	found.fd = ctx->fd;
 	found.slot = ref->slot;
-	found.cookie = bpf_get_socket_cookie(sk);
+	found.cookie = ref->cookie;
 	found.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	found.netns = netns_of(sk);
-	found.local_port = sk->__sk_common.skc_num;
-	found.listener = sk->__sk_common.skc_state == DW_TCP_LISTEN;
-	if (found.listener) {
-		struct dw_listener key = { .netns = found.netns, .port = found.local_port };
-
-		bpf_map_update_elem(&listeners, &key, &found.tgid, BPF_ANY);
-	}
+	found.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;
 }
 
 /*
  * Connections that were waiting to be accepted before we came: they have no
- * descriptor. With --all, every connection of this network namespace.
+ * descriptor. With --all, every connection of this network namespace. By
+ * address, this look also does what heal() does by storage.
  */
 SEC("iter/tcp")
 int find_connections(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
-	struct dw_listener key = {};
+	struct dw_listener *listener;
 	struct tcp_sock *tp;
-	__u32 owner = 0, *known;
+	struct dw_ref *ref;
 
 	if (!common)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common);
-	if (!tp || common->skc_state == DW_TCP_CLOSE || common->skc_state == DW_TCP_LISTEN)
+	if (!tp || !dw_carries_data(common->skc_state))
 		return 0;
-	key.netns = netns_of(SOCK_OF(tp));
-	key.port = common->skc_num;
-	known = bpf_map_lookup_elem(&listeners, &key);
-	if (known)
-		owner = *known;
-	if (!config.watch_all && (!known || SOCK_OF(tp)->sk_socket))
+	ref = find_ref(SOCK_OF(tp));
+	if (ref) {
+		if (config.sockets_by_address)
+			heal_socket(tp, ref);
 		return 0;
-	if (!port_wanted(SOCK_OF(tp)) || bpf_sk_storage_get(&sockets, tp, NULL, 0))
+	}
+	if (!config.watch_all && SOCK_OF(tp)->sk_socket)
 		return 0;
-	watch_connection(tp, owner);
+	listener = listener_of(SOCK_OF(tp));
+	if ((config.watch_all || listener) && port_wanted(SOCK_OF(tp)))
+		watch_connection(tp, listener ? listener->owner_tgid : 0);
 	return 0;
 }
 
-/*
- * The full look: a slot that missed an event takes its socket's counters again.
- * The socket is not locked; what is written twice is mended by the next look.
- */
+/* The full look: a slot that missed an event takes its socket's counters again. */
 SEC("iter/bpf_sk_storage_map")
 int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct dw_ref *ref = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct tcp_sock *tp;
-	struct dw_slot *s;
-	__u32 slot;
 
 	if (!sk || !ref)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || sk->__sk_common.skc_state == DW_TCP_CLOSE)
-		return 0;
-	slot = ref->slot;
-	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
-		adopt_late(tp, ref);
-		return 0;
-	}
-	s = bpf_map_lookup_elem(&slots, &slot);
-	if (!s || s->cookie != bpf_get_socket_cookie(tp))
-		return 0;
-	read_limits(s, tp);
-	track_progress(s, tp, 0);
-	track_segment(slot, s, tp, segment_time_ns(tp));
-	dw_track_repair(s, segment_time_ns(tp));
-	call_attention(slot, s);
+	if (tp && sk->__sk_common.skc_state != DW_TCP_CLOSE)
+		heal_socket(tp, ref);
 	return 0;
 }

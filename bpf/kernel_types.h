@@ -51,9 +51,11 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie; /* 0 until someone asks for it */
 };
 
 struct bpf_local_storage;
@@ -68,11 +70,13 @@ struct sock {
 	int sk_rcvbuf;
 	int sk_rcvlowat;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
+	unsigned int sk_protocol : 8;  /* a plain u16 since 5.6 */
 	struct socket *sk_socket;
 	struct bpf_local_storage *sk_bpf_storage; /* 5.2 */
 };
 
 struct socket {
+	short type;
 	struct sock *sk;
 };
 
@@ -101,7 +105,7 @@ struct tcp_sock {
 	__u32 window_clamp;
 	__u32 rcv_ssthresh;
 	__u32 urg_seq;
-	__u16 urg_data; /* not 0: urgent data came, and is not behind copied_seq yet */
+	__u16 urg_data;	       /* not 0: urgent data came, and is not behind copied_seq yet */
 	__u8 scaling_ratio;    /* 6.5 */
 	__u64 tcp_clock_cache; /* CLOCK_MONOTONIC ns of the last segment; 4.20 */
 	struct tcp_options_received rx_opt;
@@ -117,20 +121,25 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct files_struct;
+
 struct task_struct {
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
+	struct files_struct *files;
 	struct signal_struct *signal;
 	char comm[16];
 };
 
 struct inode {
+	unsigned short i_mode;
 	unsigned long i_ino;
 };
 
 struct file {
 	struct inode *f_inode;
+	void *private_data; /* of a socket: struct socket */
 };
 
 struct seq_file;
@@ -179,8 +188,12 @@ struct tcp_header {
 #define TCP_FLAG_RST 0x04
 #define TCP_FLAG_ACK 0x10
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET		 2
+#define AF_INET6	 10
 #define SOCK_RCVBUF_LOCK 2
+#define SOCK_STREAM	 1
+#define IPPROTO_TCP	 6
+#define S_IFMT		 0170000
+#define S_IFSOCK	 0140000
 
 #endif

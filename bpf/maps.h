@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "drainwatch/abi.h"
+#include "drainwatch/listener_key.h"
 
 /* The configuration, written before load. */
 const volatile struct dw_config config = {};
@@ -23,16 +24,24 @@ __u32 slots_used = 0;
 __u64 danger_woken_ns = 0;
 
 /*
- * Storage of a watched socket: which slot is its own. A listener's is copied to
- * the connections it gives birth to (BPF_F_CLONE), whose first event adopts it.
+ * What is known of a watched socket: which slot is its own. In socket storage a
+ * listener's is copied to the connections it gives birth to (BPF_F_CLONE),
+ * whose first event adopts it.
  */
 struct dw_ref {
-	__u64 self; /* the socket it was made for; another one's is a copy */
-	__u32 slot; /* DW_NO_SLOT for a listener */
+	__u64 self;   /* the socket it was made for; another one's is a copy */
+	__u64 cookie; /* that of the slot; 0 without one */
+	__u32 slot;   /* DW_NO_SLOT for a listener, and for a connection that has none yet */
 	__u32 owner_tgid;
+	__u16 listens_on; /* a listener's port, by which it is in `listeners`; 0 for a connection */
+	__u8 turned_away; /* found the table full, and was counted */
+	__u8 pad[5];
 };
 
-/* sock -> dw_ref. Written here; freed with the socket. A failure is counted. */
+/*
+ * sock -> dw_ref, unless config.sockets_by_address. Written here; freed with
+ * the socket. A failure is counted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
@@ -40,7 +49,22 @@ struct {
 	__type(value, struct dw_ref);
 } sockets SEC(".maps");
 
-/* slot -> the truth about its socket. Written here under the socket's lock, mapped by the user side. */
+/*
+ * Address of a sock -> dw_ref, if config.sockets_by_address. Written here;
+ * deleted as the socket is destroyed. Full: the socket is not watched, and counted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before load: one for each slot and each listener */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct dw_ref);
+} sockets_by_address SEC(".maps");
+
+/*
+ * slot -> the truth about its socket. Written here under the socket's lock,
+ * mapped by the user side.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -78,20 +102,23 @@ struct {
 	__type(value, __u32);
 } targets SEC(".maps");
 
-/* A listening port in a network namespace. */
 struct dw_listener {
-	__u32 netns;
-	__u16 port; /* host order */
-	__u16 pad;
+	__u32 owner_tgid;
+	__u32 sockets; /* how many listen there (SO_REUSEPORT) */
+	__u32 v6only;  /* takes no IPv4 connections */
 };
 
-/* dw_listener -> tgid of its owner: whose queued connections iter/tcp is to find. Full: those of further ports are not. */
+/*
+ * dw_listener_key -> dw_listener: whose connections are found by where they
+ * are, because they were born unseen. Written here, deleted with the last
+ * listener. Full: counted; connections of further listeners are not found so.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, DW_MAX_LISTENERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct dw_listener);
-	__type(value, __u32);
+	__type(key, struct dw_listener_key);
+	__type(value, struct dw_listener);
 } listeners SEC(".maps");
 
 /* dw_record to the user side. Full: the record is counted as lost, its slot still tells. */

@@ -3,16 +3,11 @@
 #ifndef DRAINWATCH_WATCH_H
 #define DRAINWATCH_WATCH_H
 
-#include "maps.h"
+#include "listeners.h"
 #include "drainwatch/socket_track.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
-
-static __always_inline __u32 netns_of(const struct sock *sk)
-{
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-}
 
 /* Does a --port ask for this socket? */
 static __always_inline int port_wanted(const struct sock *sk)
@@ -53,6 +48,26 @@ static __always_inline void read_window(struct dw_window *w, const struct tcp_so
 	if (bpf_core_field_exists(tp->scaling_ratio))
 		w->scaling_ratio = tp->scaling_ratio;
 	w->urgent = tp->urg_data && tp->urg_seq == tp->copied_seq;
+}
+
+/* The same, for a socket that the verifier does not trust. */
+static __always_inline void probe_window(struct dw_window *w, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	w->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+	w->rcv_wup = BPF_CORE_READ(tp, rcv_wup);
+	w->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
+	w->window_clamp = BPF_CORE_READ(tp, window_clamp);
+	w->rcv_ssthresh = BPF_CORE_READ(tp, rcv_ssthresh);
+	w->rcvbuf = BPF_CORE_READ(sk, sk_rcvbuf);
+	w->rmem = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	w->backlog = BPF_CORE_READ(sk, sk_backlog.len);
+	w->rcv_mss = BPF_CORE_READ(tp, inet_conn.icsk_ack.rcv_mss);
+	if (bpf_core_field_exists(tp->scaling_ratio))
+		w->scaling_ratio = BPF_CORE_READ(tp, scaling_ratio);
+	w->urgent = BPF_CORE_READ(tp, urg_data) &&
+		    BPF_CORE_READ(tp, urg_seq) == BPF_CORE_READ(tp, copied_seq);
 }
 
 /* What changes by a system call or a sysctl: read when the watch begins and at every full look. */
@@ -117,18 +132,25 @@ static __always_inline void call_attention(__u32 slot, const struct dw_slot *s)
 		*flag = 1;
 }
 
-/* Unread data that was there before the watch: it arrived no later than the last data segment did. */
-static __always_inline void track_earlier_data(struct dw_slot *s, const struct tcp_sock *tp)
+/* When the last data segment came, to a jiffy; now_ns if that is not known. */
+static __always_inline __u64 last_arrival_ns(const struct sock *sk, __u64 now_ns)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	__u32 lrcvtime = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
 	__u64 age_ns = (__u64)((__u32)bpf_jiffies64() - lrcvtime) * config.jiffy_ns;
 
+	return lrcvtime && age_ns < now_ns ? now_ns - age_ns : now_ns;
+}
+
+/* Unread data that was there before the watch: it arrived no later than the last data segment did.
+ */
+static __always_inline void track_earlier_data(struct dw_slot *s, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
 	if (!dw_seq_before(s->copied_seq, s->data_end))
 		return;
-	if (!lrcvtime || age_ns >= now_ns)
-		age_ns = 0;
-	dw_fifo_push(&s->unread, s->data_end, now_ns - age_ns);
+	dw_fifo_push(&s->unread, s->data_end, last_arrival_ns(sk, bpf_ktime_get_ns()));
 	s->flags |= DW_SLOT_LOWER_BOUND;
 	if (!s->window.rcv_wnd) {
 		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
@@ -159,77 +181,95 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 }
 
 /* Take a free slot for the socket and fill it; DW_NO_SLOT if there is none. */
-static __always_inline __u32 open_slot(struct tcp_sock *tp, __u64 cookie, __u32 owner_tgid)
+static __always_inline __u32 open_slot(struct tcp_sock *tp, __u32 owner_tgid, __u64 *cookie)
 {
+	__u32 slot, generation;
 	struct dw_slot *s;
-	__u32 slot;
 
 	if (bpf_map_pop_elem(&free_slots, &slot))
 		return DW_NO_SLOT;
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return DW_NO_SLOT;
+	generation = s->generation + 1;
+	*cookie = cookie_of(&tp->inet_conn.icsk_inet.sk, generation, slot);
 	__builtin_memset(s, 0, sizeof(*s));
+	s->generation = generation;
 	s->opened_ns = bpf_ktime_get_ns();
 	s->owner_tgid = owner_tgid;
-	s->cookie = cookie;
+	s->cookie = *cookie;
 	start_tracking(slot, s, tp);
 	if (slot >= slots_used)
 		slots_used = slot + 1;
 	return slot;
 }
 
-static __always_inline void return_slot(__u32 slot)
+/* Give the connection that this is about a slot; the full look tries again if none is free. */
+static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 {
+	__u64 cookie = 0;
+
+	ref->self = (__u64)tp;
+	ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
+	ref->cookie = cookie;
+	if (ref->slot == DW_NO_SLOT && !ref->turned_away) {
+		ref->turned_away = 1;
+		count(DW_COUNT_TABLE_FULL);
+	}
+}
+
+/* The watch of this socket is over: its slot is free for another. */
+static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns)
+{
+	s->ended_ns = now_ns;
+	dw_fifo_clear(&s->unread);
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
-/* Give the connection whose storage this is a slot; the full look tries again if none is free. */
-static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
-{
-	ref->slot = open_slot(tp, bpf_get_socket_cookie(tp), ref->owner_tgid);
-	ref->self = (__u64)tp;
-}
-
-static __always_inline struct dw_ref *store_ref(struct tcp_sock *tp, __u32 owner_tgid)
-{
-	struct dw_ref ref = { .self = (__u64)tp, .slot = DW_NO_SLOT, .owner_tgid = owner_tgid };
-	struct dw_ref *stored;
-
-	stored = bpf_sk_storage_get(&sockets, tp, &ref, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!stored)
-		count(DW_COUNT_STORAGE_FAILED);
-	return stored;
-}
-
-/* Begin to watch a connection that has no storage yet. */
+/* Begin to watch a connection that is not known yet. */
 static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tgid)
 {
-	struct dw_ref *ref = store_ref(tp, owner_tgid);
+	struct dw_ref fresh = {.owner_tgid = owner_tgid};
+	struct dw_ref *ref = store_ref(&tp->inet_conn.icsk_inet.sk, &fresh);
 
-	if (!ref || ref->slot != DW_NO_SLOT)
-		return;
-	take_slot(tp, ref);
-	if (ref->slot == DW_NO_SLOT)
-		count(DW_COUNT_TABLE_FULL);
+	if (ref && ref->slot == DW_NO_SLOT)
+		take_slot(tp, ref);
 }
 
 /* A listener has no queue of its own, only children that take after it. */
-static __always_inline void watch_listener(struct tcp_sock *tp, __u32 owner_tgid)
+static __always_inline void watch_listener(struct sock *sk, __u32 owner_tgid)
 {
-	store_ref(tp, owner_tgid);
+	struct dw_ref fresh = {.owner_tgid = owner_tgid,
+			       .listens_on = BPF_CORE_READ(sk, __sk_common.skc_num)};
+
+	if (store_ref(sk, &fresh))
+		enter_listener(sk, owner_tgid);
 }
 
-/* A connection that was born with its listener's storage gets a slot of its own. */
+/* Forget the socket; what is known of it ends with it, or was left over from an earlier one. */
+static __always_inline void forget_socket(struct sock *sk, const struct dw_ref *ref, __u64 now_ns)
+{
+	__u32 slot = ref->slot;
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (s && s->cookie == ref->cookie)
+		end_slot(slot, s, now_ns);
+	if (ref->listens_on)
+		leave_listener(sk, ref->listens_on);
+	drop_ref(sk);
+}
+
+/*
+ * A connection that was born with its listener's storage, or that found no slot
+ * when it was first seen, gets one of its own.
+ */
 static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 {
-	if (!port_wanted(&tp->inet_conn.icsk_inet.sk)) {
-		bpf_sk_storage_delete(&sockets, tp);
-		return;
-	}
-	take_slot(tp, ref);
-	if (ref->slot == DW_NO_SLOT)
-		count(DW_COUNT_TABLE_FULL);
+	ref->listens_on = 0;
+	if (port_wanted(&tp->inet_conn.icsk_inet.sk))
+		take_slot(tp, ref);
+	else
+		drop_ref(&tp->inet_conn.icsk_inet.sk);
 }
 
 /*
@@ -240,32 +280,36 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	__u8 state = sk->__sk_common.skc_state;
 
-	if (state == DW_TCP_ESTABLISHED || dw_fin_received(state)) {
-		if (port_wanted(sk))
-			take_slot(tp, ref);
+	if (dw_carries_data(sk->__sk_common.skc_state) && port_wanted(sk)) {
+		ref->listens_on = 0;
+		take_slot(tp, ref);
 	}
 }
 
 /*
  * A socket that is not watched changes its state: watch it if a target connects
  * or listens. A listener is watched whatever its port, for the sake of --port
- * with the ports of its peers. With --all, any established connection will do.
+ * with the ports of its peers. With --all, any established connection will do;
+ * and by address, one that came to a watched listener.
  */
-static __always_inline void begin_watch(struct tcp_sock *tp, int newstate)
+static __always_inline void begin_watch(struct tcp_sock *tp, int oldstate, int newstate)
 {
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct dw_listener *listener = NULL;
 
 	if (newstate == DW_TCP_LISTEN) {
 		if (is_target(tgid))
-			watch_listener(tp, tgid);
+			watch_listener(sk, tgid);
 	} else if (newstate == DW_TCP_SYN_SENT) {
-		if (is_target(tgid) && port_wanted(&tp->inet_conn.icsk_inet.sk))
+		if (is_target(tgid) && port_wanted(sk))
 			watch_connection(tp, tgid);
-	} else if (newstate == DW_TCP_ESTABLISHED && config.watch_all) {
-		if (port_wanted(&tp->inet_conn.icsk_inet.sk))
-			watch_connection(tp, 0);
+	} else if (newstate == DW_TCP_ESTABLISHED) {
+		if (config.sockets_by_address && oldstate == DW_TCP_SYN_RECV)
+			listener = listener_of(sk);
+		if ((config.watch_all || listener) && port_wanted(sk))
+			watch_connection(tp, listener ? listener->owner_tgid : 0);
 	}
 }
 
@@ -286,17 +330,81 @@ static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int ne
 	s->state = newstate;
 }
 
+/*
+ * By address: a socket begins, and what is known under its address is left over
+ * from an earlier one, or from an earlier life of the same. A connection that
+ * became established from both ends at once has been followed to here.
+ */
+static __always_inline int is_left_over(const struct dw_ref *ref, int oldstate, int newstate)
+{
+	__u32 slot = ref->slot;
+	struct dw_slot *s;
+
+	if (newstate == DW_TCP_SYN_SENT || newstate == DW_TCP_LISTEN)
+		return 1;
+	if (newstate == DW_TCP_SYN_RECV)
+		return oldstate == DW_TCP_LISTEN;
+	if (newstate != DW_TCP_ESTABLISHED || oldstate != DW_TCP_SYN_RECV)
+		return 0;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	return !s || s->state != DW_TCP_SYN_RECV;
+}
+
+/* Is this the socket that the slot was opened for? An address may have been recycled unseen. */
+static __always_inline int belongs_to(const struct dw_slot *s, const struct dw_ref *ref,
+				      const struct sock *sk)
+{
+	return s->cookie == ref->cookie &&
+	       s->remote_port == bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) &&
+	       s->netns == netns_of(sk);
+}
+
+/* Seldom changes, and shares its cache line with what readers of the slot look at. */
+static __always_inline void note_rcvlowat(struct dw_slot *s, __u32 rcvlowat)
+{
+	if (s->rcvlowat != rcvlowat)
+		s->rcvlowat = rcvlowat;
+}
+
 /* Copy what the socket holds now; data that is new arrived at arrived_ns. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
-	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u8 state = sk->__sk_common.skc_state;
 
 	if (state == DW_TCP_CLOSE)
 		return;
+	note_rcvlowat(s, sk->sk_rcvlowat);
 	read_window(&s->window, tp);
 	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
 	call_attention(slot, s);
+}
+
+/*
+ * The same as a segment leaves, where no hook tells of arrivals: a data segment
+ * is acknowledged in 40 to 200 ms, under the socket's lock. tcp_clock_cache holds
+ * the time of the ACK by then. The socket is not trusted.
+ */
+static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, const struct sock *sk,
+					       __u64 now_ns)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (state == DW_TCP_CLOSE)
+		return;
+	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
+	probe_window(&s->window, sk);
+	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
+	call_attention(slot, s);
+}
+
+/* Has anything come in that no hook told of? The socket is not trusted. */
+static __always_inline int acknowledges_more(const struct dw_slot *s, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	return BPF_CORE_READ(tp, rcv_nxt) != s->window.rcv_nxt;
 }
 
 /* Did the application read? Then it did so now, and `current` is the reader if by_current. */
@@ -331,17 +439,6 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	send_record(&record);
 }
 
-/* The window's part of read_window, for a socket that the verifier does not trust. */
-static __always_inline void refresh_window(struct dw_window *w, const struct sock *sk)
-{
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-
-	w->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-	w->rcv_wup = BPF_CORE_READ(tp, rcv_wup);
-	w->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
-	w->rmem = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-}
-
 /*
  * Tell of a window that closed or opened; *last_ns is when it last did so. One
  * that flutters is told of now and then: the slot has the count.
@@ -373,6 +470,50 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	danger_woken_ns = now_ns;
 	s->danger = level;
 	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
+}
+
+/* A socket behind a target's descriptor that is not watched yet. */
+static __always_inline struct dw_ref *watch_held(struct sock *sk, int listener, __u32 tgid)
+{
+	struct dw_ref fresh = {.owner_tgid = tgid};
+
+	if (listener)
+		watch_listener(sk, tgid);
+	else if (config.sockets_by_address)
+		store_ref(sk, &fresh);
+	else
+		watch_connection((struct tcp_sock *)sk, tgid);
+	return find_ref(sk);
+}
+
+/*
+ * A slot that missed an event takes its socket's counters again. The socket may
+ * not be locked; what is written twice is mended by the next look.
+ */
+static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u32 slot = ref->slot;
+	struct dw_slot *s;
+
+	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
+		adopt_late(tp, ref);
+		return;
+	}
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return;
+	if (!belongs_to(s, ref, sk)) {
+		/* storage ends with its socket; and its iterator holds a lock, in old kernels */
+		if (config.sockets_by_address)
+			forget_socket(sk, ref, bpf_ktime_get_ns());
+		return;
+	}
+	read_limits(s, tp);
+	track_progress(s, tp, 0);
+	track_segment(slot, s, tp, segment_time_ns(tp));
+	dw_track_repair(s, segment_time_ns(tp));
+	call_attention(slot, s);
 }
 
 #endif

@@ -17,6 +17,7 @@
 #define DW_COMM_LEN 16      /* TASK_COMM_LEN */
 #define DW_MAX_NAMES 16     /* --process, at most */
 #define DW_MAX_PORTS 16     /* --port, at most */
+#define DW_MAX_LISTENERS 4096 /* whose waiting connections are found */
 #define DW_NO_SLOT 0xffffffffu
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
@@ -53,7 +54,7 @@ struct dw_habit {
  * needs; the rest.
  */
 struct dw_slot {
-	__u64 cookie;        /* identity; a slot whose cookie changed is another socket */
+	__u64 cookie;        /* identity; a slot whose cookie changed is another socket: see dw_own_cookie */
 	__u64 opened_ns;     /* when the watch began */
 	__u64 ended_ns;      /* when the socket was destroyed */
 	__u64 zero_ns;       /* last time that a zero window was announced after an open one */
@@ -71,6 +72,7 @@ struct dw_slot {
 	__u32 copied_seq;    /* head of what is unread */
 	__u32 data_end;      /* rcv_nxt without a received FIN */
 	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
+	__u32 generation;    /* how many sockets this slot has served; survives them */
 	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u32 reader_tgid;   /* who moved copied_seq last */
 	__u32 reader_tid;
@@ -109,9 +111,9 @@ struct dw_record {
 
 /* Written by iter/task_file, one for each descriptor that is a TCP socket. */
 struct dw_descriptor {
-	__u64 cookie;
+	__u64 cookie; /* that of the slot; 0 without one */
 	__u64 inode;
-	__u32 slot;  /* DW_NO_SLOT for a listener */
+	__u32 slot;  /* DW_NO_SLOT for a listener, and for a connection that has none yet */
 	__u32 tgid;
 	__u32 fd;
 	__u32 netns; /* inode number */
@@ -130,8 +132,9 @@ struct dw_config {
 	__u8 watch_all;                  /* --all */
 	__u8 names;                      /* how many */
 	__u8 ports;
-	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe is all there is */
-	__u8 pad[4];
+	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
+	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
+	__u8 pad[3];
 	__u64 warn_after_ns;             /* longer gaps are no habit */
 	__u64 danger_age_ns;             /* younger queues do not wake the user side */
 	__u64 danger_interval_ns;        /* nor do two within this time */
@@ -145,7 +148,7 @@ enum dw_counter {
 	DW_COUNT_SENT,          /* records in the ring */
 	DW_COUNT_RING_FULL,     /* records that found it full */
 	DW_COUNT_TABLE_FULL,    /* sockets not watched: no slot was free */
-	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made */
+	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made, or no room was left */
 	DW_COUNT_EVENTS,        /* tracepoint hits of watched sockets */
 	DW_COUNTERS
 };

@@ -20,6 +20,23 @@
 #define DW_TCP_LISTEN 10
 #define DW_TCP_CLOSING 11
 
+/*
+ * Identity of a socket to which the kernel has given no cookie, where we cannot
+ * make it do so: unique among them, above any cookie that the kernel counts up
+ * to, and exact as a double, as JSON has it. Slots are fewer than 2^20.
+ */
+static inline __u64 dw_own_cookie(__u32 generation, __u32 slot)
+{
+	return 1ULL << 52 | (__u64)generation << 20 | slot;
+}
+
+/* A connection that can have data: it is past its handshake, and not at its end. */
+static inline int dw_carries_data(__u8 state)
+{
+	return state != DW_TCP_CLOSE && state != DW_TCP_LISTEN && state != DW_TCP_SYN_SENT &&
+	       state != DW_TCP_SYN_RECV;
+}
+
 /* The peer's FIN is in: rcv_nxt counts it, and no more data can come. */
 static inline int dw_fin_received(__u8 state)
 {

@@ -322,6 +322,100 @@ TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
     finish();
 }
 
+/// Two listeners on one port, at different addresses: each connection belongs to its own.
+TEST_F(Ownership, the_same_port_at_another_address_is_a_stranger)
+{
+    make_target({}, [](int /*listener*/, Control& control) {
+        while (!control.quit) {
+            nap(1ms);
+        }
+    });
+    constexpr std::uint32_t kElsewhere = 0x7f000002;
+    std::uint16_t port = 0;
+    const int stranger = listen_on_loopback({.address = kElsewhere, .port = target().port()}, port);
+    Flow elsewhere = kSlow;
+    elsewhere.address = kElsewhere;
+    std::vector<std::unique_ptr<Sender>> to_stranger;
+    const auto connect_both = [&] {
+        to_stranger.push_back(std::make_unique<Sender>(port, elsewhere));
+        to_stranger.back()->start();
+        connect(kSlow).start();
+    };
+    connect_both();
+    nap(500ms);
+    watch();
+    connect_both();
+    for (const auto& sender : senders()) {
+        expect_stall_of(*sender);
+        const auto warning = watcher().lines(about(*sender, is_trouble)).front();
+        EXPECT_EQ(warning.json["process"]["comm"], comm());
+        EXPECT_TRUE(warning.json["socket"]["fd"].is_null());
+    }
+    nap(1500ms);
+    finish();
+    for (const auto& sender : to_stranger) {
+        EXPECT_TRUE(watcher().lines(about(*sender)).empty());
+    }
+    close(stranger);
+}
+
+/// An IPv4 connection may come to an IPv6 listener; before the start, too.
+TEST_F(Ownership, v4_mapped_and_waiting_before_the_start)
+{
+    make_target({.v4_mapped = true}, [](int /*listener*/, Control& control) {
+        while (!control.quit) {
+            nap(1ms);
+        }
+    });
+    Sender& sender = connect(kSlow);
+    sender.start();
+    nap(500ms);
+    watch();
+    expect_stall_of(sender);
+    EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], comm());
+    finish();
+}
+
+/// Many short connections: each gives back what it took, and none is mistaken for an earlier one.
+TEST_F(Ownership, places_and_addresses_are_used_again)
+{
+    constexpr int kConnections = 1000;  // the table holds 256
+    make_target({}, [](int listener, Control& control) {
+        while (!control.quit) {
+            const int fd = accept(listener, nullptr, nullptr);
+            control.accepted++;
+            if (control.accepted > kConnections) {
+                continue;  // the last one is not read
+            }
+            std::array<char, 100> buffer;
+            while (recv(fd, buffer.data(), buffer.size(), 0) > 0) {
+            }
+            close(fd);
+        }
+    });
+    watch({"--max-sockets", "256"});
+    for (int i = 0; i < kConnections; i++) {
+        const Sender sender(target().port(), {});
+        ASSERT_EQ(send(sender.fd(), "hello", 5, 0), 5);
+    }
+    Sender& last = connect({});
+    ASSERT_EQ(send(last.fd(), "last", 4, 0), 4);
+    const auto warning = watcher().wait_for(is_trouble, 5s);
+    ASSERT_TRUE(warning);
+    EXPECT_TRUE(about(last)(*warning));
+    EXPECT_EQ(warning->json["queue_bytes"], 4);
+    EXPECT_TRUE(warning->json["last_read_ms"].is_null());
+    EXPECT_LT(warning->json["unread_age_ms"], 1100);
+    nap(500ms);
+    finish();
+    for (const Line& line : watcher().lines(is_trouble)) {
+        EXPECT_TRUE(about(last)(line)) << line.json;
+    }
+    const auto summary = watcher().lines(event_is("summary")).front();
+    EXPECT_EQ(summary.json["sockets_not_watched"], 0);
+    EXPECT_EQ(summary.json["events_lost"], 0);
+}
+
 /// A full table is said; as soon as there is room, who was left out is watched.
 TEST_F(Ownership, more_sockets_than_the_table_holds)
 {

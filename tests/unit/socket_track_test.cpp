@@ -31,6 +31,25 @@ void read_to(dw_slot& s, std::uint32_t copied_seq, std::uint64_t at_ns, std::uin
     dw_track_read(&s, copied_seq, at_ns, period, kWarnAfter);
 }
 
+TEST(OwnCookie, IsUniqueAndExactInJson)
+{
+    constexpr std::uint32_t kLastSlot = (1U << 20) - 1;
+    EXPECT_NE(dw_own_cookie(1, 0), dw_own_cookie(0, kLastSlot));
+    EXPECT_NE(dw_own_cookie(1, 5), dw_own_cookie(2, 5));
+    EXPECT_NE(dw_own_cookie(2, 5), dw_own_cookie(2, 6));
+    const std::uint64_t largest = dw_own_cookie(~0U, kLastSlot);
+    EXPECT_LT(largest, std::uint64_t{1} << 53);
+    EXPECT_EQ(static_cast<std::uint64_t>(static_cast<double>(largest)), largest);
+}
+
+TEST(State, DataComesBetweenHandshakeAndEnd)
+{
+    for (std::uint8_t state = 1; state <= 11; state++) {
+        const bool without = state == 2 || state == 3 || state == 7 || state == 10;
+        EXPECT_EQ(dw_carries_data(state) == 0, without) << "state " << int{state};
+    }
+}
+
 TEST(Fin, IsReceivedInTheStatesAfterIt)
 {
     // 4 FIN_WAIT1, 5 FIN_WAIT2: our own FIN; 6 TIME_WAIT and 12 NEW_SYN_RECV have no tcp_sock

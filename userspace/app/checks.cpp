@@ -44,7 +44,7 @@ Check check_btf()
         return {"btf", Outcome::ok, "/sys/kernel/btf/vmlinux", ""};
     }
     return {"btf", Outcome::bad, "this kernel does not describe itself",
-            "BPF cannot be used here: it needs Linux 5.8, or RHEL 8.4, or newer"};
+            "BPF cannot be used here: it needs Linux 5.9, or RHEL 8.4, or newer"};
 }
 
 Check check_lockdown()

@@ -202,7 +202,7 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         ->option_text("COUNT [65536]");
     watch
         ->add_option("--without", raw.without,
-                     "do without this tracepoint, or way to ask; repeatable")
+                     "do without this tracepoint, or other part; repeatable")
         ->check(CLI::IsMember(part_names()).description(""))
         ->option_text("PART");
     add_output(*watch, raw);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace drainwatch {
 namespace {
@@ -84,6 +85,7 @@ void BpfSource::RingDeleter::operator()(ring_buffer* ring) const
 BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
     : targets_(std::move(targets)),
       skeleton_(std::move(skeleton)),
+      by_address_(remembers_by_address(*skeleton_)),
       table_(std::move(table)),
       processes_(targets_)
 {}
@@ -102,7 +104,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
         return tl::unexpected(skeleton.error());
     }
     auto table = SlotTable::map(bpf_map__fd((*skeleton)->maps.slots),
-                                bpf_map__fd((*skeleton)->maps.attention), slots);
+                                bpf_map__fd((*skeleton)->maps.attention), table_size(**skeleton));
     if (!table) {
         return tl::unexpected(table.error());
     }
@@ -137,7 +139,19 @@ Result<void> BpfSource::fill_free_slots()
         options.sz = sizeof(options);
         options.ctx_in = &first;
         options.ctx_size_in = sizeof(first);
-        if (const int error = bpf_prog_test_run_opts(fd, &options); error != 0) {
+        if (bpf_prog_test_run_opts(fd, &options) != 0) {
+            return fill_free_slots_one_by_one();  // before 5.10 there is no such test run
+        }
+    }
+    return {};
+}
+
+Result<void> BpfSource::fill_free_slots_one_by_one()
+{
+    for (std::uint32_t end = table_.size(); end > 0; end--) {
+        const std::uint32_t slot = end - 1;
+        const int fd = bpf_map__fd(skeleton_->maps.free_slots);
+        if (const int error = bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY); error != 0) {
             return tl::unexpected(system_error("fill", "the table of sockets", -error));
         }
     }
@@ -195,12 +209,17 @@ std::vector<Notice> BpfSource::take_notices()
     return notices;
 }
 
+std::uint32_t BpfSource::slots_in_use() const
+{
+    const std::uint32_t used = __atomic_load_n(&skeleton_->bss->slots_used, __ATOMIC_RELAXED);
+    return std::min(table_.size(), used + kSlotSlack);
+}
+
 Look BpfSource::look(const std::vector<Cookie>& followed)
 {
     Look look;
     std::unordered_map<Cookie, std::uint32_t> seen;
-    const std::uint32_t used = __atomic_load_n(&skeleton_->bss->slots_used, __ATOMIC_RELAXED);
-    const std::uint32_t end = std::min(table_.size(), used + kSlotSlack);
+    const std::uint32_t end = slots_in_use();
     const auto take = [&](std::uint32_t slot, const dw_slot& value) {
         seen[Cookie{value.cookie}] = slot;
         look.samples.push_back(decode_slot(value, monotonic_ns()));
@@ -257,7 +276,9 @@ bool BpfSource::is_attached(std::string_view hook) const
 
 bool BpfSource::relies_on_healing() const
 {
-    return !is_attached("sk_data_ready") || !is_attached("tcp_rcv_space_adjust");
+    // Without sk_data_ready, the acknowledgement of a segment tells of it.
+    const bool arrivals = is_attached("sk_data_ready") || is_attached("net_dev_queue");
+    return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
 /// Events name new targets. Those that were there before are looked for once, others if an event
@@ -275,20 +296,16 @@ bool BpfSource::may_have_missed_processes()
 
 std::vector<dw_descriptor> BpfSource::walk_descriptors()
 {
-    std::vector<dw_descriptor> descriptors;
-    const auto walk = [&](std::optional<std::uint32_t> pid) {
-        if (auto found = find_descriptors(*skeleton_, pid)) {
-            descriptors.insert(descriptors.end(), found->begin(), found->end());
-        }
-    };
-    if (processes_.living().size() > kWalksByPid) {
-        walk(std::nullopt);
-        return descriptors;
+    const auto& living = processes_.living();
+    if (living.empty()) {
+        return {};
     }
-    for (const auto& [pid, comm] : processes_.living()) {
-        walk(pid);
+    std::vector<std::uint32_t> pids;
+    if (living.size() <= kWalksByPid) {
+        std::transform(living.begin(), living.end(), std::back_inserter(pids),
+                       [](const auto& process) { return process.first; });
     }
-    return descriptors;
+    return find_descriptors(*skeleton_, pids).value_or(no_descriptors());
 }
 
 void BpfSource::refresh_holders()
@@ -303,40 +320,49 @@ std::vector<Holder> BpfSource::all_holders()
     return to_holders(find_all_holders(*skeleton_).value_or(no_descriptors()));
 }
 
-/// A listener that is seen for the first time may have connections in its queue from before.
-void BpfSource::find_queued_connections()
+void BpfSource::look_through(const std::set<std::uint32_t>& namespaces)
 {
-    std::set<std::string> namespaces;
-    for (const dw_descriptor& d : descriptors_) {
-        if (!d.listener || !listeners_.emplace(d.netns, d.local_port).second) {
-            continue;
-        }
-        if (proc::net_namespace(d.tgid) == d.netns) {
-            namespaces.insert(proc::net_namespace_path(d.tgid));
-            continue;
-        }
-        // The holder has moved on to another namespace: someone else may live in this one.
-        const auto pids = proc::pids();
-        const auto tenant = std::find_if(pids.begin(), pids.end(), [&](std::uint32_t pid) {
-            return proc::net_namespace(pid) == d.netns;
-        });
-        if (tenant != pids.end()) {
-            namespaces.insert(proc::net_namespace_path(*tenant));
+    for (const std::uint32_t netns : namespaces) {
+        const auto path = net_namespaces_.path(netns);
+        // The process may have ended with its namespace: then there is nothing to find.
+        if (path && find_connections(*skeleton_, *path)) {
+            looked_through_.insert(netns);
+        } else {
+            looked_through_.erase(netns);
         }
     }
+}
+
+/// Connections that no event told of: a listener that is seen for the first time may have some in
+/// its queue from before; and by address, a connection gets its slot in this look.
+void BpfSource::find_waiting_connections()
+{
+    std::set<std::uint32_t> namespaces;
+    std::set<std::uint64_t> listeners;
+    bool without_slot = false;
+    for (const dw_descriptor& d : descriptors_) {
+        if (d.listener) {
+            listeners.insert(d.inode);
+            if (!listeners_.contains(d.inode)) {
+                namespaces.insert(d.netns);
+            }
+        } else if (d.slot == DW_NO_SLOT && by_address_) {
+            namespaces.insert(d.netns);
+            without_slot = true;
+        }
+    }
+    listeners_ = std::move(listeners);
     if (targets_.all && !scanned_) {
         scanned_ = true;  // later ones are seen as they are established
-        std::set<std::uint32_t> known;
         for (const std::uint32_t pid : proc::pids()) {
-            const auto netns = proc::net_namespace(pid);
-            if (netns && known.insert(*netns).second) {
-                namespaces.insert(proc::net_namespace_path(pid));
+            if (const auto netns = proc::net_namespace(pid)) {
+                namespaces.insert(*netns);
             }
         }
     }
-    for (const std::string& path : namespaces) {
-        // The process may have ended with its namespace: then there is nothing to find.
-        (void)find_connections(*skeleton_, path);
+    look_through(namespaces);
+    if (without_slot) {
+        refresh_holders();  // they have an identity now
     }
 }
 
@@ -355,13 +381,19 @@ std::vector<ProcessNotice> BpfSource::find_targets()
     if (!targets_.all) {
         refresh_holders();
     }
-    find_queued_connections();
+    find_waiting_connections();
     return notices;
 }
 
 Result<void> BpfSource::heal()
 {
     skeleton_->bss->habit_period = current_period();
+    if (by_address_) {
+        auto namespaces = table_.namespaces(slots_in_use());
+        namespaces.insert(looked_through_.begin(), looked_through_.end());
+        look_through(namespaces);
+        return {};
+    }
     return heal_slots(*skeleton_);
 }
 

@@ -4,6 +4,7 @@
 #include "bpf/programs.hpp"
 #include "bpf/slots.hpp"
 #include "drainwatch/source.hpp"
+#include "host/net_namespaces.hpp"
 #include "host/target_processes.hpp"
 
 #include <memory>
@@ -49,18 +50,22 @@ private:
 
     static int on_record(void* context, void* data, std::size_t size);
     [[nodiscard]] Result<void> fill_free_slots();
+    [[nodiscard]] Result<void> fill_free_slots_one_by_one();
+    [[nodiscard]] std::uint32_t slots_in_use() const;
     void add_target(std::uint32_t pid, std::uint32_t flags);
     [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
     [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
     [[nodiscard]] bool is_attached(std::string_view hook) const;
     [[nodiscard]] bool may_have_missed_processes();
-    void find_queued_connections();
+    void look_through(const std::set<std::uint32_t>& namespaces);
+    void find_waiting_connections();
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;
 
     Targets targets_;
     SourceReport report_;
     // Destroyed in the opposite order: the ring, then what it reads from, then the programs.
     Skeleton skeleton_;
+    bool by_address_;  ///< how the kernel side remembers sockets
     SlotTable table_;
     std::unique_ptr<ring_buffer, RingDeleter> ring_;
 
@@ -73,8 +78,9 @@ private:
     std::unordered_map<Cookie, std::uint32_t> slot_of_;
     std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
     std::vector<Holder> holders_;             ///< the same
-    std::set<std::pair<std::uint32_t, std::uint16_t>>
-        listeners_;  ///< netns and port, looked through
+    std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
+    NetNamespaces net_namespaces_;
+    std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
 };
 
 }  // namespace drainwatch

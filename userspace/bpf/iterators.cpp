@@ -65,16 +65,28 @@ std::vector<dw_descriptor> decode(const std::vector<std::byte>& bytes)
 }  // namespace
 
 Result<std::vector<dw_descriptor>> find_descriptors(drainwatch_bpf& skeleton,
-                                                    std::optional<std::uint32_t> pid)
+                                                    const std::vector<std::uint32_t>& pids)
 {
     constexpr auto kName = "task_file";
-    bpf_iter_link_info limits{};
-    limits.task.pid = pid.value_or(0);
-    auto link = attach(skeleton.progs.find_descriptors, kName, pid ? &limits : nullptr);
-    if (!link && pid) {
-        // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
-        link = attach(skeleton.progs.find_descriptors, kName, nullptr);
+    std::vector<dw_descriptor> descriptors;
+    for (const std::uint32_t pid : pids) {
+        bpf_iter_link_info limits{};
+        limits.task.pid = pid;
+        const auto link = attach(skeleton.progs.find_descriptors, kName, &limits);
+        if (!link) {
+            // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
+            return find_descriptors(skeleton, {});
+        }
+        const auto output = run(**link, kName);
+        if (output) {
+            const auto found = decode(*output);
+            descriptors.insert(descriptors.end(), found.begin(), found.end());
+        }
     }
+    if (!pids.empty()) {
+        return descriptors;
+    }
+    const auto link = attach(skeleton.progs.find_descriptors, kName, nullptr);
     if (!link) {
         return tl::unexpected(link.error());
     }
@@ -84,7 +96,7 @@ Result<std::vector<dw_descriptor>> find_descriptors(drainwatch_bpf& skeleton,
 Result<std::vector<dw_descriptor>> find_all_holders(drainwatch_bpf& skeleton)
 {
     skeleton.bss->report_everyone = 1;
-    auto found = find_descriptors(skeleton, std::nullopt);
+    auto found = find_descriptors(skeleton, {});
     skeleton.bss->report_everyone = 0;
     return found;
 }

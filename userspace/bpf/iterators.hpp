@@ -15,15 +15,17 @@ struct drainwatch_bpf;
 namespace drainwatch {
 
 /// Watches the sockets behind the targets' descriptors that are not watched yet, and returns who
-/// holds which watched socket. With a `pid`, walks through that process alone.
-[[nodiscard]] Result<std::vector<dw_descriptor>> find_descriptors(drainwatch_bpf& skeleton,
-                                                                  std::optional<std::uint32_t> pid);
+/// holds which watched socket. Walks through the processes of `pids` alone, where the kernel can
+/// be told to (6.1, RHEL 9.3); with none, through all.
+[[nodiscard]] Result<std::vector<dw_descriptor>> find_descriptors(
+    drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids);
 
 /// The same for every process on the host; watches nothing new.
 [[nodiscard]] Result<std::vector<dw_descriptor>> find_all_holders(drainwatch_bpf& skeleton);
 
 /// Watches connections that wait to be accepted in the network namespace at `netns_path`
-/// ("/proc/<pid>/ns/net"); with --all, every connection there.
+/// ("/proc/<pid>/ns/net"); with --all, every connection there. Where watched sockets are remembered
+/// by address, it also gives those that have none a slot, and takes the counters of all again.
 [[nodiscard]] Result<void> find_connections(drainwatch_bpf& skeleton,
                                             const std::string& netns_path);
 

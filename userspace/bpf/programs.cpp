@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <string_view>
@@ -33,7 +34,7 @@ struct Hook {
     }
 constexpr std::array kHooks{
     DW_HOOK(tcp_probe, "data held back by SO_RCVLOWAT is seen at the next full look"),
-    DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or full look"),
+    DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, "memory freed by a read is seen with the next arrival"),
     DW_HOOK(net_dev_queue, "zero windows are not seen on their way out"),
@@ -47,6 +48,11 @@ constexpr std::array kHooks{
     DW_HOOK(sched_process_exit, "the end of a target is seen at the next full look"),
 };
 #undef DW_HOOK
+
+constexpr std::string_view kLeftOut = "left out by --without";
+
+/// So many sockets, at least, or it is not worth the while.
+constexpr std::uint32_t kFewestSlots = 1024;
 
 int print_nothing(libbpf_print_level /*level*/, const char* /*format*/, va_list /*args*/)
 {
@@ -69,11 +75,11 @@ bool has_tracepoint(const btf& kernel, std::string_view tracepoint)
     return btf__find_by_name_kind(&kernel, name.c_str(), BTF_KIND_TYPEDEF) > 0;
 }
 
-Result<Skeleton> open_skeleton(const dw_config& config, std::uint32_t slots)
+Skeleton open_skeleton(const dw_config& config, std::uint32_t slots)
 {
     Skeleton skeleton(drainwatch_bpf__open());
     if (!skeleton) {
-        return tl::unexpected(system_error("open", "the BPF object", errno));
+        return nullptr;
     }
     // The skeleton declares its copy const; this is the one place where it is written.
     const_cast<dw_config&>(
@@ -82,6 +88,7 @@ Result<Skeleton> open_skeleton(const dw_config& config, std::uint32_t slots)
          {skeleton->maps.slots, skeleton->maps.attention, skeleton->maps.free_slots}) {
         bpf_map__set_max_entries(map, slots);
     }
+    bpf_map__set_max_entries(skeleton->maps.sockets_by_address, slots + DW_MAX_LISTENERS);
     return skeleton;
 }
 
@@ -97,20 +104,133 @@ bool is_selected(const Selection& selected, std::string_view tracepoint)
     return false;
 }
 
-/// 0, or the error number of the load.
-Result<Skeleton> load_selection(dw_config config, std::uint32_t slots, const Selection& selected,
-                                int& error_number)
+/// How the kernel side remembers which sockets are watched (bpf/sockets.h). Best first.
+struct Memory {
+    std::string_view name;
+    bool by_address;
+    std::string_view cost;  ///< of having to do without this one
+};
+constexpr std::array kMemories{
+    Memory{"sk_storage", false,
+           "watched sockets are found by their address: each event of any socket costs a look into "
+           "a table, and cookies may be of our own making"},
+    Memory{"by address", true, ""},
+};
+
+/// A load that was tried.
+struct Attempt {
+    Skeleton skeleton;
+    int error = 0;  ///< 0, or the error number
+};
+
+Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memory,
+                       const Selection& selected)
 {
     config.arrivals_by_probe = !is_selected(selected, "sk_data_ready");
-    auto skeleton = open_skeleton(config, slots);
-    if (!skeleton) {
-        return skeleton;
+    config.sockets_by_address = memory.by_address;
+    Attempt attempt{open_skeleton(config, slots)};
+    if (!attempt.skeleton) {
+        attempt.error = errno;
+        return attempt;
     }
+    const drainwatch_bpf& skeleton = *attempt.skeleton;
+    bpf_map__set_autocreate(skeleton.maps.sockets, !memory.by_address);
+    bpf_map__set_autocreate(skeleton.maps.sockets_by_address, memory.by_address);
+    bpf_program__set_autoload(skeleton.progs.heal, !memory.by_address);
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        bpf_program__set_autoload((*skeleton)->progs.*kHooks[i].program, selected[i]);
+        bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
     }
-    error_number = -drainwatch_bpf__load(skeleton->get());
-    return skeleton;
+    attempt.error = -drainwatch_bpf__load(attempt.skeleton.get());
+    return attempt;
+}
+
+/// Before 5.11 the kernel charges maps to RLIMIT_MEMLOCK, and says EPERM if there is no room.
+bool is_short_of_memory(int error)
+{
+    if (error != EPERM && error != ENOMEM) {
+        return false;
+    }
+    const File tiny(
+        bpf_map_create(BPF_MAP_TYPE_ARRAY, "tiny", sizeof(__u32), sizeof(__u32), 1, nullptr));
+    return static_cast<bool>(tiny);
+}
+
+bool tells_of_arrivals(const Selection& selected)
+{
+    return is_selected(selected, "sk_data_ready") || is_selected(selected, "tcp_probe");
+}
+
+/// What may be loaded at all, before anything is tried.
+struct Wanted {
+    Selection hooks{};
+    std::vector<MissingPart> missing;
+
+    void leave_out(std::size_t i, std::string reason)
+    {
+        hooks[i] = false;
+        missing.push_back(
+            {std::string(kHooks[i].tracepoint), std::move(reason), std::string(kHooks[i].cost)});
+    }
+};
+
+/// Everything but the hooks that are refused one by one, which go from `wanted`.
+Attempt load_most(const dw_config& config, std::uint32_t slots, const Memory& memory,
+                  Wanted& wanted)
+{
+    Attempt none = load_selection(config, slots, memory, {});
+    if (none.error != 0) {
+        return none;  // maps or iterators are refused
+    }
+    const Selection before = wanted.hooks;
+    for (std::size_t i = 0; i < kHooks.size(); i++) {
+        if (!before[i]) {
+            continue;
+        }
+        Selection only{};
+        only[i] = true;
+        const Attempt alone = load_selection(config, slots, memory, only);
+        if (alone.error != 0) {
+            wanted.leave_out(
+                i, system_error("load", std::string(kHooks[i].tracepoint), alone.error).message);
+        }
+    }
+    if (!tells_of_arrivals(wanted.hooks)) {
+        return {nullptr, EOPNOTSUPP};
+    }
+    return load_selection(config, slots, memory, wanted.hooks);
+}
+
+/// With everything by the best memory that takes it, or else with most by the best that does.
+Attempt load_best(const dw_config& config, std::uint32_t slots, const Wanted& wanted,
+                  const std::vector<std::string>& without, SourceReport& report)
+{
+    Attempt last;
+    for (const bool whole : {true, false}) {
+        std::vector<MissingPart> missing;
+        for (const Memory& memory : kMemories) {
+            const auto pass_over = [&](std::string reason) {
+                missing.push_back(
+                    {std::string(memory.name), std::move(reason), std::string(memory.cost)});
+            };
+            if (std::find(without.begin(), without.end(), memory.name) != without.end()) {
+                pass_over(std::string(kLeftOut));
+                continue;
+            }
+            Wanted left = wanted;
+            last = whole ? load_selection(config, slots, memory, left.hooks)
+                         : load_most(config, slots, memory, left);
+            if (last.error == 0) {
+                missing.insert(missing.end(), left.missing.begin(), left.missing.end());
+                report.missing = std::move(missing);
+                return last;
+            }
+            if (is_short_of_memory(last.error)) {
+                return last;
+            }
+            pass_over(system_error("load", std::string(memory.name), last.error).message);
+        }
+    }
+    return last;
 }
 
 }  // namespace
@@ -135,6 +255,7 @@ std::vector<std::string> hook_names()
     std::vector<std::string> names(kHooks.size());
     std::transform(kHooks.begin(), kHooks.end(), names.begin(),
                    [](const Hook& hook) { return std::string(hook.tracepoint); });
+    names.emplace_back(kMemories.front().name);
     return names;
 }
 
@@ -144,49 +265,51 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
     const Btf kernel(btf__load_vmlinux_btf());
     if (!kernel) {
         return fail(
-            "this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.12, or RHEL "
-            "8.6, or newer");
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux); BPF needs kernel 5.9, or RHEL 8.4, "
+            "or newer");
     }
-    Selection selected{};
-    const auto leave_out = [&](std::size_t i, std::string reason) {
-        selected[i] = false;
-        report.missing.push_back(
-            {std::string(kHooks[i].tracepoint), std::move(reason), std::string(kHooks[i].cost)});
-    };
+    Wanted wanted;
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        selected[i] = true;
+        wanted.hooks[i] = true;
         if (std::find(without.begin(), without.end(), kHooks[i].tracepoint) != without.end()) {
-            leave_out(i, "left out by --without");
+            wanted.leave_out(i, std::string(kLeftOut));
         } else if (!has_tracepoint(*kernel, kHooks[i].tracepoint)) {
-            leave_out(i, "this kernel has no such tracepoint");
+            wanted.leave_out(i, "this kernel has no such tracepoint");
         }
     }
-    int error = 0;
-    auto skeleton = load_selection(config, slots, selected, error);
-    if (!skeleton || error == 0) {
-        return skeleton;
+    if (!tells_of_arrivals(wanted.hooks)) {
+        return fail("neither sk_data_ready nor tcp_probe is there to tell of arrivals");
     }
-    // Something is refused: find out what, one by one, and go on with the rest.
-    for (std::size_t i = 0; i < kHooks.size(); i++) {
-        if (!selected[i]) {
-            continue;
-        }
-        Selection only{};
-        only[i] = true;
-        int refused = 0;
-        const auto trial = load_selection(config, slots, only, refused);
-        if (!trial || refused != 0) {
-            leave_out(i, system_error("load", std::string(kHooks[i].tracepoint), refused).message);
-        }
+    std::uint32_t fitting = slots;
+    Attempt attempt = load_best(config, fitting, wanted, without, report);
+    while (is_short_of_memory(attempt.error) && fitting / 2 >= kFewestSlots) {
+        fitting = fitting / 2 / DW_FILL_BATCH * DW_FILL_BATCH;
+        attempt = load_best(config, fitting, wanted, without, report);
     }
-    if (std::none_of(selected.begin(), selected.end(), [](bool s) { return s; })) {
-        return tl::unexpected(system_error("load", "the BPF programs", error));
+    if (is_short_of_memory(attempt.error)) {
+        return fail(fmt::format(
+            "a table of {} sockets is more than RLIMIT_MEMLOCK allows; raise it (ulimit -l)",
+            fitting));
     }
-    skeleton = load_selection(config, slots, selected, error);
-    if (skeleton && error != 0) {
-        return tl::unexpected(system_error("load", "the BPF programs", error));
+    if (attempt.error != 0) {
+        return tl::unexpected(system_error("load", "the BPF programs", attempt.error));
     }
-    return skeleton;
+    if (fitting != slots) {
+        report.missing.push_back(
+            {"max_sockets", fmt::format("a table of {} is more than RLIMIT_MEMLOCK allows", slots),
+             fmt::format("{} sockets are watched at once, at most", fitting)});
+    }
+    return std::move(attempt.skeleton);
+}
+
+std::uint32_t table_size(const drainwatch_bpf& skeleton)
+{
+    return bpf_map__max_entries(skeleton.maps.slots);
+}
+
+bool remembers_by_address(const drainwatch_bpf& skeleton)
+{
+    return bpf_map__autocreate(skeleton.maps.sockets_by_address);
 }
 
 std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton)
@@ -220,7 +343,11 @@ Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report)
         skeleton.links.*hook.link = link;
         report.attached.emplace_back(hook.tracepoint);
     }
-    if (report.attached.empty()) {
+    const auto is_attached = [&](std::string_view tracepoint) {
+        return std::find(report.attached.begin(), report.attached.end(), tracepoint) !=
+               report.attached.end();
+    };
+    if (!is_attached("sk_data_ready") && !is_attached("tcp_probe")) {
         return tl::unexpected(system_error("attach", "the BPF programs", last_error));
     }
     return {};

@@ -24,20 +24,29 @@ using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 /// libbpf's own messages: to stderr if `verbose`, else nowhere.
 void set_libbpf_verbosity(bool verbose);
 
-/// The tracepoints that are hooked where a kernel has them.
+/// What can be left out: the tracepoints that are hooked where a kernel has them, and sk_storage,
+/// where the kernel side remembers watched sockets.
 [[nodiscard]] std::vector<std::string> hook_names();
 
 /// Loads what this kernel takes: a program whose tracepoint does not exist, that the kernel
-/// refuses, or that is one of `without`, is left out and named in the report. Fails if none is
-/// left.
+/// refuses, or that is one of `without`, is left out and named in the report. Fails if nothing is
+/// left that tells of arrivals, or an iterator is refused. The table is smaller than `slots` where
+/// the memory is short; table_size() tells.
 [[nodiscard]] Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
                                              const std::vector<std::string>& without,
                                              SourceReport& report);
 
+/// Slots in the table of what was loaded.
+[[nodiscard]] std::uint32_t table_size(const drainwatch_bpf& skeleton);
+
+/// Are watched sockets remembered by their address? Then find_connections() does what
+/// heal_slots() does otherwise, and gives the sockets of find_descriptors() their slots.
+[[nodiscard]] bool remembers_by_address(const drainwatch_bpf& skeleton);
+
 /// Names of what was loaded.
 [[nodiscard]] std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton);
 
-/// Attaches what was loaded. Fails if nothing can be.
+/// Attaches what was loaded. Fails if nothing tells of arrivals then.
 [[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report);
 
 /// The kernel measures run times as long as this is open; invalid if it will not.

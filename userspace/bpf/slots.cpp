@@ -72,14 +72,33 @@ SlotTable::~SlotTable()
     }
 }
 
+const std::byte* SlotTable::at(std::uint32_t slot) const
+{
+    return slots_ + std::size_t{slot} * sizeof(dw_slot);
+}
+
+std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
+{
+    std::set<std::uint32_t> found;
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        // What changes half way is found by the next look.
+        dw_slot head;
+        std::memcpy(&head, at(slot), offsetof(dw_slot, family));
+        if (head.cookie != 0 && head.ended_ns == 0) {
+            found.insert(head.netns);
+        }
+    }
+    return found;
+}
+
 bool SlotTable::calls_for_attention(std::uint32_t slot)
 {
     auto* flag = reinterpret_cast<std::uint64_t*>(attention_) + slot;
     if (__atomic_load_n(flag, __ATOMIC_RELAXED) == 0) {
         return false;
     }
-    const auto* count = reinterpret_cast<const std::uint32_t*>(
-        slots_ + std::size_t{slot} * sizeof(dw_slot) + offsetof(dw_slot, unread.count));
+    const auto* count =
+        reinterpret_cast<const std::uint32_t*>(at(slot) + offsetof(dw_slot, unread.count));
     if (__atomic_load_n(count, __ATOMIC_RELAXED) != 0) {
         return true;
     }
@@ -95,13 +114,13 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const
 {
     using Bytes = std::array<std::byte, sizeof(dw_slot)>;
-    const std::byte* at = slots_ + std::size_t{slot} * sizeof(dw_slot);
+    const std::byte* from = at(slot);
     Bytes first;
     Bytes second;
-    std::memcpy(first.data(), at, first.size());
+    std::memcpy(first.data(), from, first.size());
     for (int i = 0; i < kTries; i++) {
         std::atomic_thread_fence(std::memory_order_acquire);
-        std::memcpy(second.data(), at, second.size());
+        std::memcpy(second.data(), from, second.size());
         if (first == second) {
             return std::bit_cast<dw_slot>(first);
         }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 
 namespace drainwatch {
 
@@ -30,8 +31,13 @@ public:
     /// changes too fast, which a later look will not find.
     [[nodiscard]] std::optional<dw_slot> read(std::uint32_t slot) const;
 
+    /// Network namespaces of the sockets that are watched in the first `end` slots.
+    [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
+
 private:
     SlotTable() = default;
+
+    [[nodiscard]] const std::byte* at(std::uint32_t slot) const;
 
     const std::byte* slots_ = nullptr;
     std::byte* attention_ = nullptr;

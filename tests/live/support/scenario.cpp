@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
-#include <cstdlib>
 
 namespace drainwatch::live {
 
@@ -36,8 +35,7 @@ Predicate about(const Sender& sender, const Predicate& what)
 
 bool polls()
 {
-    const char* tier = std::getenv("DRAINWATCH_TIER");
-    return tier != nullptr && std::string(tier) == "poll";
+    return watch_options_of_the_run().find("--tier poll") != std::string::npos;
 }
 
 void Scenario::SetUp()
@@ -46,9 +44,6 @@ void Scenario::SetUp()
         GTEST_SKIP() << "live tests need root";
     }
     comm_ = unique_comm();
-    if (polls()) {
-        watch_options_ = {"--tier", "poll"};
-    }
 }
 
 void Scenario::TearDown()

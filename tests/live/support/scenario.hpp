@@ -13,7 +13,7 @@
 
 namespace drainwatch::live {
 
-/// The tests run in the poll tier: DRAINWATCH_TIER=poll in their environment.
+/// The tests run in the poll tier.
 [[nodiscard]] bool polls();
 
 /// A name for the test's target that no other process has.

@@ -36,7 +36,7 @@ Sender::Sender(std::uint16_t port, Flow flow) : flow_(std::move(flow))
     } else {
         v4.sin_family = AF_INET;
         v4.sin_port = htons(port);
-        v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        v4.sin_addr.s_addr = htonl(flow_.address);
         failed = connect(fd_, reinterpret_cast<sockaddr*>(&v4), sizeof(v4));
         socklen_t length = sizeof(v4);
         getsockname(fd_, reinterpret_cast<sockaddr*>(&v4), &length);

@@ -62,7 +62,8 @@ int listen_on_loopback(const Listen& listen_as, std::uint16_t& port)
         length = sizeof(v6_address);
     } else {
         v4_address.sin_family = AF_INET;
-        v4_address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        v4_address.sin_addr.s_addr = htonl(listen_as.address);
+        v4_address.sin_port = htons(listen_as.port);
         address = reinterpret_cast<sockaddr*>(&v4_address);
         length = sizeof(v4_address);
     }

@@ -22,7 +22,9 @@ struct Listen {
     bool v4_mapped = false;  ///< an IPv6 listener for IPv4 peers
     int rcvbuf = 0;          ///< SO_RCVBUF, 0: autotuned
     int backlog = 128;
-    std::string netns{};  ///< name of the network namespace; empty: the test's own
+    std::uint32_t address = 0x7f000001;  ///< of IPv4
+    std::uint16_t port = 0;              ///< 0: any free one
+    std::string netns{};                 ///< name of the network namespace; empty: the test's own
 };
 
 /// A process of a given name that listens on loopback and treats its connections as `body` says,

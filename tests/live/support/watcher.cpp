@@ -6,8 +6,11 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace drainwatch::live {
@@ -35,10 +38,29 @@ std::uint64_t parse_time(const std::string& text)
     return static_cast<std::uint64_t>(timegm(&t)) * 1'000'000'000 + microseconds * 1000;
 }
 
+std::string watch_options_of_the_run()
+{
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
+    const char* options = getenv("DRAINWATCH_WATCH_OPTIONS");
+    return options != nullptr ? options : "";
+}
+
+namespace {
+
+std::vector<std::string> words_of(const std::string& text)
+{
+    std::istringstream words(text);
+    return {std::istream_iterator<std::string>(words), {}};
+}
+
+}  // namespace
+
 Watcher::Watcher(const std::vector<std::string>& arguments, const std::vector<std::string>& wrapper)
 {
     std::vector<std::string> command(wrapper);
     command.insert(command.end(), {drainwatch_executable(), "watch", "--output", "json"});
+    const auto more = words_of(watch_options_of_the_run());
+    command.insert(command.end(), more.begin(), more.end());
     command.insert(command.end(), arguments.begin(), arguments.end());
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) {

@@ -37,8 +37,15 @@ using Predicate = std::function<bool(const Line&)>;
 /// "2026-11-23T07:25:01.123456Z" in nanoseconds since 1970.
 [[nodiscard]] std::uint64_t parse_time(const std::string& text);
 
+/// What a whole run of tests wants of every watch, from DRAINWATCH_WATCH_OPTIONS in its
+/// environment:
+/// "--tier poll", "--without sk_storage".
+[[nodiscard]] std::string watch_options_of_the_run();
+
 /// The real executable, running `drainwatch watch --output json` and more arguments, its lines
-/// being read all the time. Is watching when constructed.
+/// being read all the time. Is watching when constructed. DRAINWATCH_WATCH_OPTIONS in the
+/// environment holds options for every watch, so that the same scenes can be run as on another
+/// kernel.
 class Watcher {
 public:
     /// `wrapper`: a command that runs it, such as "setpriv --reuid=1 --".

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is known of a socket, by two ways. Socket storage is the better one: a
+ * socket that is not watched costs one load, and the storage ends with the
+ * socket. Tracing programs may use it since 5.11 (RHEL 8.5), and may ask for
+ * cookies since 5.12 (8.6); before that, a hash keyed by the socket's address
+ * has to do. config is constant at load, so the verifier sees one of the two,
+ * and a kernel need not know the other's helpers.
+ */
+#ifndef DRAINWATCH_SOCKETS_H
+#define DRAINWATCH_SOCKETS_H
+
+#include "maps.h"
+#include "drainwatch/socket_track.h"
+
+#include <bpf/bpf_core_read.h>
+
+/* NULL for a socket that is not watched. By address, sk need not be trusted. */
+static __always_inline struct dw_ref *find_ref(struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+
+	if (config.sockets_by_address)
+		return bpf_map_lookup_elem(&sockets_by_address, &address);
+	if (!sk->sk_bpf_storage)
+		return NULL;
+	return bpf_sk_storage_get(&sockets, sk, NULL, 0);
+}
+
+/* Remember this socket, which has no slot yet. What is remembered already stays. */
+static __always_inline struct dw_ref *store_ref(struct sock *sk, struct dw_ref *ref)
+{
+	__u64 address = (__u64)sk;
+	struct dw_ref *stored;
+
+	ref->self = address;
+	ref->slot = DW_NO_SLOT;
+	if (config.sockets_by_address) {
+		bpf_map_update_elem(&sockets_by_address, &address, ref, BPF_NOEXIST);
+		stored = bpf_map_lookup_elem(&sockets_by_address, &address);
+	} else {
+		stored = bpf_sk_storage_get(&sockets, sk, ref, BPF_SK_STORAGE_GET_F_CREATE);
+	}
+	if (!stored)
+		count(DW_COUNT_STORAGE_FAILED);
+	return stored;
+}
+
+static __always_inline void drop_ref(struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+
+	if (config.sockets_by_address)
+		bpf_map_delete_elem(&sockets_by_address, &address);
+	else
+		bpf_sk_storage_delete(&sockets, sk);
+}
+
+/* The socket's cookie, or one of our own where there is none and we cannot have it made. */
+static __always_inline __u64 cookie_of(struct sock *sk, __u32 generation, __u32 slot)
+{
+	__u64 cookie;
+
+	if (!config.sockets_by_address)
+		return bpf_get_socket_cookie(sk);
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	return cookie ? cookie : dw_own_cookie(generation, slot);
+}
+
+/* The TCP socket behind a descriptor, or NULL. By address, it is not to be trusted. */
+static __always_inline struct sock *socket_behind(struct file *file)
+{
+	struct socket *socket;
+	struct sock *sk;
+	__u16 family;
+
+	if (!config.sockets_by_address) {
+		socket = bpf_sock_from_file(file);
+		if (!socket || !socket->sk)
+			return NULL;
+		return (struct sock *)bpf_skc_to_tcp_sock(socket->sk);
+	}
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	if (!socket || BPF_CORE_READ(socket, type) != SOCK_STREAM)
+		return NULL;
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	return family == AF_INET || family == AF_INET6 ? sk : NULL;
+}
+
+#endif
