@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-enum class Verdict { passed, failed, not_applicable };
+enum class Verdict { passed, failed, not_run, not_applicable };
 
 struct Result {
     Verdict verdict = Verdict::failed;
@@ -79,7 +79,7 @@ std::string indented(const std::string& text)
 Result read_report(const fs::path& folder)
 {
     if (!fs::exists(folder)) {
-        return {.why = "did not run to its end"};
+        return {.verdict = Verdict::not_run, .why = ""};
     }
     std::ifstream file(folder / "report.json");
     const Json report = Json::parse(file, nullptr, false);
@@ -111,9 +111,11 @@ Machine read_machine(const fs::path& folder, const std::string& name)
     machine.seconds = first_line_of(folder / "seconds");
     machine.tests = lines_of(folder / "list");
     std::size_t ran = 0;
+    bool whole = true;
     for (std::size_t i = 0; i < machine.tests.size(); i++) {
         const Result result = read_report(folder / std::to_string(i + 1));
-        ran += result.verdict != Verdict::not_applicable ? 1 : 0;
+        ran += result.verdict == Verdict::passed || result.verdict == Verdict::failed ? 1 : 0;
+        whole = whole && result.verdict != Verdict::not_run;
         machine.results[machine.tests[i]] = result;
     }
     for (const std::string& line : lines_of(folder / "broken")) {
@@ -121,7 +123,9 @@ Machine read_machine(const fs::path& folder, const std::string& name)
     }
     if (!machine.troubles.empty() && fs::exists(folder / "console")) {
         machine.troubles.back() +=
-            "; the console's end:" + end_of(lines_of(folder / "console"), 15);
+            "; the console's end:" + end_of(lines_of(folder / "console"), 25);
+    } else if (machine.troubles.empty() && !whole) {
+        machine.troubles.emplace_back("some tests did not run");
     } else if (machine.troubles.empty() && ran == 0) {
         machine.troubles.emplace_back("no test ran");
     }
@@ -137,6 +141,7 @@ std::string cell(const Machine& machine, const std::string& test)
     switch (found->second.verdict) {
         case Verdict::passed: return fmt::format("passed {:5.1f} s", found->second.seconds);
         case Verdict::failed: return "FAILED";
+        case Verdict::not_run: return "NOT RUN";
         case Verdict::not_applicable: return "n/a";
     }
     return "";
@@ -185,6 +190,7 @@ void print_table(const std::vector<Machine>& machines)
     fmt::print("\n");
     print_row("passed", count(Verdict::passed));
     print_row("failed", count(Verdict::failed));
+    print_row("not run", count(Verdict::not_run));
     print_row("not applicable", count(Verdict::not_applicable));
     print_row("seconds", [](const Machine& machine) { return machine.seconds; });
     fmt::print("\n");

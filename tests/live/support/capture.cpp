@@ -60,7 +60,8 @@ std::optional<Segment> parse(const pcap_pkthdr& header, const u_char* bytes)
     return segment;
 }
 
-/// tcpdump says so on stderr when it has begun.
+/// tcpdump says so on stderr when it has begun. It writes that line in pieces: who stops listening
+/// after the first kills it with the next.
 bool wait_for_listening(int fd)
 {
     std::string text;
@@ -73,7 +74,8 @@ bool wait_for_listening(int fd)
             std::array<char, 512> buffer{};
             const ssize_t length = read(fd, buffer.data(), buffer.size());
             text.append(buffer.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
-            return text.find("listening on") != std::string::npos;
+            const std::size_t said = text.find("listening on");
+            return said != std::string::npos && text.find('\n', said) != std::string::npos;
         },
         std::chrono::seconds(10));
 }

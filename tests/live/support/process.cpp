@@ -31,7 +31,7 @@ std::string read_to_end(int fd)
 
 std::string drainwatch_executable()
 {
-    const char* other = std::getenv("DRAINWATCH_EXECUTABLE");
+    const char* other = secure_getenv("DRAINWATCH_EXECUTABLE");
     return other != nullptr ? other : DRAINWATCH_EXECUTABLE;
 }
 

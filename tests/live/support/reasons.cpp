@@ -13,7 +13,7 @@ class Reasons : public ::testing::EmptyTestEventListener {
     }
 };
 
-[[maybe_unused]] const bool listening = [] {
+[[maybe_unused]] const bool kListening = [] {
     ::testing::UnitTest::GetInstance()->listeners().Append(new Reasons);
     return true;
 }();

@@ -73,6 +73,7 @@ Watcher::Watcher(const std::vector<std::string>& arguments, const std::vector<st
     if (!wait_for(event_is("start"), 10s)) {
         process_.reset();
         reader_.join();
+        close(out_);
         throw std::runtime_error("drainwatch did not start");
     }
     // `start` comes when everything is attached; the first look may be under way still.
