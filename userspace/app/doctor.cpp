@@ -54,7 +54,7 @@ void print_table(const Diagnosis& diagnosis, LineQueue& lines)
     }
     lines.push(fmt::format("watch would run in tier {}", to_string(*diagnosis.tier)));
     if (!diagnosis.blind_spots.empty()) {
-        lines.push("it would not see all: " + diagnosis.blind_spots);
+        lines.push("what it would not see: " + diagnosis.blind_spots);
     }
 }
 

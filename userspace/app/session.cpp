@@ -34,7 +34,7 @@ constexpr std::uint64_t kCloseLookNs = ns(5ms);
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 500;
 /// Without events, it is the only way to find a new target.
-constexpr std::uint64_t kFullLookShareOfPolling = 200;
+constexpr std::uint64_t kFullLookShareOfPolling = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
 /// with each tick, and may take a hundredth.
 constexpr std::uint64_t kHealingShare = 100;
@@ -164,9 +164,13 @@ void Session::print_start()
     const SourceReport& report = source_->report();
     Event event;
     event.name = "start";
-    event.reason = fmt::format("watching {}: {} programs attached, {} missing",
-                               targets_in_words(options_.targets), report.attached.size(),
-                               report.missing.size());
+    event.reason =
+        source_->tier() == Tier::bpf
+            ? fmt::format("watching {}: {} programs attached, {} missing",
+                          targets_in_words(options_.targets), report.attached.size(),
+                          report.missing.size())
+            : fmt::format("watching {} by polling, not by BPF: {}",
+                          targets_in_words(options_.targets), report.missing.front().reason);
     event.fields["tier"] = to_string(source_->tier());
     event.fields["version"] = version();
     event.fields["kernel"] = kernel_release();

@@ -31,7 +31,7 @@ Result<std::unique_ptr<Source>> open_source(const WatchOptions& options)
     const SourceOptions source_options{options.targets, options.limits.warn_after, options.tick,
                                        options.max_sockets, options.without};
     if (options.tier == Tier::poll) {
-        return PollSource::open(source_options, "by --tier poll");
+        return PollSource::open(source_options, "--tier poll asks for it");
     }
     auto bpf = open_bpf(source_options);
     if (bpf || options.tier == Tier::bpf) {
