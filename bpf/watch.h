@@ -150,7 +150,7 @@ static __always_inline void track_earlier_data(struct dw_slot *s, const struct t
 
 	if (!dw_seq_before(s->copied_seq, s->data_end))
 		return;
-	dw_fifo_push(&s->unread, s->data_end, last_arrival_ns(sk, bpf_ktime_get_ns()));
+	dw_fifo_append(&s->unread, s->data_end, last_arrival_ns(sk, bpf_ktime_get_ns()));
 	s->flags |= DW_SLOT_LOWER_BOUND;
 	if (!s->window.rcv_wnd) {
 		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;

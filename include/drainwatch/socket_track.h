@@ -123,7 +123,7 @@ static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_
 static inline void dw_track_repair(struct dw_slot *s, __u64 arrived_ns)
 {
 	if (!s->unread.count && dw_unread_bytes(s))
-		dw_fifo_push(&s->unread, s->data_end, arrived_ns);
+		dw_fifo_append(&s->unread, s->data_end, arrived_ns);
 }
 
 /*

@@ -55,17 +55,26 @@ static inline void dw_fifo_merge(struct dw_fifo *f)
 	f->count = count;
 }
 
-/* Bytes up to end_seq arrived at at_ns. */
-static inline void dw_fifo_push(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
+/*
+ * Bytes up to end_seq arrived at at_ns; there is room for it. (A function of
+ * its own where that is known: the verifier would follow the loop of
+ * dw_fifo_merge() from every place.)
+ */
+static inline void dw_fifo_append(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
 {
-	struct dw_arrival *entry;
+	struct dw_arrival *entry = &f->entry[dw_fifo_index(f, f->count)];
 
-	if (f->count >= DW_FIFO_LEN)
-		dw_fifo_merge(f);
-	entry = &f->entry[dw_fifo_index(f, f->count)];
 	entry->end_seq = end_seq;
 	entry->at_ns = at_ns;
 	f->count++;
+}
+
+/* Bytes up to end_seq arrived at at_ns. */
+static inline void dw_fifo_push(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
+{
+	if (f->count >= DW_FIFO_LEN)
+		dw_fifo_merge(f);
+	dw_fifo_append(f, end_seq, at_ns);
 }
 
 static inline void dw_fifo_clear(struct dw_fifo *f)
