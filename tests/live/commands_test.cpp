@@ -192,7 +192,8 @@ std::ptrdiff_t kernel_objects()
     const Outcome maps = run({"bpftool", "map", "show"});
     const std::string shown = programs.out + maps.out;
     std::ptrdiff_t found = 0;
-    for (const std::string name : {"name tcp_probe", "name heal", "name slots", "name sockets"}) {
+    for (const std::string name :
+         {"name tcp_probe", "name net_dev_queue", "name slots", "name attention"}) {
         for (std::size_t at = 0; (at = shown.find(name, at)) != std::string::npos; at++) {
             found++;
         }
