@@ -1,7 +1,13 @@
 #include "poll/proc_table.hpp"
 
 #include <gtest/gtest.h>
+#include "host/file.hpp"
+
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -167,6 +173,37 @@ TEST(ProcCookie, IsThatOfTheAddressesAndPorts)
         EXPECT_GE(static_cast<std::uint64_t>(c), 1ULL << 52);
         EXPECT_LT(static_cast<std::uint64_t>(c), 1ULL << 53);  // exact in a double
     }
+}
+
+/// A listener of our own, found through a child that has ended since: the next life of a target
+/// is in the same namespace.
+TEST(ProcTable, OutlivesTheProcessByWhichItWasOpened)
+{
+    const File listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    const auto table = ProcTable::open("/proc/" + std::to_string(child) + "/net");
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    ASSERT_TRUE(table) << table.error().message;
+    for (int i = 0; i < 2; i++) {
+        std::vector<SocketState> found;
+        const auto listed = (*table)->list({}, [&](const SocketState& s) {
+            if (s.local.port == ntohs(address.sin_port)) {
+                found.push_back(s);
+            }
+        });
+        ASSERT_TRUE(listed) << listed.error().message;
+        ASSERT_EQ(found.size(), 1U);
+    }
+    EXPECT_EQ((*table)->undecoded(), 0U);
 }
 
 }  // namespace
