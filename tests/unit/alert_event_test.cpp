@@ -104,6 +104,32 @@ TEST(AlertEvent, WhatIsNotKnownIsNull)
     EXPECT_TRUE(json.at("episode").is_null());
 }
 
+TEST(AlertEvent, OfAWindowThatIsNotKnownSaysNothing)
+{
+    Alert a = alert(Kind::not_draining);
+    a.reading.window_known = false;
+    a.zero_in_s.reset();
+    const Json json = json_of(a);
+    for (const char* field :
+         {"headroom_bytes", "rcvbuf_bytes", "rmem_bytes", "zero_window_in_ms"}) {
+        EXPECT_TRUE(json.at(field).is_null()) << field;
+    }
+    EXPECT_EQ(json.at("queue_bytes"), 1001);
+}
+
+TEST(AlertEvent, SaysThatItIsEstimated)
+{
+    Alert a = alert(Kind::not_draining);
+    EXPECT_FALSE(json_of(a).contains("estimated"));
+    a.reading.estimated = true;
+    for (const Kind kind :
+         {Kind::not_draining, Kind::falling_behind, Kind::zero_window, Kind::window_reopened,
+          Kind::recovered, Kind::link_reset, Kind::ended}) {
+        a.kind = kind;
+        EXPECT_EQ(json_of(a).at("estimated"), true);
+    }
+}
+
 TEST(AlertEvent, AProcessThatIsNotKnownIsNull)
 {
     const Event event = to_event(alert(Kind::not_draining), std::nullopt, std::nullopt, kClocks);

@@ -82,6 +82,24 @@ TEST(WatchOptions, All)
     EXPECT_TRUE(o.verbose);
 }
 
+TEST(WatchOptions, TiersByName)
+{
+    EXPECT_EQ(watch({}).tier, std::nullopt);
+    EXPECT_EQ(watch({"--tier", "auto"}).tier, std::nullopt);
+    EXPECT_EQ(watch({"--tier", "bpf"}).tier, Tier::bpf);
+    EXPECT_EQ(watch({"--tier", "poll"}).tier, Tier::poll);
+    EXPECT_TRUE(contains(error({"watch", "--tier", "proc"}), "proc"));
+}
+
+TEST(WatchOptions, PartsToDoWithout)
+{
+    EXPECT_EQ(watch({"--without", "inet_diag_req_v2", "--without", "inet_diag_req", "--without",
+                     "sk_data_ready"})
+                  .without,
+              (std::vector<std::string>{"inet_diag_req_v2", "inet_diag_req", "sk_data_ready"}));
+    EXPECT_TRUE(contains(error({"watch", "--without", "nothing"}), "nothing"));
+}
+
 TEST(WatchOptions, TargetsMayBeRepeated)
 {
     const WatchOptions o = watch({"--process", "gip", "--process", "gop", "--port", "1", "--port",

@@ -83,6 +83,29 @@ TEST(Reading, TimesOfTheKernelMayBeAnInstantAhead)
     EXPECT_FALSE(r.if_silent);
 }
 
+TEST(Reading, OfAWindowThatIsNotKnownHasNoForecastAndIsNotClosed)
+{
+    Link link;
+    History history;
+    link.raw().window = {};
+    link.raw().window.flags = DW_WINDOW_UNKNOWN;
+    link.raw().data_end = 0;
+    Reading r;
+    for (std::uint64_t i = 0; i < 40; i++) {
+        link.arrive(1'000'000, kBegin + i * 100 * kMs);
+        const SocketSample s = link.sample(kBegin + i * 100 * kMs + 50 * kMs);
+        history.add(s);
+        r = make_reading(s, history);
+    }
+    EXPECT_FALSE(r.window_known);
+    EXPECT_FALSE(r.if_silent);
+    EXPECT_FALSE(r.if_reading);
+    EXPECT_FALSE(r.closed_in_effect);
+    EXPECT_EQ(r.fill(), 0);
+    EXPECT_TRUE(r.wanted);
+    EXPECT_EQ(r.age_ns, 3950 * kMs);
+}
+
 TEST(Reading, BelowRcvlowatTheReaderIsNotWanted)
 {
     Link link;

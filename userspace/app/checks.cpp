@@ -205,6 +205,14 @@ Checks check_targets(const Targets& targets)
     return checks;
 }
 
+/// One target whose sockets can be seen is enough to watch, as it is for the poll tier itself.
+bool targets_can_be_polled(const Checks& of_targets)
+{
+    return all_well(of_targets) ||
+           std::any_of(of_targets.begin(), of_targets.end(),
+                       [](const Check& check) { return check.outcome == Outcome::ok; });
+}
+
 std::string joined_costs(const Checks& checks)
 {
     std::vector<std::string> costs;
@@ -231,7 +239,7 @@ Diagnosis diagnose(const Targets& targets)
     if (all_well(bpf) && all_well(programs)) {
         diagnosis.tier = Tier::bpf;
         diagnosis.blind_spots = joined_costs(programs);
-    } else if (all_well(tables) && all_well(of_targets)) {
+    } else if (all_well(tables) && targets_can_be_polled(of_targets)) {
         diagnosis.tier = Tier::poll;
         diagnosis.blind_spots = PollSource::blind_spots();
     }

@@ -75,7 +75,11 @@ std::vector<ProcessNotice> TargetProcesses::scan_names()
     }
     for (const std::uint32_t pid : proc::pids()) {
         const auto comm = proc::comm(pid);
-        if (comm && !living_.contains(pid) && has_name(*comm)) {
+        if (!comm || living_.contains(pid) || !has_name(*comm)) {
+            continue;
+        }
+        const auto process = proc::identity(pid);
+        if (process && !process->zombie) {
             notices.push_back(appeared(pid, *comm));
         }
     }

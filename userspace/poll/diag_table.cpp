@@ -67,6 +67,13 @@ int error_in(std::span<const std::byte> payload)
     return -error;
 }
 
+/// The socket does not exist any more, or another has its place. Any other error, such as a lack
+/// of memory, says nothing about the socket.
+bool is_gone(int error)
+{
+    return error == ENOENT || error == ESTALE;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form)
@@ -121,6 +128,7 @@ Result<void> DiagTable::query_batch(std::span<const SocketState> sockets,
     if (auto sent = send(questions); !sent) {
         return sent;
     }
+    int failed = 0;
     const std::size_t base = states.size();
     states.resize(base + sockets.size());
     for (std::size_t answered = 0; answered < sockets.size();) {
@@ -135,11 +143,16 @@ Result<void> DiagTable::query_batch(std::span<const SocketState> sockets,
             }
             answered++;
             if (messages.header.nlmsg_type == NLMSG_ERROR) {
-                continue;  // ENOENT, or ESTALE where another socket has its place
+                const int error = error_in(messages.payload);
+                failed = is_gone(error) ? failed : error;
+                continue;
             }
             states[base + index] = parse_socket(messages.payload);
             undecoded_ += !states[base + index];
         }
+    }
+    if (failed != 0) {
+        return tl::unexpected(system_error("ask", kName, failed));
     }
     return {};
 }

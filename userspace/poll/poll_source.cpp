@@ -167,8 +167,14 @@ void PollSource::follow_namespaces()
     for (const auto& [cookie, socket] : sockets_) {
         needed.insert(socket.slot().netns);
     }
+    // A kernel built without them has the one.
+    const bool has_namespaces =
+        proc::net_namespace(static_cast<std::uint32_t>(getpid())).has_value();
     for (const std::uint32_t pid : target_pids()) {
-        const auto netns = proc::net_namespace(pid);
+        auto netns = proc::net_namespace(pid);
+        if (!netns && !has_namespaces) {
+            netns = 0;
+        }
         if (!netns) {
             continue;
         }
@@ -200,15 +206,17 @@ void PollSource::find_sockets()
 
 void PollSource::find_unwatched()
 {
-    std::unordered_set<Cookie> strangers;
+    Strangers strangers;
     std::unordered_map<std::uint32_t, Unwatched> found;
     bool found_any = false;
     for (auto& [netns, in] : namespaces_) {
         auto& unwatched = found[netns] = list(in, strangers);
         found_any = found_any || !unwatched.connections.empty();
     }
-    if (found_any && !options_.targets.all) {
+    // Whether a socket is still held tells its reset from its end.
+    if ((found_any || accepted_) && !options_.targets.all) {
         walk_descriptors();
+        accepted_ = false;
     }
     for (const auto& [netns, unwatched] : found) {
         watch(netns, namespaces_.at(netns), unwatched, strangers);
@@ -229,14 +237,18 @@ void PollSource::find_new_sockets()
     }
 }
 
-PollSource::Unwatched PollSource::list(Namespace& in, std::unordered_set<Cookie>& strangers)
+PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
 {
     Unwatched found;
+    const auto is_stranger = [&](const SocketState& socket) {
+        const auto known = strangers_.find(socket.cookie);
+        return known != strangers_.end() && known->second == socket.inode;
+    };
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
             found.listeners.push_back(socket);
-        } else if (strangers_.contains(socket.cookie)) {
-            strangers.insert(socket.cookie);
+        } else if (is_stranger(socket)) {
+            strangers.emplace(socket.cookie, socket.inode);
         } else if (!sockets_.contains(socket.cookie) &&
                    (socket.inode != 0 || waits_to_be_accepted(socket))) {
             found.connections.push_back(socket);
@@ -268,7 +280,7 @@ std::optional<std::uint32_t> PollSource::owner_of(const SocketState& connection,
 }
 
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
-                       std::unordered_set<Cookie>& strangers)
+                       Strangers& strangers)
 {
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
@@ -282,7 +294,8 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
             wanted.push_back(connection);
             owners[connection.cookie] = *owner;
         } else if (connection.inode != 0) {
-            strangers.insert(connection.cookie);  // one in an accept queue may be a target's soon
+            strangers.emplace(connection.cookie,
+                              connection.inode);  // one in an accept queue may be a target's soon
         }
     }
     left_out_ = std::move(left_out);
@@ -370,6 +383,7 @@ std::vector<SocketState> PollSource::ask(SocketTable& table,
             end(sockets[i].cookie, now_ns);
             continue;
         }
+        accepted_ = accepted_ || sockets[i].inode != state->inode;
         sockets_.at(state->cookie).update(*state, habits, now_ns);
         if (state->recv_queue > 0 && state->info) {
             with_unread_data.push_back(*state);

@@ -50,15 +50,18 @@ private:
         std::vector<SocketState> connections;
     };
 
+    /// Sockets that no target holds, with their inodes: kernels before 4.2 make the cookie of an
+    /// address that the next socket may have again, and /proc has but ports to make it of.
+    using Strangers = std::unordered_map<Cookie, std::uint32_t>;
+
     PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf);
 
     void follow_namespaces();
     void find_sockets();
     void find_unwatched();
     void find_new_sockets();
-    [[nodiscard]] Unwatched list(Namespace& in, std::unordered_set<Cookie>& strangers);
-    void watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
-               std::unordered_set<Cookie>& strangers);
+    [[nodiscard]] Unwatched list(Namespace& in, Strangers& strangers);
+    void watch(std::uint32_t netns, Namespace& in, const Unwatched& found, Strangers& strangers);
     [[nodiscard]] std::optional<std::uint32_t> owner_of(const SocketState& connection,
                                                         const Unwatched& found) const;
     void walk_descriptors();
@@ -75,7 +78,7 @@ private:
     std::unordered_map<std::uint32_t, Namespace> namespaces_;  ///< by inode number
     std::unordered_map<Cookie, PolledSocket> sockets_;
     std::unordered_map<Cookie, SocketSample> ended_;  ///< since the last look
-    std::unordered_set<Cookie> strangers_;            ///< seen, and no target holds them
+    Strangers strangers_;                             ///< as of the last look
     std::unordered_set<Cookie> left_out_;             ///< as of the last look: no place was left
     Descriptors descriptors_;                         ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
@@ -86,6 +89,7 @@ private:
     Pace finding_new_;
     Pace rechecking_;  ///< strangers
     bool sockets_grew_ = false;
+    bool accepted_ = false;  ///< a watched socket has got a descriptor since the last walk
     std::uint64_t answers_ = 0;
     std::uint64_t table_full_ = 0;
     std::uint64_t failed_ = 0;  ///< questions without an answer

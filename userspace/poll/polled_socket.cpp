@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
+/// tcpi_last_data_recv is a difference of jiffies, and may be wrong by one: HZ is 100 to 1000.
+constexpr std::uint64_t kLongestJiffyNs = 10 * kNsPerMs;
+
 /// tcp_sock.scaling_ratio is not told. It begins at a half and follows the largest segments, as
 /// their payload to their truesize, once they are larger than the first guess at rcv_mss:
 /// tcp_init_sock(), tcp_measure_rcv_mss(), Linux 6.18.
@@ -40,7 +43,7 @@ std::uint8_t estimated_ratio(const SocketState& state)
 
 PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                            std::uint32_t owner_tgid, std::uint64_t now_ns)
-    : state_(state), rules_(rules), looked_ns_(now_ns)
+    : state_(state), rules_(rules), looked_ns_(now_ns), queue_since_ns_(now_ns)
 {
     slot_.cookie = static_cast<std::uint64_t>(state.cookie);
     slot_.opened_ns = now_ns;
@@ -72,17 +75,22 @@ PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, s
 
 /// The place in the stream up to which the application has read for certain. The queue was read
 /// before the counter, so the counter of the look before is what the queue may be held against.
-std::uint32_t PolledSocket::read_up_to(const SocketState& state, std::uint64_t now_ns) const
+std::uint32_t PolledSocket::read_up_to(const SocketState& state) const
 {
+    const std::uint32_t gone = state_.recv_queue - std::min(state.recv_queue, state_.recv_queue);
+    const std::uint32_t at_least = slot_.copied_seq + gone;
     if (state_.info && state_.info->bytes_received) {
-        return static_cast<std::uint32_t>(*state_.info->bytes_received) - state.recv_queue;
+        // At the first look the counter may have been ahead of the queue: then this lags.
+        const auto by_counter =
+            static_cast<std::uint32_t>(*state_.info->bytes_received) - state.recv_queue;
+        return dw_seq_before(by_counter, at_least) ? at_least : by_counter;
     }
-    if (state.recv_queue < state_.recv_queue) {
-        return slot_.copied_seq + state_.recv_queue - state.recv_queue;
+    if (gone > 0) {
+        return at_least;
     }
     // No byte counters: a queue that stays the same while data comes in is being read.
     const bool data_came =
-        state.info && state.info->last_data_recv_ms * kNsPerMs < now_ns - looked_ns_;
+        state_.info && newest_arrival_ns(state_, looked_ns_) > queue_since_ns_ + kLongestJiffyNs;
     const bool was_read =
         state.recv_queue == state_.recv_queue && state.recv_queue > 0 && data_came;
     return slot_.copied_seq + (was_read ? 1 : 0);
@@ -170,11 +178,29 @@ void PolledSocket::follow_closing(bool closed, std::uint64_t now_ns)
     }
 }
 
+/// The kernel reads the state before the queue: a FIN that came in between looked like a byte.
+void PolledSocket::take_fin_back(std::uint32_t data_end)
+{
+    if (dw_seq_before(data_end, slot_.data_end)) {
+        slot_.data_end = data_end;
+    }
+    if (dw_unread_bytes(&slot_) == 0) {
+        dw_fifo_clear(&slot_.unread);
+    }
+}
+
 void PolledSocket::update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns)
 {
-    dw_track_read(&slot_, read_up_to(state, now_ns), now_ns, habits.period, habits.warn_after_ns);
+    const std::uint32_t was_read_up_to = slot_.copied_seq;
+    dw_track_read(&slot_, read_up_to(state), now_ns, habits.period, habits.warn_after_ns);
+    if (state.recv_queue != state_.recv_queue || slot_.copied_seq != was_read_up_to) {
+        queue_since_ns_ = now_ns;
+    }
     const std::uint32_t data_end =
         slot_.copied_seq + state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+    if (fin_is_unread(state)) {
+        take_fin_back(data_end);
+    }
     const std::uint64_t arrived_ns = std::max(newest_arrival_ns(state, now_ns), looked_ns_);
     dw_track_arrival(&slot_, data_end, arrived_ns);
     slot_.state = state.state;

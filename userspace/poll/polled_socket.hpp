@@ -28,9 +28,11 @@ struct HabitRules {
 /// looks can tell. Sequence numbers are counted from tcp_info's byte counters. Pure.
 ///
 /// Between two looks the kernel tells how much arrived and how much is left, and when the newest
-/// segment came. So, against the truth: a stall's age is short by one look's distance at most, and
-/// never long; a read is seen at the next look. A look whose parts the kernel read at different
-/// times never shows more progress than there was.
+/// segment came. So, against the truth: a stall's age is short by the distance of two looks at
+/// most, and long by a jiffy; a read is seen at the next look, or at the one after it where the
+/// next finds the queue empty. A look whose parts the kernel read at different times never shows
+/// more progress than there was. Without byte counters a read may be missed altogether, and the
+/// age of what is left be over-stated.
 class PolledSocket {
 public:
     PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
@@ -43,16 +45,18 @@ public:
     [[nodiscard]] SocketSample sample() const;
 
 private:
-    [[nodiscard]] std::uint32_t read_up_to(const SocketState& state, std::uint64_t now_ns) const;
+    [[nodiscard]] std::uint32_t read_up_to(const SocketState& state) const;
     [[nodiscard]] std::uint64_t newest_arrival_ns(const SocketState& state,
                                                   std::uint64_t now_ns) const;
     void take_window(const SocketState& state);
     [[nodiscard]] bool window_is_closed(const SocketState& state) const;
+    void take_fin_back(std::uint32_t data_end);
     void follow_closing(bool closed, std::uint64_t now_ns);
 
     SocketState state_;  ///< as of the last look
     WindowRules rules_;
     std::uint64_t looked_ns_;
+    std::uint64_t queue_since_ns_;  ///< since when the queue is as long as it is, and not read
     dw_slot slot_{};
 };
 

@@ -2,13 +2,16 @@
 
 #include "drainwatch/socket_track.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fstream>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace drainwatch {
 namespace {
@@ -90,6 +93,39 @@ bool has_port(const SocketState& socket, const std::vector<std::uint16_t>& ports
            });
 }
 
+/// Reads the table from its beginning; the heading is left out.
+Result<void> for_each_line(const File& file, const std::function<void(std::string_view)>& found)
+{
+    constexpr std::size_t kChunk = std::size_t{64} << 10;
+    std::vector<char> buffer(kChunk);
+    std::string rest;  // the beginning of a line whose end is not read yet
+    bool heading = true;
+    if (lseek(file.get(), 0, SEEK_SET) != 0) {
+        return tl::unexpected(system_error("rewind", "/proc/net/tcp", errno));
+    }
+    while (true) {
+        const ssize_t length = read(file.get(), buffer.data(), buffer.size());
+        if (length < 0 && errno == EINTR) {
+            continue;
+        }
+        if (length < 0) {
+            return tl::unexpected(system_error("read", "/proc/net/tcp", errno));
+        }
+        if (length == 0) {
+            return {};
+        }
+        rest.append(buffer.data(), static_cast<std::size_t>(length));
+        std::size_t begin = 0;
+        for (auto end = rest.find('\n'); end != std::string::npos; end = rest.find('\n', begin)) {
+            if (!std::exchange(heading, false)) {
+                found(std::string_view(rest).substr(begin, end - begin));
+            }
+            begin = end + 1;
+        }
+        rest.erase(0, begin);
+    }
+}
+
 }  // namespace
 
 std::optional<SocketState> parse_proc_line(std::string_view line, int family)
@@ -122,27 +158,23 @@ std::optional<SocketState> parse_proc_line(std::string_view line, int family)
 
 Result<std::unique_ptr<ProcTable>> ProcTable::open(const std::string& directory)
 {
-    std::unique_ptr<ProcTable> table(new ProcTable(directory));
-    if (!std::ifstream(directory + "/tcp")) {
+    File v4(::open((directory + "/tcp").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!v4) {
         return tl::unexpected(system_error("read", directory + "/tcp", errno));
     }
-    return table;
+    File v6(::open((directory + "/tcp6").c_str(), O_RDONLY | O_CLOEXEC));
+    return std::unique_ptr<ProcTable>(new ProcTable(std::move(v4), std::move(v6)));
 }
 
 Result<void> ProcTable::list(const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
     for (const int family : {AF_INET, AF_INET6}) {
-        const std::string path = directory_ + (family == AF_INET ? "/tcp" : "/tcp6");
-        std::ifstream file(path);
-        std::string line;
-        if (!std::getline(file, line)) {  // the heading
-            if (family == AF_INET6) {
-                continue;  // a kernel without IPv6
-            }
-            return fail("cannot read " + path);
+        const File& file = family == AF_INET ? v4_ : v6_;
+        if (!file) {
+            continue;
         }
-        while (std::getline(file, line)) {
+        const auto read = for_each_line(file, [&](std::string_view line) {
             const auto socket = parse_proc_line(line, family);
             if (!socket) {
                 undecoded_++;
@@ -150,6 +182,9 @@ Result<void> ProcTable::list(const std::vector<std::uint16_t>& ports,
                        (is_connection(socket->state) && has_port(*socket, ports))) {
                 found(*socket);
             }
+        });
+        if (!read) {
+            return read;
         }
     }
     return {};
@@ -163,7 +198,7 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
         wanted[sockets[i].cookie] = i;
     }
     std::vector<std::optional<SocketState>> states(sockets.size());
-    const auto listed = list({}, [&](const SocketState& socket) {
+    const auto take = [&](const SocketState& socket) {
         const auto at = wanted.find(socket.cookie);
         if (at == wanted.end()) {
             return;
@@ -173,9 +208,17 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
         if (!another) {
             states[at->second] = socket;
         }
-    });
-    if (!listed) {
-        return tl::unexpected(listed.error());
+    };
+    // The table changes while it is read, part by part, and what is in it may be skipped then.
+    constexpr int kLooks = 2;
+    for (int look = 0; look < kLooks; look++) {
+        if (auto listed = list({}, take); !listed) {
+            return tl::unexpected(listed.error());
+        }
+        if (std::all_of(states.begin(), states.end(),
+                        [](const auto& s) { return s.has_value(); })) {
+            break;
+        }
     }
     return states;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "host/file.hpp"
 #include "poll/socket_table.hpp"
 
 #include <memory>
@@ -16,7 +17,8 @@ namespace drainwatch {
 /// to be read as a whole each time. A cookie is made from the addresses.
 class ProcTable final : public SocketTable {
 public:
-    /// `directory`: "/proc/<pid>/net" of a process in the namespace.
+    /// `directory`: "/proc/<pid>/net" of a process in the namespace. The files stay open, so that
+    /// the process may end before the namespace does.
     [[nodiscard]] static Result<std::unique_ptr<ProcTable>> open(const std::string& directory);
 
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
@@ -26,9 +28,10 @@ public:
     [[nodiscard]] std::uint64_t undecoded() const override { return undecoded_; }
 
 private:
-    explicit ProcTable(std::string directory) : directory_(std::move(directory)) {}
+    ProcTable(File v4, File v6) : v4_(std::move(v4)), v6_(std::move(v6)) {}
 
-    std::string directory_;
+    File v4_;
+    File v6_;  ///< none on a kernel without IPv6
     std::uint64_t undecoded_ = 0;
 };
 

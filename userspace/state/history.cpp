@@ -50,6 +50,9 @@ std::optional<double> History::arrival_rate(std::uint64_t window_ns) const
     if (base == nullptr || points_.back().at_ns == base->at_ns) {
         return std::nullopt;
     }
+    if (dw_seq_before(points_.back().data_end, base->data_end)) {
+        return 0;  // a byte that turned out to be a FIN
+    }
     return (points_.back().data_end - base->data_end) * kNsPerSecond /
            static_cast<double>(points_.back().at_ns - base->at_ns);
 }
