@@ -194,6 +194,25 @@ TEST(PolledSocket, ReadsBetweenQueueAndCountersAreNotLost)
     EXPECT_GE(s.last_read_ns, kBegin + 100 * kMs);
 }
 
+TEST(PolledSocket, ACounterAheadOfTheFirstQueueLeavesNothingUnreadForEver)
+{
+    KernelSocket kernel(Tells::counters);
+    kernel.arrive(1000, kBegin - 10 * kMs);
+    SocketState first = kernel.state(kBegin);
+    kernel.arrive(1500, kBegin);
+    first.info = kernel.state(kBegin).info;
+    PolledSocket socket(first, {}, 1, 42, kBegin);
+    socket.update(kernel.state(kBegin + 50 * kMs), kHabits, kBegin + 50 * kMs);
+    EXPECT_EQ(socket.sample().unread_bytes(), 2500U);
+    EXPECT_EQ(socket.sample().last_read_ns, 0U);
+    kernel.read_all(kBegin + 60 * kMs);
+    for (std::uint64_t at = kBegin + 100 * kMs; at < kBegin + kSecond; at += 50 * kMs) {
+        socket.update(kernel.state(at), kHabits, at);
+        EXPECT_EQ(socket.sample().unread_bytes(), 0U);
+        EXPECT_TRUE(socket.sample().unread.empty());
+    }
+}
+
 TEST(PolledSocket, CountersPassFourGigabytes)
 {
     for (const std::uint64_t first : {(1ULL << 32) - 1500, (1ULL << 31) - 1500, 1ULL << 40}) {

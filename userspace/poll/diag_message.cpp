@@ -23,8 +23,8 @@ constexpr std::size_t kRcvWndOffset =
 template <typename T>
 void append(std::vector<std::byte>& bytes, const T& value)
 {
-    const auto* begin = reinterpret_cast<const std::byte*>(&value);
-    bytes.insert(bytes.end(), begin, begin + sizeof(value));
+    bytes.resize(bytes.size() + sizeof(value));
+    std::memcpy(bytes.data() + bytes.size() - sizeof(value), &value, sizeof(value));
 }
 
 /// Nothing if the kernel's structure ends before it.

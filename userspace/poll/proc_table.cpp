@@ -174,7 +174,7 @@ Result<void> ProcTable::list(const std::vector<std::uint16_t>& ports,
         if (!file) {
             continue;
         }
-        const auto read = for_each_line(file, [&](std::string_view line) {
+        auto read = for_each_line(file, [&](std::string_view line) {
             const auto socket = parse_proc_line(line, family);
             if (!socket) {
                 undecoded_++;
