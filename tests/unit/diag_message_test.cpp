@@ -306,15 +306,16 @@ TEST(DiagAnswer, OfAnOldKernelLacksWhatCameLater)
 {
     struct Case {
         std::size_t bytes;
-        bool acked, received, segs, window;
+        bool acked, received, segs, data_segs, window;
     };
     for (const Case& c : {
-             Case{104, false, false, false, false},  // 2.6.32, 3.10
-             Case{120, false, false, false, false},  // 3.15: pacing
-             Case{136, true, true, false, false},    // 4.1
-             Case{144, true, true, true, false},     // 4.2
-             Case{232, true, true, true, false},     // 5.4
-             Case{240, true, true, true, true},      // 6.2
+             Case{104, false, false, false, false, false},  // 2.6.32, 3.10
+             Case{120, false, false, false, false, false},  // 3.15: pacing
+             Case{136, true, true, false, false, false},    // 4.1
+             Case{144, true, true, true, false, false},     // 4.2
+             Case{160, true, true, true, true, false},      // 4.6
+             Case{232, true, true, true, true, false},      // 5.4
+             Case{240, true, true, true, true, true},       // 6.2
          }) {
         Bytes info = full_info();
         info.resize(c.bytes);
@@ -327,6 +328,7 @@ TEST(DiagAnswer, OfAnOldKernelLacksWhatCameLater)
         EXPECT_EQ(s->info->bytes_acked.has_value(), c.acked) << c.bytes;
         EXPECT_EQ(s->info->bytes_received.has_value(), c.received) << c.bytes;
         EXPECT_EQ(s->info->segs_in.has_value(), c.segs) << c.bytes;
+        EXPECT_EQ(s->info->data_segs_in.has_value(), c.data_segs) << c.bytes;
         EXPECT_EQ(s->info->rcv_wnd.has_value(), c.window) << c.bytes;
         EXPECT_FALSE(s->memory);
     }

@@ -33,6 +33,7 @@ public:
         queue_.push_back({received_, at_ns});
         newest_ns_ = at_ns;
         segments_++;
+        data_segments_++;
     }
 
     void read(std::uint64_t bytes, std::uint64_t at_ns)
@@ -56,6 +57,13 @@ public:
     /// A segment without data that acknowledges nothing.
     void probe() { segments_++; }
 
+    /// Data that is refused, for there is no memory: it comes again and again.
+    void refuse()
+    {
+        segments_++;
+        data_segments_++;
+    }
+
     [[nodiscard]] SocketState state(std::uint64_t now_ns) const
     {
         constexpr std::uint8_t kEstablished = 1;
@@ -78,6 +86,7 @@ public:
             if (tells_ == Tells::counters) {
                 info.bytes_received = received_ + (fin_ ? 1 : 0);
                 info.segs_in = segments_;
+                info.data_segs_in = data_segments_;
                 info.bytes_acked = acked;
                 info.rcv_wnd = window;
             }
@@ -112,6 +121,7 @@ private:
     std::uint64_t newest_ns_ = 0;
     std::uint64_t last_read_ns_ = 0;
     std::uint32_t segments_ = 10;
+    std::uint32_t data_segments_ = 7;
     bool fin_ = false;
     bool fin_unread_ = false;
     std::deque<Arrived> queue_;

@@ -406,6 +406,13 @@ TEST_F(Probed, AcknowledgementsAreNoProbes)
     EXPECT_FALSE(next().closed);
 }
 
+TEST_F(Probed, RefusedDataIsNoProbe)
+{
+    fill();
+    p.kernel.refuse();
+    EXPECT_FALSE(next().closed);
+}
+
 TEST_F(Probed, NotWhileThereIsRoom)
 {
     EXPECT_FALSE(next().closed);

@@ -122,6 +122,7 @@ TcpInfo parse_info(std::span<const std::byte> bytes)
     info.bytes_received = DW_TCP_INFO(bytes, tcpi_bytes_received);
     info.bytes_acked = DW_TCP_INFO(bytes, tcpi_bytes_acked);
     info.segs_in = DW_TCP_INFO(bytes, tcpi_segs_in);
+    info.data_segs_in = DW_TCP_INFO(bytes, tcpi_data_segs_in);
     info.rcv_wnd = field<std::uint32_t>(bytes, kRcvWndOffset);
     return info;
 }

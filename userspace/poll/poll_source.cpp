@@ -70,6 +70,14 @@ std::vector<const SocketState*> listeners_of(const SocketState& connection,
     return of_address.empty() ? of_any : of_address;
 }
 
+/// Inode number of the process's network namespace; 0 on a kernel built without any.
+std::optional<std::uint32_t> namespace_of(std::uint32_t pid)
+{
+    const auto netns = proc::net_namespace(pid);
+    const bool has_none = !proc::net_namespace(static_cast<std::uint32_t>(getpid()));
+    return !netns && has_none ? 0 : netns;
+}
+
 /// A target whose descriptors are hidden from us could only be guessed at.
 Result<void> check_targets_can_be_read(const Targets& targets)
 {
@@ -148,15 +156,21 @@ std::vector<ProcessNotice> PollSource::find_targets()
         const auto more = processes_.scan_families();
         notices.insert(notices.end(), more.begin(), more.end());
     }
+    follow_namespaces();
     for (ProcessNotice& notice : notices) {
-        notice.target = notice.target && proc::descriptors_can_be_read(notice.pid);
         if (notice.kind != ProcessNotice::Kind::ended) {
+            notice.target = notice.target && can_watch(notice.pid);
             rechecking_.make_due(0);  // what was a stranger's may be this one's
         }
     }
-    follow_namespaces();
     find_sockets();
     return notices;
+}
+
+bool PollSource::can_watch(std::uint32_t pid) const
+{
+    const auto netns = namespace_of(pid);
+    return netns && namespaces_.contains(*netns) && proc::descriptors_can_be_read(pid);
 }
 
 /// Opens the namespaces of targets, and lets those go in which there is neither a target nor a
@@ -167,14 +181,8 @@ void PollSource::follow_namespaces()
     for (const auto& [cookie, socket] : sockets_) {
         needed.insert(socket.slot().netns);
     }
-    // A kernel built without them has the one.
-    const bool has_namespaces =
-        proc::net_namespace(static_cast<std::uint32_t>(getpid())).has_value();
     for (const std::uint32_t pid : target_pids()) {
-        auto netns = proc::net_namespace(pid);
-        if (!netns && !has_namespaces) {
-            netns = 0;
-        }
+        const auto netns = namespace_of(pid);
         if (!netns) {
             continue;
         }

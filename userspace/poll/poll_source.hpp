@@ -57,6 +57,8 @@ private:
     PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf);
 
     void follow_namespaces();
+    /// May its sockets be seen, and its descriptors?
+    [[nodiscard]] bool can_watch(std::uint32_t pid) const;
     void find_sockets();
     void find_unwatched();
     void find_new_sockets();

@@ -15,8 +15,9 @@ struct TcpInfo {
     std::uint32_t last_data_recv_ms = 0;          ///< since the newest data segment
     std::optional<std::uint64_t> bytes_received;  ///< in order, a FIN counts 1; 4.1
     std::optional<std::uint32_t> segs_in;         ///< 4.2
-    std::optional<std::uint64_t> bytes_acked;     ///< of what this side sent; 4.1
-    std::optional<std::uint32_t> rcv_wnd;         ///< the window announced last; 6.2
+    std::optional<std::uint32_t> data_segs_in;  ///< those with payload, retransmitted ones too; 4.6
+    std::optional<std::uint64_t> bytes_acked;   ///< of what this side sent; 4.1
+    std::optional<std::uint32_t> rcv_wnd;       ///< the window announced last; 6.2
 };
 
 /// SK_MEMINFO: what `ss -m` shows.
