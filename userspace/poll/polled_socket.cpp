@@ -159,11 +159,12 @@ bool PolledSocket::window_is_closed(const SocketState& state) const
     if (slot_.flags & DW_SLOT_CLOSED) {
         return true;
     }
+    // What was announced is followed look by look, and may be a little too much by now.
     // Data that comes again and again is refused for want of memory, under an open window.
     const bool probed = state_.info && state.info->segs_in != state_.info->segs_in &&
                         state.info->data_segs_in == state_.info->data_segs_in &&
                         state.info->bytes_acked == state_.info->bytes_acked;
-    return probed && state.info->data_segs_in && dw_window_current(&w) < w.rcv_mss;
+    return probed && state.info->data_segs_in && dw_window_current(&w) < dw_window_floor(&w);
 }
 
 void PolledSocket::follow_closing(bool closed, std::uint64_t now_ns)
