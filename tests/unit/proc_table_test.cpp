@@ -86,8 +86,7 @@ TEST(ProcLine, ThatIsNoneIsNothing)
             " ",
             ":",
             "   3:",
-            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-            "timeout inode",
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid",
             "   3: 0100007:223D 0200000A:9C40 01 00000000:00000A17 00:00000000 00000000 0 0 4711",
             "   3: 0100007F 0200000A:9C40 01 00000000:00000A17 00:00000000 00000000 0 0 4711",
             "   3: 0100007F: 0200000A:9C40 01 00000000:00000A17 00:00000000 00000000 0 0 4711",
@@ -143,7 +142,7 @@ TEST(ProcLine, ThatIsGarbageDoesNoHarm)
 
 TEST(ProcCookie, IsThatOfTheAddressesAndPorts)
 {
-    const auto cookie = [](std::string line, int family) {
+    const auto cookie = [](const std::string& line, int family) {
         const auto s = parse_proc_line(line, family);
         EXPECT_TRUE(s) << line;
         return s ? s->cookie : Cookie{};
