@@ -208,6 +208,15 @@ TEST(Calm, NeedsAMargin)
     EXPECT_TRUE(is_calm(r, kLimits));
 }
 
+TEST(Suspicion, OfAPolledQueueBeforeItShowsAnyAge)
+{
+    Reading r = silent(1 * kMs);
+    r.if_silent = Forecast{9, 4};
+    EXPECT_FALSE(is_suspicious(r, kLimits));
+    r.estimated = true;
+    EXPECT_TRUE(is_suspicious(r, kLimits));
+}
+
 TEST(Suspicion, OfAnAgeingQueueThatFillsOrMayRunFull)
 {
     Reading r = silent(3 * kMs);

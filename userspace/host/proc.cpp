@@ -145,6 +145,7 @@ std::optional<std::vector<SocketDescriptor>> socket_descriptors(std::uint32_t pi
         return std::nullopt;
     }
     std::vector<SocketDescriptor> found;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is our own, glibc locks it
     while (const dirent* entry = readdir(directory.get())) {
         const std::string_view name(entry->d_name);
         std::uint32_t fd = 0;
