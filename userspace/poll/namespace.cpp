@@ -45,7 +45,7 @@ WindowRules read_window_rules()
     int least = 0;
     rmem >> least >> rules.rmem_default >> rules.rmem_max;
     std::istringstream scale(sysctl("tcp_adv_win_scale"));
-    int adv_win_scale = rules.adv_win_scale;
+    int adv_win_scale = 1;  // the kernel's own default
     scale >> adv_win_scale;
     rules.adv_win_scale = static_cast<std::int8_t>(adv_win_scale);
     const std::string shrink_window = sysctl("tcp_shrink_window");
