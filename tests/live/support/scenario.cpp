@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kLeadThatCounts = 200 * kNsPerMs;
-/// A poll comes to know of a stall up to a tick late.
-constexpr std::uint64_t kLeadThatCountsPolling = 400 * kNsPerMs;
 constexpr std::uint64_t kAnnouncedWithin = 2 * kNsPerMs;
 
 }  // namespace
@@ -127,7 +125,7 @@ void Scenario::expect_warned_before_zero(const Sender& sender)
     RecordProperty("lead_share", fmt::format("{:.3f}", share));
     fmt::print("lead: {:.0f} of {} ms ({:.0f} %)\n", lead / kNsPerMs, possible / kNsPerMs,
                share * 100);
-    if (possible >= (polls() ? kLeadThatCountsPolling : kLeadThatCounts)) {
+    if (possible >= kLeadThatCounts) {
         EXPECT_GE(share, 0.75);
     }
 
