@@ -5,7 +5,7 @@
  * that is not watched costs one load, or one look into a hash (sockets.h).
  */
 #include "processes.h"
-#include "watch.h"
+#include "follow.h"
 
 #include <bpf/bpf_tracing.h>
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How a slot follows its socket, and what of it is told at once. */
+#ifndef DRAINWATCH_FOLLOW_H
+#define DRAINWATCH_FOLLOW_H
+
+#include "watch.h"
+
+/* Is this the socket that the slot was opened for? An address may have been recycled unseen. */
+static __always_inline int belongs_to(const struct dw_slot *s, const struct dw_ref *ref,
+				      const struct sock *sk)
+{
+	return s->cookie == ref->cookie &&
+	       s->remote_port == bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) &&
+	       s->netns == netns_of(sk);
+}
+
+/* Seldom changes, and shares its cache line with what readers of the slot look at. */
+static __always_inline void note_rcvlowat(struct dw_slot *s, __u32 rcvlowat)
+{
+	if (s->rcvlowat != rcvlowat)
+		s->rcvlowat = rcvlowat;
+}
+
+/* Copy what the socket holds now; data that is new arrived at arrived_ns. */
+static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
+					  __u64 arrived_ns)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u8 state = sk->__sk_common.skc_state;
+
+	if (state == DW_TCP_CLOSE)
+		return;
+	note_rcvlowat(s, sk->sk_rcvlowat);
+	read_window(&s->window, tp);
+	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
+	call_attention(slot, s);
+}
+
+/*
+ * The same as a segment leaves, where no hook tells of arrivals: a data segment
+ * is acknowledged in 40 to 200 ms, under the socket's lock. tcp_clock_cache holds
+ * the time of the ACK by then. The socket is not trusted.
+ */
+static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, const struct sock *sk,
+					       __u64 now_ns)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (state == DW_TCP_CLOSE)
+		return;
+	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
+	probe_window(&s->window, sk);
+	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
+	call_attention(slot, s);
+}
+
+/* Has anything come in that no hook told of? The socket is not trusted. */
+static __always_inline int acknowledges_more(const struct dw_slot *s, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	return BPF_CORE_READ(tp, rcv_nxt) != s->window.rcv_nxt;
+}
+
+/* Did the application read? Then it did so now, and `current` is the reader if by_current. */
+static __always_inline void track_progress(struct dw_slot *s, const struct tcp_sock *tp,
+					   int by_current)
+{
+	__u32 copied_seq = tp->copied_seq;
+	__u64 id;
+
+	if (copied_seq == s->copied_seq)
+		return;
+	dw_track_read(s, copied_seq, bpf_ktime_get_ns(), habit_period, config.warn_after_ns);
+	if (by_current) {
+		id = bpf_get_current_pid_tgid();
+		s->reader_tgid = id >> 32;
+		s->reader_tid = (__u32)id;
+	}
+}
+
+static __always_inline void send_socket_record(__u32 kind, __u32 slot, const struct dw_slot *s,
+					       __u64 at_ns, __u32 value, __u32 pid)
+{
+	struct dw_record record = {
+		.kind = kind,
+		.slot = slot,
+		.cookie = s->cookie,
+		.at_ns = at_ns,
+		.value = value,
+		.pid = pid,
+	};
+
+	send_record(&record);
+}
+
+/*
+ * Tell of a window that closed or opened; *last_ns is when it last did so. One
+ * that flutters is told of now and then: the slot has the count.
+ */
+static __always_inline void announce_window(__u32 kind, __u32 slot, const struct dw_slot *s,
+					    __u64 *last_ns, __u64 now_ns)
+{
+	__u64 before_ns = *last_ns;
+
+	*last_ns = now_ns;
+	if (now_ns - before_ns >= config.danger_interval_ns)
+		send_socket_record(kind, slot, s, now_ns, s->zero_count, 0);
+}
+
+/* Wake the user side when an ageing queue has filled by another step. */
+static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
+{
+	__u32 level = dw_danger_level(s);
+	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
+
+	if (level <= s->danger) {
+		s->danger = level;
+		return;
+	}
+	if (now_ns - oldest < config.danger_age_ns)
+		return;
+	if (now_ns - danger_woken_ns < config.danger_interval_ns)
+		return;
+	danger_woken_ns = now_ns;
+	s->danger = level;
+	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
+}
+
+/*
+ * A slot that missed an event takes its socket's counters again. The socket may
+ * not be locked; what is written twice is mended by the next look.
+ */
+static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u32 slot = ref->slot;
+	struct dw_slot *s;
+
+	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
+		adopt_late(tp, ref);
+		return;
+	}
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return;
+	if (!belongs_to(s, ref, sk)) {
+		/* storage ends with its socket; and its iterator holds a lock, in old kernels */
+		if (config.sockets_by_address)
+			forget_socket(sk, ref, bpf_ktime_get_ns());
+		return;
+	}
+	read_limits(s, tp);
+	track_progress(s, tp, 0);
+	track_segment(slot, s, tp, segment_time_ns(tp));
+	dw_track_repair(s, segment_time_ns(tp));
+	call_attention(slot, s);
+}
+
+#endif
