@@ -135,7 +135,7 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 		track_acknowledged(slot, s, sk, now_ns);
 		announce_danger(slot, s, now_ns);
 	}
-	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->head + skb->transport_header))
+	if (!may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) || read_header(&tcp, skb))
 		return 0;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
