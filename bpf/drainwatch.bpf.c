@@ -13,18 +13,6 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define SOCK_OF(tp) (&(tp)->inet_conn.icsk_inet.sk)
 
-/* The slot of a watched connection; NULL for everything else. */
-static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
-{
-	struct dw_ref *ref = find_ref(sk);
-
-	if (!ref || ref->self != (__u64)sk)
-		return NULL;
-	*slot = ref->slot;
-	count(DW_COUNT_EVENTS);
-	return bpf_map_lookup_elem(&slots, slot);
-}
-
 /*
  * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
  * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3

@@ -127,15 +127,19 @@ static __always_inline void announce_window(__u32 kind, __u32 slot, const struct
 /* Wake the user side when an ageing queue has filled by another step. */
 static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
 {
-	__u32 level = dw_danger_level(s);
 	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
+	__u32 level;
 
+	if (!oldest || now_ns - oldest < config.danger_age_ns) {
+		if (s->danger)
+			s->danger = 0;
+		return;
+	}
+	level = dw_danger_level(s);
 	if (level <= s->danger) {
 		s->danger = level;
 		return;
 	}
-	if (now_ns - oldest < config.danger_age_ns)
-		return;
 	if (now_ns - danger_woken_ns < config.danger_interval_ns)
 		return;
 	danger_woken_ns = now_ns;

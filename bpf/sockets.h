@@ -27,6 +27,53 @@ static __always_inline struct dw_ref *find_ref(struct sock *sk)
 	return bpf_sk_storage_get(&sockets, sk, NULL, 0);
 }
 
+static __always_inline void enter_index(__u64 cookie, __u32 slot)
+{
+	__u32 place = cookie & config.index_mask;
+	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
+
+	if (entry)
+		*entry = slot;
+}
+
+/* The socket's slot, if the index has it: a third of what its storage costs. */
+static __always_inline struct dw_slot *indexed_slot(const struct sock *sk, __u32 *slot)
+{
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	__u32 place = cookie & config.index_mask;
+	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
+	struct dw_slot *s;
+
+	if (!entry)
+		return NULL;
+	*slot = *entry;
+	s = bpf_map_lookup_elem(&slots, slot);
+	return s && cookie && s->cookie == cookie && !s->ended_ns ? s : NULL;
+}
+
+/* The slot of a watched connection; NULL for everything else. */
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+{
+	struct dw_slot *s = NULL;
+	struct dw_ref *ref;
+
+	if (!config.sockets_by_address) {
+		if (!sk->sk_bpf_storage)
+			return NULL;
+		s = indexed_slot(sk, slot);
+	}
+	if (!s) {
+		ref = find_ref(sk);
+		if (!ref || ref->self != (__u64)sk)
+			return NULL;
+		*slot = ref->slot;
+		s = bpf_map_lookup_elem(&slots, slot);
+	}
+	if (s)
+		count(DW_COUNT_EVENTS);
+	return s;
+}
+
 /* Remember this socket, which has no slot yet. What is remembered already stays. */
 static __always_inline struct dw_ref *store_ref(struct sock *sk, struct dw_ref *ref)
 {

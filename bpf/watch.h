@@ -109,7 +109,9 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 	ref->self = (__u64)tp;
 	ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
 	ref->cookie = cookie;
-	if (ref->slot == DW_NO_SLOT && !ref->turned_away) {
+	if (ref->slot != DW_NO_SLOT) {
+		enter_index(cookie, ref->slot);
+	} else if (!ref->turned_away) {
 		ref->turned_away = 1;
 		count(DW_COUNT_TABLE_FULL);
 	}

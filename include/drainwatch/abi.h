@@ -135,6 +135,8 @@ struct dw_config {
 	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
 	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
 	__u8 pad[3];
+	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */
+	__u32 pad_too;
 	__u64 warn_after_ns;             /* longer gaps are no habit */
 	__u64 danger_age_ns;             /* younger queues do not wake the user side */
 	__u64 danger_interval_ns;        /* nor do two within this time */
