@@ -21,14 +21,15 @@
 #define DW_NO_SLOT 0xffffffffu
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
-/* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). */
+/* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most
+ * of a slot are these.
+ */
 struct dw_arrival {
 	__u64 at_ns;
 	__u32 end_seq;
-	__u32 pad;
-};
+} __attribute__((packed, aligned(4)));
 
-/* Arrivals that are still unread, oldest first. See bpf/unread_fifo.h. */
+/* Arrivals that are still unread, oldest first. See unread_fifo.h. */
 struct dw_fifo {
 	__u32 head;
 	__u32 count;
@@ -50,7 +51,7 @@ struct dw_habit {
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and
  * reads come on different CPUs: what seldom changes; what every event changes,
- * up to the first entry of the FIFO, which is all that a reader who keeps up
+ * up to the first entries of the FIFO, which are all that a reader who keeps up
  * needs; the rest.
  */
 struct dw_slot {
@@ -71,17 +72,16 @@ struct dw_slot {
 
 	__u32 copied_seq;    /* head of what is unread */
 	__u32 data_end;      /* rcv_nxt without a received FIN */
-	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
-	__u32 generation;    /* how many sockets this slot has served; survives them */
 	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u32 reader_tgid;   /* who moved copied_seq last */
 	__u32 reader_tid;
 	__u32 danger;        /* highest level announced, see dw_danger_level */
-	__u32 pad[2];
 	struct dw_fifo unread;
 
 	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
 	struct dw_habit habit;
+	__u32 end_at_open;       /* data_end when the watch began: what was there before us */
+	__u32 generation;        /* how many sockets this slot has served; survives them */
 	__u8 local[16];      /* address; IPv4 in the first four bytes */
 	__u8 remote[16];
 } __attribute__((aligned(64)));

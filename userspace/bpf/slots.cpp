@@ -12,7 +12,7 @@
 namespace drainwatch {
 namespace {
 
-static_assert(sizeof(dw_slot) % 8 == 0, "array values are laid out in steps of eight bytes");
+static_assert(sizeof(dw_slot) % 64 == 0, "slots do not share cache lines");
 
 constexpr int kTries = 8;
 
