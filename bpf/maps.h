@@ -158,7 +158,8 @@ static __always_inline void count(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
+	/* wakes the user side unless it is at work on the ring already */
+	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), 0))
 		count(DW_COUNT_RING_FULL);
 	else
 		count(DW_COUNT_SENT);
