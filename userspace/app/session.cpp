@@ -238,6 +238,17 @@ void Session::print_summary()
     print(event);
 }
 
+/// With --verbose, once a tick.
+void Session::print_standing()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!options_.verbose || now_ns < standing_due_ns_) {
+        return;
+    }
+    standing_due_ns_ = now_ns + ns(options_.tick);
+    print(monitor_.standing());
+}
+
 void Session::take_notices()
 {
     for (const Notice& notice : source_->take_notices()) {
@@ -351,6 +362,7 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
                 print(notice);

@@ -39,6 +39,7 @@ private:
 
     void take_notices();
     void look();
+    void print_standing();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
@@ -59,6 +60,7 @@ private:
     std::uint64_t started_ns_ = 0;
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
+    std::uint64_t standing_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
     std::uint64_t cost_due_ns_ = 0;
     bool measures_cost_ = false;

@@ -251,4 +251,17 @@ bool Monitor::wants_close_look() const
     });
 }
 
+std::vector<Alert> Monitor::standing() const
+{
+    std::vector<Alert> alerts;
+    for (const auto& [cookie, socket] : sockets_) {
+        if (socket.episode) {
+            const Reading& reading = socket.reading;
+            alerts.push_back(make_alert(Alert::Kind::queue, Severity::info, socket, reading.at_ns,
+                                        queue_in_words(reading)));
+        }
+    }
+    return alerts;
+}
+
 }  // namespace drainwatch
