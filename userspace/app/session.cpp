@@ -29,6 +29,9 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
+/// A look for a silence that reaches its limit comes just then, but not closer than this to the last.
+constexpr std::uint64_t kClosestLookNs = ns(1ms);
+
 /// While nothing lies unread, and a queue that fills wakes us, looks come four times within
 /// --warn-after, at most so far apart.
 constexpr std::uint64_t kIdleLookNs = ns(250ms);
@@ -280,6 +283,9 @@ void Session::look()
         print(monitor_.gone(cookie, now_ns));
     }
     look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
+    if (const auto threshold_ns = monitor_.next_threshold_ns()) {
+        look_due_ns_ = std::min(look_due_ns_, std::max(*threshold_ns, now_ns + kClosestLookNs));
+    }
 }
 
 std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
