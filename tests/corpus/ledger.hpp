@@ -31,8 +31,8 @@ class SharedLedger {
 public:
     SharedLedger()
     {
-        void* at = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        void* at = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
         if (at == MAP_FAILED) {
             throw std::runtime_error("no shared memory");
         }

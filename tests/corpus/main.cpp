@@ -1,5 +1,5 @@
-// corpus: workloads made from seeds, each with its trouble injected at a known moment, tcpdump as the
-// witness; how often drainwatch is right, and how early.
+// corpus: workloads made from seeds, each with its trouble injected at a known moment, tcpdump as
+// the witness; how often drainwatch is right, and how early.
 #include "corpus/options.hpp"
 #include "corpus/report.hpp"
 #include "corpus/results.hpp"

@@ -21,10 +21,10 @@ struct Interval {
 struct Said {
     std::string event;
     std::string severity;
-    std::uint64_t read_ns = 0;                   ///< when it was read from the pipe
-    std::uint64_t written_ns = 0;                ///< its `ts`
-    std::optional<std::uint64_t> announced_ns;   ///< zero_window: `announced_at`
-    std::optional<std::uint64_t> zero_in_ms;     ///< forecast
+    std::uint64_t read_ns = 0;                  ///< when it was read from the pipe
+    std::uint64_t written_ns = 0;               ///< its `ts`
+    std::optional<std::uint64_t> announced_ns;  ///< zero_window: `announced_at`
+    std::optional<std::uint64_t> zero_in_ms;    ///< forecast
 };
 
 /// A zero window, or a reset, that the watched side put on the wire.

@@ -26,7 +26,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     app.add_option("--seed", options.seed, "of the first run of each class [1]");
     app.add_option("--runs", options.runs, "of each class [10]")->check(CLI::Range(1, 100'000));
     app.add_option("--jobs", options.jobs, "runs at the same time [8]")->check(CLI::Range(1, 64));
-    app.add_option("--results", options.results, "results are kept here; what is there is not run again");
+    app.add_option("--results", options.results,
+                   "results are kept here; what is there is not run again");
     app.add_option("--markdown", options.markdown, "write the report to this file as well");
     app.add_option("--json", options.json, "and as JSON to this one");
     app.add_flag("--quick", quick, "two runs of each class");
@@ -42,7 +43,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
         throw std::invalid_argument(error.what());
     }
     if (geteuid() != 0) {
-        throw std::runtime_error("it makes network namespaces and watches processes: run it as root");
+        throw std::runtime_error(
+            "it makes network namespaces and watches processes: run it as root");
     }
     if (one->parsed()) {
         return single;
@@ -65,7 +67,8 @@ std::string describe(const Options& options)
     uname(&host);
     return fmt::format(
         "Made by `scripts/corpus --seed {} --runs {} --jobs {}`, on Linux {} with {} cores.",
-        options.seed, options.runs, options.jobs, host.release, std::thread::hardware_concurrency());
+        options.seed, options.runs, options.jobs, host.release,
+        std::thread::hardware_concurrency());
 }
 
 }  // namespace drainwatch::corpus

@@ -126,8 +126,7 @@ void Peers::send_next(Peer& peer)
 {
     if (plan_.reading == Reading::by_requests) {
         std::array<char, 64> answer;
-        if (peer.awaits_answer &&
-            recv(peer.fd, answer.data(), answer.size(), MSG_DONTWAIT) <= 0) {
+        if (peer.awaits_answer && recv(peer.fd, answer.data(), answer.size(), MSG_DONTWAIT) <= 0) {
             return;
         }
         peer.awaits_answer = true;
@@ -150,8 +149,8 @@ void Peers::run()
         for (Peer& peer : peers_) {
             while (peer.due_ns <= now_ns) {
                 send_next(peer);
-                peer.due_ns = plan_.trouble == Trouble::unread_hello ? ~0ULL
-                                                                     : peer.due_ns + spacing_ns;
+                peer.due_ns =
+                    plan_.trouble == Trouble::unread_hello ? ~0ULL : peer.due_ns + spacing_ns;
             }
             next_ns = std::min(next_ns, peer.due_ns);
         }

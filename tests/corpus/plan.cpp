@@ -115,7 +115,8 @@ void slow_but_sufficient(Plan& plan, Random& random)
     keep_up(plan, random);
     plan.reading = Reading::in_steps;
     plan.step_us = random.scaled(2'000, 20'000);
-    const double arriving = static_cast<double>(plan.message_bytes) * plan.step_us / plan.spacing_us;
+    const double arriving =
+        static_cast<double>(plan.message_bytes) * plan.step_us / plan.spacing_us;
     plan.step_bytes = static_cast<std::uint32_t>(arriving * 1.3) + plan.message_bytes / 4 + 1;
     plan.warm_ms = 2000;
 }
@@ -124,7 +125,7 @@ void starvation(Plan& plan, Random& random)
 {
     stall(plan, random);
     plan.trouble = Trouble::starvation;
-    plan.links = 1;
+    plan.links = random.between(2, 4);
     plan.threads = 1;
     plan.message_bytes = random.scaled(100, 1400);
     fill_in(plan, random.scaled(700, 5000));
@@ -148,7 +149,8 @@ void slow_reader(Plan& plan, Random& random)
     plan.trouble = Trouble::too_slow;
     fill_in(plan, random.scaled(300, 3000));
     plan.step_us = random.scaled(2'000, 40'000);
-    const double arriving = static_cast<double>(plan.message_bytes) * plan.step_us / plan.spacing_us;
+    const double arriving =
+        static_cast<double>(plan.message_bytes) * plan.step_us / plan.spacing_us;
     plan.slow_bytes =
         std::max(1U, static_cast<std::uint32_t>(arriving * (0.1 + 0.6 * random.share())));
     plan.trouble_ms = 20'000;
@@ -195,7 +197,8 @@ void tiny_segments(Plan& plan, Random& random)
     stall(plan, random);
     plan.message_bytes = random.between(1, 20);
     plan.spacing_us = random.scaled(500, 2000);
-    plan.links = random.between(1, 2);
+    plan.links = random.between(2, 3);
+    plan.threads = 1;
     plan.trouble_ms = 15'000;
 }
 
@@ -280,7 +283,8 @@ const Kind* find(std::string_view name)
 Plan vary(Random& random)
 {
     Plan plan;
-    plan.family = random.one_of({Family::v4, Family::v4, Family::v4, Family::v6, Family::v4_mapped});
+    plan.family =
+        random.one_of({Family::v4, Family::v4, Family::v4, Family::v6, Family::v4_mapped});
     plan.links = random.between(1, 4);
     plan.threads = random.between(1, plan.links);
     plan.message_bytes = random.scaled(14, 1400);

@@ -190,7 +190,9 @@ private:
         std::vector<pollfd> watched{{listener_, POLLIN, 0}};
         if (plan_.trouble != Trouble::unread_hello) {
             std::transform(links_.begin(), links_.end(), std::back_inserter(watched),
-                           [](const Open& link) { return pollfd{link.fd, POLLIN, 0}; });
+                           [](const Open& link) {
+                               return pollfd{link.fd, POLLIN, 0};
+                           });
         }
         const bool all_there = links_.size() * plan_.threads >= plan_.links;
         const std::size_t skipped = all_there ? 1 : 0;  // the listener is others' business
@@ -217,6 +219,8 @@ private:
             most = plan_.slow_bytes;
         } else if (plan_.reading == Reading::in_steps) {
             most = plan_.step_bytes;
+        } else if (plan_.work_us > 0) {
+            most = plan_.message_bytes;  // which take the work one by one
         }
         std::array<char, kWholeRead> buffer;
         const ssize_t length = recv(link.fd, buffer.data(), most, 0);

@@ -20,8 +20,8 @@ double quantile(std::vector<double> values, double q)
 
 double share_below(const std::vector<double>& values, double limit)
 {
-    const auto below = std::count_if(values.begin(), values.end(),
-                                     [&](double value) { return value <= limit; });
+    const auto below =
+        std::count_if(values.begin(), values.end(), [&](double value) { return value <= limit; });
     return static_cast<double>(below) / static_cast<double>(values.size());
 }
 

@@ -193,8 +193,8 @@ private:
         quota.reset();
         target_->process().signal(SIGCONT);
         (*ledger_)->trouble = false;
-        const bool ends = plan_.trouble != Trouble::never_accepted &&
-                          plan_.trouble != Trouble::unread_hello;
+        const bool ends =
+            plan_.trouble != Trouble::never_accepted && plan_.trouble != Trouble::unread_hello;
         if (ends) {
             wait_for_recovery();
         }
@@ -222,8 +222,7 @@ private:
     void wait_for_recovery()
     {
         (void)live::wait_until(
-            [&] { return links_with("recovered") >= links_with("not_draining"); },
-            kRecoversWithin);
+            [&] { return links_with("recovered") >= links_with("not_draining"); }, kRecoversWithin);
     }
 
     [[nodiscard]] std::size_t links_with(const std::string& event)
@@ -298,8 +297,9 @@ private:
                 !line.json["socket"]["remote"].get<std::string>().ends_with(remote)) {
                 continue;
             }
-            Said said{line.event(), line.json["severity"], line.read_ns,
-                      live::parse_time(line.json["ts"]), {}, {}};
+            Said said{line.event(), line.json["severity"],
+                      line.read_ns, live::parse_time(line.json["ts"]),
+                      {},           {}};
             if (const auto at = line.json.find("announced_at");
                 at != line.json.end() && at->is_string()) {
                 said.announced_ns = live::parse_time(*at);

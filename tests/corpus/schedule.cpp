@@ -66,13 +66,15 @@ public:
     void show()
     {
         const auto now = Clock::now();
-        if (now - shown_ < (is_terminal_ ? Clock::duration(1s) : Clock::duration(kProgressSpacing))) {
+        if (now - shown_ <
+            (is_terminal_ ? Clock::duration(1s) : Clock::duration(kProgressSpacing))) {
             return;
         }
         shown_ = now;
         const auto gone = std::chrono::duration<double>(now - began_).count();
         const double left =
-            done_ == 0 ? 0 : gone / static_cast<double>(done_) * static_cast<double>(tasks_ - done_);
+            done_ == 0 ? 0
+                       : gone / static_cast<double>(done_) * static_cast<double>(tasks_ - done_);
         fmt::print(stderr, "{}corpus: {} of {} runs, {:.0f} min left{}", is_terminal_ ? "\r" : "",
                    done_, tasks_, left / 60, is_terminal_ ? "   " : "\n");
         std::fflush(stderr);
@@ -125,7 +127,9 @@ void run_all(const std::vector<Task>& tasks, std::uint32_t jobs,
         }
         std::vector<pollfd> watched;
         std::transform(running.begin(), running.end(), std::back_inserter(watched),
-                       [](const Job& job) { return pollfd{job.out, POLLIN, 0}; });
+                       [](const Job& job) {
+                           return pollfd{job.out, POLLIN, 0};
+                       });
         poll(watched.data(), watched.size(), 1000);
         auto ready = watched.begin();
         for (auto job = running.begin(); job != running.end();) {

@@ -121,29 +121,27 @@ void judge_lead(const Plan& plan, const Observation& run, const Link& link, Verd
     const std::uint64_t possible = stops_reading(plan) ? whole : std::min(whole, kHorizonNs);
     verdict.possible_ms = static_cast<double>(possible) / kMs;
     verdict.lead_ms =
-        verdict.warned
-            ? std::min(ms_between(warning->read_ns, *zero), *verdict.possible_ms)
-            : 0;
+        verdict.warned ? std::min(ms_between(warning->read_ns, *zero), *verdict.possible_ms) : 0;
 }
 
 void judge_stall(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
 {
-    const auto owed = owed_since(link);
-    if (!stops_reading(plan) || !owed) {
+    // What was there before the watch began is as old as that, for all that can be known.
+    const auto since = possible_since(plan, run, link);
+    if (!stops_reading(plan) || !since) {
         return;
     }
     const std::uint64_t allowed = plan.polled ? kPolledToldWithinNs : kToldWithinNs;
-    const std::uint64_t evidence = *owed + kWarnAfterNs;
-    const std::uint64_t latest = std::max(evidence, run.watched_ns) + allowed;
+    const std::uint64_t evidence = *since + kWarnAfterNs;
+    const std::uint64_t latest = evidence + allowed;
     if (run.trouble.end_ns < latest) {
         return;
     }
     verdict.stalled = true;
     const auto warning = std::find_if(link.said.begin(), link.said.end(), is_trouble);
     verdict.stall_told = warning != link.said.end() && warning->read_ns <= latest;
-    // One that came before was a forecast's; what was late already when the watch began is not
-    // this line's delay.
-    if (verdict.stall_told && warning->read_ns >= evidence && evidence > run.watched_ns) {
+    // One that came before was a forecast's.
+    if (verdict.stall_told && warning->read_ns >= evidence) {
         verdict.delay_ms.push_back(ms_between(evidence, warning->read_ns));
     }
 }
@@ -198,13 +196,11 @@ void judge_alarms(const Plan& plan, const Observation& run, const Link& link, Ve
     }
 }
 
-void judge_zero_lines(const Plan& plan, const Observation& run, const Link& link,
-                      Verdict& verdict)
+void judge_zero_lines(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
 {
     const auto zero = first_zero(link);
-    const auto line = std::find_if(link.said.begin(), link.said.end(), [](const Said& said) {
-        return said.event == "zero_window";
-    });
+    const auto line = std::find_if(link.said.begin(), link.said.end(),
+                                   [](const Said& said) { return said.event == "zero_window"; });
     const bool told = line != link.said.end();
     if (zero && *zero < run.watched_ns) {
         return;  // whether it was closed still as the watch began is another question
@@ -225,9 +221,8 @@ void judge_zero_lines(const Plan& plan, const Observation& run, const Link& link
 
 void judge_reset(const Plan& plan, const Link& link, Verdict& verdict)
 {
-    const auto line = std::find_if(link.said.begin(), link.said.end(), [](const Said& said) {
-        return said.event == "link_reset";
-    });
+    const auto line = std::find_if(link.said.begin(), link.said.end(),
+                                   [](const Said& said) { return said.event == "link_reset"; });
     if (!plan.polled && link.witness.reset_ns && line != link.said.end()) {
         verdict.delay_ms.push_back(ms_between(*link.witness.reset_ns, line->read_ns));
     }
@@ -261,8 +256,7 @@ void judge_forecast(const Plan& plan, const Link& link, Verdict& verdict)
         return;
     }
     const double truth = ms_between(nearest->written_ns, *zero);
-    verdict.forecast_error =
-        std::abs(static_cast<double>(*nearest->zero_in_ms) - truth) / truth;
+    verdict.forecast_error = std::abs(static_cast<double>(*nearest->zero_in_ms) - truth) / truth;
 }
 
 }  // namespace

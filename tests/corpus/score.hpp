@@ -12,13 +12,13 @@ namespace drainwatch::corpus {
 
 /// Of one link in one run. Times in milliseconds.
 struct Verdict {
-    bool zero = false;           ///< tcpdump saw a zero window
-    bool warned = false;         ///< and a warning had been read before it
-    bool stalled = false;        ///< unread data aged beyond --warn-after
-    bool stall_told = false;     ///< and a warning had been read soon after that, at the latest
+    bool zero = false;        ///< tcpdump saw a zero window
+    bool warned = false;      ///< and a warning had been read before it
+    bool stalled = false;     ///< unread data aged beyond --warn-after
+    bool stall_told = false;  ///< and a warning had been read soon after that, at the latest
     std::uint32_t false_alarms = 0;
-    std::vector<double> cleared_ms;  ///< each warning for a pause longer than any before it: how
-                                     ///< soon after the pause it was over
+    std::vector<double> cleared_ms;     ///< each warning for a pause longer than any before it: how
+                                        ///< soon after the pause it was over
     std::optional<double> possible_ms;  ///< from the begin of the trouble to the zero window
     std::optional<double> lead_ms;      ///< from the warning to the zero window
     std::vector<double> delay_ms;       ///< from evidence to line

@@ -29,7 +29,8 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
-/// A look for a silence that reaches its limit comes just then, but not closer than this to the last.
+/// A look for a silence that reaches its limit comes just then, but not closer than this to the
+/// last.
 constexpr std::uint64_t kClosestLookNs = ns(1ms);
 
 /// While nothing lies unread, and a queue that fills wakes us, looks come four times within

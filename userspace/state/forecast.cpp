@@ -12,6 +12,10 @@ constexpr double kNsPerSecond = 1e9;
 /// While the kernel does not want a larger window, it waits so long with an ACK (TCP_DELACK_MIN).
 constexpr double kAckDelayS = 0.040;
 
+/// Truesize of a byte just after the kernel has collapsed the queue, most of the time: pages of
+/// their own, filled (tcp_collapse()); measured 1.16 to 1.18 for segments of 40 to 180 bytes.
+constexpr double kJustCollapsedCost = 1.17;
+
 /// The simulation goes on by this part of what is left of the window...
 constexpr double kStep = 1.0 / 16;
 /// ...and gives up after so many steps.
@@ -106,7 +110,7 @@ private:
         const double limit = static_cast<double>(dw_memory_limit(&window_));
         window_.rcvbuf = static_cast<__s32>(std::min(memory_, limit));
         if (memory_ > limit) {
-            memory_ = (unread_ + came_) * kCollapsedCost;
+            memory_ = (unread_ + came_) * kJustCollapsedCost;
         }
         return memory_ <= limit;
     }
@@ -120,16 +124,30 @@ private:
     double came_ = 0;
 };
 
-/// Once the right edge stays where it is, the window is used up by whole segments or not. Elsewhere,
-/// a scaled window seldom is; one that is not scaled is a multiple of the mss.
+/// Of what came after the first arrival, where nobody knows at what rate that one came.
+std::optional<double> rate_after_first(const SocketSample& sample)
+{
+    const auto& unread = sample.unread;
+    if (unread.size() < 2) {
+        return std::nullopt;
+    }
+    const std::uint64_t began_ns = unread.front().at_ns;
+    const std::uint64_t span = unread.back().at_ns - began_ns;
+    const std::uint64_t until_now = sample.taken_ns - began_ns;
+    const std::uint64_t interval = span / (unread.size() - 1);
+    const bool goes_on = span > 0 && until_now - span <= 2 * interval;
+    const std::uint32_t bytes = unread.back().end_seq - unread.front().end_seq;
+    return bytes * kNsPerSecond / static_cast<double>(goes_on ? span : until_now);
+}
+
+/// A scaled window is seldom used up by whole segments; one that is not scaled grows and shrinks by
+/// them, so it ends as it is now.
 bool ends_with_probe(const dw_window& window)
 {
-    const std::uint32_t current = dw_window_current(&window);
-    const bool edge_stays = window.rcv_wscale == 0 && dw_window_selected(&window) < current;
-    if (window.rcv_mss <= 1 || window.rcv_wscale == 0) {
-        return edge_stays && window.rcv_mss > 1 && current % window.rcv_mss != 0;
+    if (window.rcv_mss <= 1) {
+        return false;
     }
-    return true;
+    return window.rcv_wscale != 0 || dw_window_current(&window) % window.rcv_mss != 0;
 }
 
 }  // namespace
@@ -150,6 +168,9 @@ Headroom headroom(const SocketSample& sample, const Inflow& inflow)
 std::optional<double> arrival_rate(const SocketSample& sample, std::uint64_t since_ns)
 {
     const auto& unread = sample.unread;
+    if (sample.age_is_lower_bound && !unread.empty() && since_ns <= unread.front().at_ns) {
+        return rate_after_first(sample);  // the first was there before the watch
+    }
     const auto first = std::find_if(unread.begin(), unread.end(),
                                     [&](const Arrival& a) { return a.at_ns >= since_ns; });
     if (first == unread.end() || sample.taken_ns <= since_ns) {

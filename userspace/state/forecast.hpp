@@ -11,11 +11,12 @@ namespace drainwatch {
 /// Payload bytes that may still arrive before a zero window is announced, if nobody reads.
 ///
 /// Path A: the peer has used up the window. Its right edge moves on as long as the kernel selects
-/// more than what is left of it; below 1/16 of the buffer, or one mss, it selects zero. What is left
-/// of a window that is not to grow any more is still announced, with each ACK, rounded up to the
-/// window scale: an ACK for fewer bytes than the scale's unit takes nothing away from it. While the
-/// kernel does not want to announce more, ACKs are delayed by 40 ms, so how many bytes an ACK is for
-/// follows from the inflow. (This is why a slow link to an autotuned buffer never sees zero.)
+/// more than what is left of it; below 1/16 of the buffer, or one mss, it selects zero. What is
+/// left of a window that is not to grow any more is still announced, with each ACK, rounded up to
+/// the window scale: an ACK for fewer bytes than the scale's unit takes nothing away from it. While
+/// the kernel does not want to announce more, ACKs are delayed by 40 ms, so how many bytes an ACK
+/// is for follows from the inflow. (This is why a slow link to an autotuned buffer never sees
+/// zero.)
 ///
 /// Path B: the memory limit is reached before, and the kernel refuses data (and on 6.6+ announces
 /// zero).

@@ -25,8 +25,8 @@ public:
     /// How long ago the queue was first seen with unread data, without a gap since.
     [[nodiscard]] std::uint64_t length_ns() const;
 
-    /// Memory (truesize) that each further byte of payload has cost lately, while nobody read and the
-    /// kernel collapsed nothing; nothing where too little came to tell.
+    /// Memory (truesize) that each further byte of payload has cost lately, while nobody read and
+    /// the kernel collapsed nothing; nothing where too little came to tell.
     [[nodiscard]] std::optional<double> memory_cost() const;
 
     /// Did copied_seq move within the last `window_ns`?

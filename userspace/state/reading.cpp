@@ -119,8 +119,8 @@ Reading make_reading(const SocketSample& sample, const History& history)
     }
 
     const auto rates = rates_of_silence(sample, silent_since_ns);
-    const Headroom left = headroom(
-        sample, {rates ? rates->long_bytes_per_s : 0, history.memory_cost()});
+    const Headroom left =
+        headroom(sample, {rates ? rates->long_bytes_per_s : 0, history.memory_cost()});
     r.to_zero_bytes = left.to_zero();
     r.ends_with_probe = left.ends_with_probe;
     r.read_spacing_ns = sample.habit_gap_ns;
