@@ -1,0 +1,25 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace drainwatch::bench {
+
+using Json = nlohmann::ordered_json;
+
+/// What is wanted of a part.
+struct Settings {
+    std::vector<std::string> only;  ///< kinds of traffic; empty: those that the part has by itself
+    int rounds = 0;                 ///< 0: as many as the part has by itself
+    std::chrono::milliseconds block{250};
+    std::vector<std::string> watch_options;  ///< further ones of drainwatch
+};
+
+/// Each prints a table, and returns what it measured.
+
+/// Nanoseconds of each program for each event, beside those of an empty twin.
+[[nodiscard]] Json measure_kernel(const Settings& settings);
+
+}  // namespace drainwatch::bench
