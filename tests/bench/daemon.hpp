@@ -20,6 +20,7 @@ public:
     Daemon& operator=(const Daemon&) = delete;
 
     [[nodiscard]] pid_t pid() const { return process_->pid(); }
+    void signal(int number) const { process_->signal(number); }
     /// From its call to its first line, which it prints when everything is watched.
     [[nodiscard]] std::chrono::nanoseconds start_time() const { return start_time_; }
 

@@ -16,7 +16,10 @@
 namespace drainwatch::bench {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr int kRounds = 10;
+constexpr auto kBlock = 250ms;
 constexpr double kGoalNs = 60;
 constexpr double kGoalUnwatchedNs = 10;
 /// A program that ran less often in some block is not what the traffic is about.
@@ -120,7 +123,7 @@ void report(const std::vector<Pair>& pairs, const std::string& traffic, bool wat
     std::fflush(stdout);
 }
 
-void measure(const TrafficKind& kind, const Settings& settings, Twins& twins, Json& rows)
+void measure(const TrafficKind& kind, const Settings& settings, const Twins& twins, Json& rows)
 {
     const std::string comm = fmt::format("bench-{}", getpid());
     Traffic watched(kind, comm);
@@ -128,12 +131,15 @@ void measure(const TrafficKind& kind, const Settings& settings, Twins& twins, Js
     std::vector<std::string> options{"--process", comm, "--tier", "bpf"};
     options.insert(options.end(), settings.watch_options.begin(), settings.watch_options.end());
     const Daemon daemon(options);
-    twins.attach();
+    const auto attached = attach(twins.programs());
     auto watched_pairs = make_pairs(programs_of(daemon.pid()), twins);
     auto unwatched_pairs = make_pairs(programs_of(daemon.pid()), twins);
     const auto block = [&](Traffic& traffic, std::vector<Pair>& pairs) {
-        traffic.run(
-            settings.block, [&] { begin_block(pairs); }, [&] { end_block(pairs); });
+        traffic.start();
+        begin_block(pairs);
+        (void)traffic.measure(kBlock);
+        end_block(pairs);
+        traffic.stop();
     };
     const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
     for (int round = 0; round < rounds; round++) {
@@ -145,7 +151,6 @@ void measure(const TrafficKind& kind, const Settings& settings, Twins& twins, Js
             block(watched, watched_pairs);
         }
     }
-    twins.detach();
     report(watched_pairs, kind.name, true, rows);
     report(unwatched_pairs, kind.name, false, rows);
 }
@@ -155,7 +160,7 @@ void measure(const TrafficKind& kind, const Settings& settings, Twins& twins, Js
 Json measure_kernel(const Settings& settings)
 {
     const File statistics = count_runs();
-    Twins twins;
+    const Twins twins;
     fmt::print("{:<12} {:<9} {:<24} {:>9} {:>8} {:>7} {:>8}\n", "traffic", "sockets", "program",
                "runs", "ns/run", "twin", "over");
     Json rows = Json::array();

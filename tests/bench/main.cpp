@@ -17,6 +17,7 @@ using Part = Json (*)(const Settings&);
 
 const std::map<std::string, Part> kParts{
     {"kernel", measure_kernel},
+    {"throughput", measure_throughput},
 };
 
 struct Options {
@@ -55,9 +56,6 @@ int main(int argc, char** argv)
         ->check(CLI::IsMember(kParts));
     app.add_option("--only", options.settings.only, "only this kind of traffic; repeatable");
     app.add_option("--rounds", options.settings.rounds, "how often each block is repeated");
-    app.add_option_function<int>(
-        "--block", [&](int ms) { options.settings.block = std::chrono::milliseconds(ms); },
-        "length of a block in milliseconds");
     app.add_option("--watch-option", options.settings.watch_options,
                    "further option of drainwatch; repeatable");
     app.add_option("--executable", options.executable, "the drainwatch to measure");

@@ -1,7 +1,8 @@
 #pragma once
 
+#include "bench/statistics.hpp"
+
 #include <nlohmann/json.hpp>
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,6 @@ using Json = nlohmann::ordered_json;
 struct Settings {
     std::vector<std::string> only;  ///< kinds of traffic; empty: those that the part has by itself
     int rounds = 0;                 ///< 0: as many as the part has by itself
-    std::chrono::milliseconds block{250};
     std::vector<std::string> watch_options;  ///< further ones of drainwatch
 };
 
@@ -21,5 +21,13 @@ struct Settings {
 
 /// Nanoseconds of each program for each event, beside those of an empty twin.
 [[nodiscard]] Json measure_kernel(const Settings& settings);
+/// Throughput with drainwatch, with empty twins, and with nothing.
+[[nodiscard]] Json measure_throughput(const Settings& settings);
+
+/// {median, low, high}
+[[nodiscard]] inline Json to_json(const Estimate& estimate)
+{
+    return {{"median", estimate.median}, {"low", estimate.low}, {"high", estimate.high}};
+}
 
 }  // namespace drainwatch::bench

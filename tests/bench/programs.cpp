@@ -64,6 +64,18 @@ RunCounters HookedProgram::counters() const
     return {info.run_cnt, info.run_time_ns};
 }
 
+std::vector<File> attach(const std::vector<HookedProgram>& programs)
+{
+    std::vector<File> links;
+    for (const HookedProgram& hooked : programs) {
+        links.emplace_back(bpf_raw_tracepoint_open(nullptr, hooked.program.get()));
+        if (!links.back()) {
+            throw std::runtime_error("cannot attach to " + hooked.tracepoint);
+        }
+    }
+    return links;
+}
+
 std::vector<HookedProgram> programs_of(pid_t pid)
 {
     std::vector<HookedProgram> found;

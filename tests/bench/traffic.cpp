@@ -23,7 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMessage = 64;
 constexpr std::size_t kBulk = 65536;
-/// From the switch to the begin of a block.
 constexpr auto kWarmUp = 30ms;
 /// Connections go to so many addresses, or the ports of those that wait out their end run short.
 constexpr std::uint32_t kAddresses = 64;
@@ -177,7 +176,8 @@ const std::vector<TrafficKind>& traffic_kinds()
     static const std::vector<TrafficKind> kKinds{
         {"pingpong", "round trips", echo_one, ask_again_and_again, 0, 0},
         {"pingpong2", "round trips", echo_one, ask_again_and_again, 1, 0},
-        {"bulk", "bytes", read_bulk, send_bulk, 1, 0},
+        {"bulk", "bytes", read_bulk, send_bulk, 0, 0},
+        {"bulk2", "bytes", read_bulk, send_bulk, 1, 0},
         {"connections", "connections", answer_each, connect_each, 0, 0},
         {"resets", "connections", reset_each, connect_each, 0, 0},
         {"processes", "processes", need_no_server, start_processes, 0, 0},
@@ -218,19 +218,24 @@ Traffic::Traffic(const TrafficKind& kind, const std::string& comm)
     }
 }
 
-double Traffic::run(std::chrono::milliseconds block, const std::function<void()>& begin,
-                    const std::function<void()>& end)
+void Traffic::start()
 {
     control_->on = true;
     live::nap(kWarmUp);
-    begin();
-    const std::uint64_t done_before = control_->done;
+}
+
+void Traffic::stop()
+{
+    control_->on = false;
+}
+
+double Traffic::measure(std::chrono::milliseconds block) const
+{
+    const std::uint64_t before = control_->done;
     const auto began = Clock::now();
     live::nap(block);
-    const std::uint64_t done = control_->done - done_before;
+    const std::uint64_t done = control_->done - before;
     const std::chrono::duration<double> took = Clock::now() - began;
-    end();
-    control_->on = false;
     return static_cast<double>(done) / took.count();
 }
 

@@ -41,11 +41,11 @@ public:
 
     [[nodiscard]] std::uint16_t port() const { return static_cast<std::uint16_t>(control_->port); }
 
-    /// Lets it run, and calls `begin` and `end` at the borders of a block that is so long, when it
-    /// is well under way. What was done in the block, a second.
-    double run(
-        std::chrono::milliseconds block, const std::function<void()>& begin = [] {},
-        const std::function<void()>& end = [] {});
+    /// Lets it run, and waits until it is well under way.
+    void start();
+    void stop();
+    /// What is done in so long a block of time, a second, while it runs.
+    [[nodiscard]] double measure(std::chrono::milliseconds block) const;
 
 private:
     live::Shared<TrafficControl> control_;

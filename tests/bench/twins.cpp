@@ -14,18 +14,6 @@ Twins::Twins() : skeleton_(twins_bpf__open_and_load())
     }
 }
 
-void Twins::attach()
-{
-    if (twins_bpf__attach(skeleton_.get()) != 0) {
-        throw std::runtime_error("cannot attach the empty twins");
-    }
-}
-
-void Twins::detach()
-{
-    twins_bpf__detach(skeleton_.get());
-}
-
 std::vector<HookedProgram> Twins::programs() const
 {
     std::vector<HookedProgram> programs;

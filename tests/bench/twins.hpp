@@ -12,13 +12,9 @@ namespace drainwatch::bench {
 /// Empty programs on the tracepoints that drainwatch hooks.
 class Twins {
 public:
-    /// Loads them; nothing is attached yet.
+    /// Loads them; nothing is attached.
     Twins();
 
-    void attach();
-    void detach();
-
-    /// The programs, by their tracepoints, attached or not.
     [[nodiscard]] std::vector<HookedProgram> programs() const;
 
 private:
