@@ -18,6 +18,7 @@ using Part = Json (*)(const Settings&);
 const std::map<std::string, Part> kParts{
     {"kernel", measure_kernel},
     {"throughput", measure_throughput},
+    {"rivals", compare_rivals},
 };
 
 struct Options {

@@ -24,6 +24,9 @@ struct Settings {
 /// Throughput with drainwatch, with empty twins, and with nothing.
 [[nodiscard]] Json measure_throughput(const Settings& settings);
 
+/// What other tools cost on the same traffic, and when each tells of the same stall.
+[[nodiscard]] Json compare_rivals(const Settings& settings);
+
 /// {median, low, high}
 [[nodiscard]] inline Json to_json(const Estimate& estimate)
 {
