@@ -19,6 +19,7 @@ const std::map<std::string, Part> kParts{
     {"kernel", measure_kernel},
     {"throughput", measure_throughput},
     {"rivals", compare_rivals},
+    {"scale", measure_scale},
 };
 
 struct Options {

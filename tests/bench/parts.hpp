@@ -27,6 +27,9 @@ struct Settings {
 /// What other tools cost on the same traffic, and when each tells of the same stall.
 [[nodiscard]] Json compare_rivals(const Settings& settings);
 
+/// CPU, memory and time as the sockets become more.
+[[nodiscard]] Json measure_scale(const Settings& settings);
+
 /// {median, low, high}
 [[nodiscard]] inline Json to_json(const Estimate& estimate)
 {
