@@ -1,5 +1,8 @@
-// bench PART...: what watching costs. Each part prints a table, and keeps what it measured as JSON.
+// bench [PART...]: what watching costs. Each part prints a table, and keeps what it measured as JSON;
+// the report is written of what was kept.
 #include "bench/parts.hpp"
+#include "bench/report.hpp"
+#include "support/process.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -7,7 +10,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 namespace drainwatch::bench {
@@ -20,13 +22,23 @@ const std::map<std::string, Part> kParts{
     {"throughput", measure_throughput},
     {"rivals", compare_rivals},
     {"scale", measure_scale},
+    {"host", measure_host},
 };
+
+/// "drainwatch 0.1.0 (1234abcd)"
+std::string version_of_drainwatch()
+{
+    std::string version = live::run({live::drainwatch_executable(), "--version"}).out;
+    version.erase(version.find_last_not_of('\n') + 1);
+    return version;
+}
 
 struct Options {
     std::vector<std::string> parts;
     Settings settings;
     std::string executable;
     std::filesystem::path results;
+    std::filesystem::path docs;
 };
 
 int run(const Options& options)
@@ -38,9 +50,12 @@ int run(const Options& options)
     for (const std::string& name : options.parts) {
         const Json result = kParts.at(name)(options.settings);
         if (!options.results.empty()) {
-            std::filesystem::create_directories(options.results);
-            std::ofstream(options.results / (name + ".json")) << result.dump(1) << '\n';
+            keep(options.results, name, result, version_of_drainwatch(),
+                 !options.settings.only.empty());
         }
+    }
+    if (!options.docs.empty()) {
+        write_report(options.results, options.docs);
     }
     return 0;
 }
@@ -53,15 +68,16 @@ int main(int argc, char** argv)
     using namespace drainwatch::bench;
     CLI::App app("What watching costs, beside what would cost nothing.", "bench");
     Options options;
-    app.add_option("part", options.parts, "what to measure")
-        ->required()
-        ->check(CLI::IsMember(kParts));
-    app.add_option("--only", options.settings.only, "only this kind of traffic; repeatable");
+    app.add_option("part", options.parts, "what to measure")->check(CLI::IsMember(kParts));
+    app.add_option("--only", options.settings.only,
+                   "only this of the part (a traffic, a number of sockets, cost or stall); repeatable");
     app.add_option("--rounds", options.settings.rounds, "how often each block is repeated");
     app.add_option("--watch-option", options.settings.watch_options,
                    "further option of drainwatch; repeatable");
     app.add_option("--executable", options.executable, "the drainwatch to measure");
     app.add_option("--results", options.results, "directory for a JSON file of each part");
+    app.add_option("--docs", options.docs, "write the report of all results to this directory")
+        ->needs("--results");
     try {
         app.parse(argc, argv);
         return run(options);

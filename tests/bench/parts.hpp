@@ -1,18 +1,16 @@
 #pragma once
 
+#include "bench/results.hpp"
 #include "bench/statistics.hpp"
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 namespace drainwatch::bench {
 
-using Json = nlohmann::ordered_json;
-
 /// What is wanted of a part.
 struct Settings {
-    std::vector<std::string> only;  ///< kinds of traffic; empty: those that the part has by itself
+    std::vector<std::string> only;  ///< some of what the part measures; empty: all of it
     int rounds = 0;                 ///< 0: as many as the part has by itself
     std::vector<std::string> watch_options;  ///< further ones of drainwatch
 };
@@ -29,6 +27,9 @@ struct Settings {
 
 /// CPU, memory and time as the sockets become more.
 [[nodiscard]] Json measure_scale(const Settings& settings);
+
+/// Start and CPU of both tiers on a host like those it was made for.
+[[nodiscard]] Json measure_host(const Settings& settings);
 
 /// {median, low, high}
 [[nodiscard]] inline Json to_json(const Estimate& estimate)

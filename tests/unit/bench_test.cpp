@@ -1,5 +1,6 @@
 // What the benchmarks conclude from what they measured.
 #include "bench/queue_samples.hpp"
+#include "bench/results.hpp"
 #include "bench/statistics.hpp"
 
 #include <gtest/gtest.h>
@@ -67,6 +68,22 @@ TEST(QueueSamples, a_read_begins_it_anew)
     EXPECT_EQ(first_stall_ns({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {199, 9}}, 101), std::nullopt);
     EXPECT_EQ(first_stall_ns({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {201, 9}}, 101), 201U);
     EXPECT_EQ(first_stall_ns({{0, 9}, {50, 0}, {100, 9}, {150, 9}}, 100), std::nullopt);
+}
+
+TEST(Results, rows_of_the_same_subject_are_replaced)
+{
+    const Json before = Json::parse(R"([{"traffic":"a","x":1},{"traffic":"a","x":2},{"traffic":"b","x":3}])");
+    const Json anew = Json::parse(R"([{"traffic":"a","x":4}])");
+    EXPECT_EQ(merge(before, anew).dump(), R"([{"traffic":"b","x":3},{"traffic":"a","x":4}])");
+    const Json sizes = Json::parse(R"([{"sockets":1000,"x":1}])");
+    const Json more = Json::parse(R"([{"sockets":10000,"x":2}])");
+    EXPECT_EQ(merge(sizes, more).dump(), R"([{"sockets":1000,"x":1},{"sockets":10000,"x":2}])");
+}
+
+TEST(Results, members_are_replaced)
+{
+    const Json before = Json::parse(R"({"cost":1,"stall":2})");
+    EXPECT_EQ(merge(before, Json::parse(R"({"stall":3})")).dump(), R"({"cost":1,"stall":3})");
 }
 
 }  // namespace
