@@ -109,7 +109,9 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 	ref->self = (__u64)tp;
 	ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
 	ref->cookie = cookie;
-	if (ref->slot == DW_NO_SLOT && !ref->turned_away) {
+	if (ref->slot != DW_NO_SLOT) {
+		enter_index(cookie, ref->slot);
+	} else if (!ref->turned_away) {
 		ref->turned_away = 1;
 		count(DW_COUNT_TABLE_FULL);
 	}
@@ -182,6 +184,14 @@ static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 		ref->listens_on = 0;
 		take_slot(tp, ref);
 	}
+}
+
+/* What begin_watch() does nothing about, it need not be asked about. */
+static __always_inline int may_begin_watch(int newstate)
+{
+	if (newstate == DW_TCP_LISTEN || newstate == DW_TCP_SYN_SENT)
+		return 1;
+	return newstate == DW_TCP_ESTABLISHED && (config.watch_all || config.sockets_by_address);
 }
 
 /*

@@ -102,6 +102,9 @@ public:
     [[nodiscard]] virtual int wake_fd() const = 0;
     [[nodiscard]] virtual std::vector<Notice> take_notices() = 0;
 
+    /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
+    [[nodiscard]] virtual bool tells_of_filling() const = 0;
+
     /// Sockets with unread data, and those of `followed`.
     [[nodiscard]] virtual Look look(const std::vector<Cookie>& followed) = 0;
 

@@ -29,10 +29,14 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
+/// While nothing lies unread, and a queue that fills wakes us, looks come four times within
+/// --warn-after, at most so far apart.
+constexpr std::uint64_t kIdleLookNs = ns(250ms);
+
 /// Each full look comes once a second, or less often where it is expensive: it may take this share
 /// of a CPU at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
-constexpr std::uint64_t kFullLookShare = 500;
+constexpr std::uint64_t kFullLookShare = 2000;
 /// Without events, it is the only way to find a new target.
 constexpr std::uint64_t kFullLookShareOfPolling = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
@@ -264,9 +268,19 @@ void Session::look()
     for (const Cookie cookie : look.gone) {
         print(monitor_.gone(cookie, now_ns));
     }
-    const std::uint64_t step =
-        monitor_.wants_close_look() ? std::min(kCloseLookNs, ns(options_.tick)) : ns(options_.tick);
-    look_due_ns_ = now_ns + step;
+    look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
+}
+
+std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
+{
+    const std::uint64_t tick_ns = ns(options_.tick);
+    if (monitor_.wants_close_look()) {
+        return std::min(kCloseLookNs, tick_ns);
+    }
+    if (nothing_unread && source_->tells_of_filling()) {
+        return std::max(tick_ns, std::min(kIdleLookNs, ns(options_.limits.warn_after) / 4));
+    }
+    return tick_ns;
 }
 
 std::vector<ProcessNotice> Session::find_targets()

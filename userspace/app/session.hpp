@@ -39,6 +39,7 @@ private:
 
     void take_notices();
     void look();
+    [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
     void sample_cost();
