@@ -148,8 +148,7 @@ void watch_stall(StallStory& story)
     };
     for (std::size_t i = 0; i < tools.size(); i++) {
         Told& told = story.told[contestants[i].name];
-        told.cores.push_back((cpu_seconds_of_tree(tools[i]->pid()) - cpu_before[i]) /
-                             took.count());
+        told.cores.push_back((cpu_seconds_of_tree(tools[i]->pid()) - cpu_before[i]) / took.count());
         if (const auto at = contestants[i].told_ns(tools[i]->lines(), stalled_ns)) {
             told.after_ms.push_back(after_ms(*at));
         }

@@ -12,10 +12,10 @@ namespace drainwatch::bench {
 
 /// A host's sockets, and what goes on among them. Both ends of a connection count.
 struct CrowdPlan {
-    std::string comm;         ///< of the target's processes
-    unsigned sockets = 0;     ///< in all
-    unsigned of_target = 0;   ///< of these, held by processes of that name; the rest by others
-    unsigned links = 0;       ///< connections that carry messages and are read at once
+    std::string comm;        ///< of the target's processes
+    unsigned sockets = 0;    ///< in all
+    unsigned of_target = 0;  ///< of these, held by processes of that name; the rest by others
+    unsigned links = 0;      ///< connections that carry messages and are read at once
     std::chrono::microseconds spacing{4167};  ///< of a link's messages: the most of a CTI link
 };
 

@@ -1,4 +1,5 @@
-// What a usual host sees of it: 16 links among 20,000 sockets, in both tiers, and how soon it begins.
+// What a usual host sees of it: 16 links among 20,000 sockets, in both tiers, and how soon it
+// begins.
 #include "bench/crowd.hpp"
 #include "bench/daemon.hpp"
 #include "bench/parts.hpp"
@@ -40,16 +41,14 @@ Json measure_host(const Settings& settings)
 {
     Crowd crowd({kComm, kSockets, kOfTarget, kLinks});
     crowd.let_flow(true);
-    Json result{
-        {"links", kLinks},
-        {"sockets", kSockets},
-        {"of_target", kOfTarget},
-        {"executable_bytes", std::filesystem::file_size(live::drainwatch_executable())}};
+    Json result{{"links", kLinks},
+                {"sockets", kSockets},
+                {"of_target", kOfTarget},
+                {"executable_bytes", std::filesystem::file_size(live::drainwatch_executable())}};
     for (const std::string tier : {"bpf", "poll"}) {
-        std::vector<std::string> options{"--process", kComm,    "--port",
-                                         std::to_string(crowd.port()), "--tier", tier};
-        options.insert(options.end(), settings.watch_options.begin(),
-                       settings.watch_options.end());
+        std::vector<std::string> options{"--process", kComm, "--port", std::to_string(crowd.port()),
+                                         "--tier",    tier};
+        options.insert(options.end(), settings.watch_options.begin(), settings.watch_options.end());
         std::vector<double> starts;
         for (int i = 0; i < kStarts; i++) {
             starts.push_back(

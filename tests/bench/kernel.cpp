@@ -115,10 +115,11 @@ void report(const std::vector<Pair>& pairs, const std::string& traffic, bool wat
                         {"over_high_ns", over.high},
                         {"goal_ns", goal_ns},
                         {"met", over.median <= goal_ns}});
-        fmt::print("{:<12} {:<9} {:<24} {:>9.0f} {:>8.1f} {:>7.1f} {:>+8.1f}  [{:+.1f}, {:+.1f}]{}\n",
-                   traffic, watched ? "watched" : "unwatched", title_of(pair.program), runs,
-                   program_ns, twin_ns, over.median, over.low, over.high,
-                   over.median <= goal_ns ? "" : fmt::format("  MISSED: +{:.0f}", goal_ns));
+        fmt::print(
+            "{:<12} {:<9} {:<24} {:>9.0f} {:>8.1f} {:>7.1f} {:>+8.1f}  [{:+.1f}, {:+.1f}]{}\n",
+            traffic, watched ? "watched" : "unwatched", title_of(pair.program), runs, program_ns,
+            twin_ns, over.median, over.low, over.high,
+            over.median <= goal_ns ? "" : fmt::format("  MISSED: +{:.0f}", goal_ns));
     }
     std::fflush(stdout);
 }

@@ -1,11 +1,12 @@
-// bench [PART...]: what watching costs. Each part prints a table, and keeps what it measured as JSON;
-// the report is written of what was kept.
+// bench [PART...]: what watching costs. Each part prints a table, and keeps what it measured as
+// JSON; the report is written of what was kept.
 #include "bench/parts.hpp"
 #include "bench/report.hpp"
 #include "support/process.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -15,13 +16,14 @@
 namespace drainwatch::bench {
 namespace {
 
+/// Exit code by which a test says that it could not run.
+constexpr int kSkipped = 77;
+
 using Part = Json (*)(const Settings&);
 
 const std::map<std::string, Part> kParts{
-    {"kernel", measure_kernel},
-    {"throughput", measure_throughput},
-    {"rivals", compare_rivals},
-    {"scale", measure_scale},
+    {"kernel", measure_kernel}, {"throughput", measure_throughput},
+    {"rivals", compare_rivals}, {"scale", measure_scale},
     {"host", measure_host},
 };
 
@@ -69,8 +71,9 @@ int main(int argc, char** argv)
     CLI::App app("What watching costs, beside what would cost nothing.", "bench");
     Options options;
     app.add_option("part", options.parts, "what to measure")->check(CLI::IsMember(kParts));
-    app.add_option("--only", options.settings.only,
-                   "only this of the part (a traffic, a number of sockets, cost or stall); repeatable");
+    app.add_option(
+        "--only", options.settings.only,
+        "only this of the part (a traffic, a number of sockets, cost or stall); repeatable");
     app.add_option("--rounds", options.settings.rounds, "how often each block is repeated");
     app.add_option("--watch-option", options.settings.watch_options,
                    "further option of drainwatch; repeatable");
@@ -80,6 +83,10 @@ int main(int argc, char** argv)
         ->needs("--results");
     try {
         app.parse(argc, argv);
+        if (geteuid() != 0) {
+            fmt::print(stderr, "bench: run this as root\n");
+            return kSkipped;
+        }
         return run(options);
     } catch (const CLI::ParseError& error) {
         return app.exit(error);

@@ -10,8 +10,8 @@ namespace drainwatch::bench {
 
 /// What is wanted of a part.
 struct Settings {
-    std::vector<std::string> only;  ///< some of what the part measures; empty: all of it
-    int rounds = 0;                 ///< 0: as many as the part has by itself
+    std::vector<std::string> only;           ///< some of what the part measures; empty: all of it
+    int rounds = 0;                          ///< 0: as many as the part has by itself
     std::vector<std::string> watch_options;  ///< further ones of drainwatch
 };
 

@@ -13,7 +13,8 @@ namespace {
 constexpr double kBarsWidth = 0.8;
 
 /// Names hold underscores, which gnuplot would take for subscripts: "noenhanced".
-constexpr auto kHead = R"(set terminal svg size 760,420 noenhanced font 'Helvetica,13' background '#ffffff'
+constexpr auto kHead =
+    R"(set terminal svg size 760,420 noenhanced font 'Helvetica,13' background '#ffffff'
 set output '{}'
 set title '{}'
 set xlabel '{}'
@@ -40,8 +41,7 @@ std::string data_of(const Series& series, std::size_t index, double shift)
 
 std::string script_of(const Plot& plot, const std::filesystem::path& file)
 {
-    std::string script =
-        fmt::format(kHead, file.string(), plot.title, plot.x_label, plot.y_label);
+    std::string script = fmt::format(kHead, file.string(), plot.title, plot.x_label, plot.y_label);
     const bool bars = !plot.names.empty();
     const double width = kBarsWidth / static_cast<double>(plot.series.size());
     if (plot.logarithmic) {
@@ -58,18 +58,18 @@ std::string script_of(const Plot& plot, const std::filesystem::path& file)
     }
     std::string what;
     for (std::size_t i = 0; i < plot.series.size(); i++) {
-        const double shift =
-            bars ? (static_cast<double>(i) + 0.5) * width - kBarsWidth / 2 : 0;
+        const double shift = bars ? (static_cast<double>(i) + 0.5) * width - kBarsWidth / 2 : 0;
         script += data_of(plot.series[i], i, shift);
         what += fmt::format("{}$series{} using 1:2 with {} lt {} title '{}'", i > 0 ? ", " : "", i,
                             bars ? "boxes" : "linespoints", i + 1, plot.series[i].title);
         if (bars) {
-            what += fmt::format(", $series{} using 1:2:3:4 with yerrorbars lt -1 pt 0 lw 1 notitle",
-                                i);
+            what +=
+                fmt::format(", $series{} using 1:2:3:4 with yerrorbars lt -1 pt 0 lw 1 notitle", i);
         }
     }
     for (const auto& [title, value] : plot.goals) {
-        what += fmt::format(", {} with lines lc rgb '#b02020' dt 2 lw 1.5 title '{}'", value, title);
+        what +=
+            fmt::format(", {} with lines lc rgb '#b02020' dt 2 lw 1.5 title '{}'", value, title);
     }
     return script + "plot " + what + "\n";
 }

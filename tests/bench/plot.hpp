@@ -24,13 +24,14 @@ struct Plot {
     std::string title;
     std::string x_label;
     std::string y_label;
-    bool logarithmic = false;         ///< both axes
-    std::vector<std::string> names{}; ///< of the bars, which stand at 0, 1, ...; empty: lines
+    bool logarithmic = false;          ///< both axes
+    std::vector<std::string> names{};  ///< of the bars, which stand at 0, 1, ...; empty: lines
     std::vector<Series> series{};
     std::vector<std::pair<std::string, double>> goals{};  ///< a line across, each
 };
 
-/// Draws it by gnuplot as SVG, on white, so that it can be read on any page. Throws if gnuplot fails.
+/// Draws it by gnuplot as SVG, on white, so that it can be read on any page. Throws if gnuplot
+/// fails.
 void draw(const Plot& plot, const std::filesystem::path& file);
 
 }  // namespace drainwatch::bench

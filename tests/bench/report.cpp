@@ -128,9 +128,11 @@ void report_kernel(Page& page, const Json& kept)
     page.text += fmt::format(
         "\n## In the kernel\n\n"
         "{}. Nanoseconds of each program for each event **over an empty program** on the same\n"
-        "tracepoint, attached at the same time in the same run (medians of short blocks by turns).\n"
+        "tracepoint, attached at the same time in the same run (medians of short blocks by "
+        "turns).\n"
         "Goals: at most +60 on a watched socket, at most +10 on any other; what misses is bold.\n"
-        "Columns are traffic: a ping-pong of 64 bytes on one CPU and on two, a bulk transfer on one\n"
+        "Columns are traffic: a ping-pong of 64 bytes on one CPU and on two, a bulk transfer on "
+        "one\n"
         "and on two, short connections, resets with unread data, `fork` and `exec`. The hooks of\n"
         "processes are told of a target's processes and others' alike.\n\n",
         kept.at("version").get<std::string>());
@@ -157,19 +159,21 @@ void report_throughput(Page& page, const Json& kept)
 {
     page.text += fmt::format(
         "\n## End to end\n\n"
-        "{}. Throughput of the same two processes, as fast as they go, in blocks of 60 ms by turns\n"
+        "{}. Throughput of the same two processes, as fast as they go, in blocks of 60 ms by "
+        "turns\n"
         "(there and back again in each round), ratio in the same round: median, and the interval\n"
-        "that holds it with 95 %. drainwatch's programs, loaded and filled by itself, are attached\n"
+        "that holds it with 95 %. drainwatch's programs, loaded and filled by itself, are "
+        "attached\n"
         "and taken off within a millisecond; its process is stopped and let go on. Goal: at least\n"
         "0.995 of the empty twins'.\n\n",
         kept.at("version").get<std::string>());
     page.text += table_head({"traffic", "", "ratio", "goal"});
     for (const Json& row : kept.at("result")) {
         const bool has_goal = row.contains("goal");
-        page.text += table_row({row.at("traffic"), row.at("what"),
-                                marked(with_interval(row.at("ratio"), 4),
-                                       !has_goal || row.at("met").get<bool>()),
-                                has_goal ? fmt::format("{}", row.at("goal").get<double>()) : ""});
+        page.text += table_row(
+            {row.at("traffic"), row.at("what"),
+             marked(with_interval(row.at("ratio"), 4), !has_goal || row.at("met").get<bool>()),
+             has_goal ? fmt::format("{}", row.at("goal").get<double>()) : ""});
     }
 }
 
@@ -189,9 +193,11 @@ void report_rivals(Page& page, const Json& kept)
     page.text += fmt::format(
         "\n## Beside what people would use instead\n\n"
         "{}. All of them watch the same port. *Throughput* is that of a ping-pong on one CPU, to\n"
-        "that without any of them; *CPU* is what the tool's own processes take meanwhile, and beside\n"
+        "that without any of them; *CPU* is what the tool's own processes take meanwhile, and "
+        "beside\n"
         "a single link of 240 messages a second. *Told* is the time from the reader's last read\n"
-        "until the tool says something of it, in the same {} stalls for all: the window closed after\n"
+        "until the tool says something of it, in the same {} stalls for all: the window closed "
+        "after\n"
         "{:.2f} s.\n\n",
         kept.at("version").get<std::string>(), stall.at("stalls").get<int>(), zero_s);
     page.text += table_head({"tool", "throughput", "CPU, ping-pong", "CPU, a link", "told",
@@ -201,11 +207,10 @@ void report_rivals(Page& page, const Json& kept)
     for (std::size_t i = 0; i < costs.size(); i++) {
         const Json& cost = costs.at(i);
         const Json& story = stall.at("tools").at(i);
-        page.text += table_row(
-            {cost.at("tool"), with_interval(cost.at("ratio"), 3),
-             fmt::format("{:.1f} %", 100 * cost.at("cores").get<double>()),
-             fmt::format("{:.2f} %", 100 * story.at("cores").get<double>()), told_cell(story),
-             story.at("rule")});
+        page.text += table_row({cost.at("tool"), with_interval(cost.at("ratio"), 3),
+                                fmt::format("{:.1f} %", 100 * cost.at("cores").get<double>()),
+                                fmt::format("{:.2f} %", 100 * story.at("cores").get<double>()),
+                                told_cell(story), story.at("rule")});
         if (!story.at("told_after_ms").is_null()) {
             const double s = story.at("told_after_ms").get<double>() / 1e3;
             told.points.push_back({static_cast<double>(names.size()), s, s, s});
@@ -288,8 +293,7 @@ void report_scale(Page& page, const Json& kept)
         for (const Json& row : rows) {
             cells.push_back(scale_cell(row, measure));
         }
-        cells.push_back(measure.goal == 0 ? ""
-                                          : fmt::format("{} {}", measure.goal, measure.unit));
+        cells.push_back(measure.goal == 0 ? "" : fmt::format("{} {}", measure.goal, measure.unit));
         page.text += table_row(cells);
     }
     page.add_plot("cpu", {.title = "CPU as the sockets become more",
@@ -330,19 +334,18 @@ void report_host(Page& page, const Json& kept)
         host.at("sockets").get<unsigned>(), host.at("of_target").get<unsigned>());
     page.text += table_head({"", "measured", "goal"});
     const double megabytes = host.at("executable_bytes").get<double>() / 1e6;
-    page.text +=
-        table_row({"static executable", marked(fmt::format("{:.1f} MB", megabytes), megabytes <= 8),
-                   "8 MB"});
+    page.text += table_row(
+        {"static executable", marked(fmt::format("{:.1f} MB", megabytes), megabytes <= 8), "8 MB"});
     for (const std::string tier : {"bpf", "poll"}) {
         const Json& of_tier = host.at(tier);
         const double start = of_tier.at("start_ms");
         const double cpu = 100 * of_tier.at("cpu").get<double>();
-        page.text += table_row(
-            {fmt::format("tier {}: from its call to `start`, median and worst", tier),
-             marked(fmt::format("{:.0f}, {:.0f} ms", start,
-                                of_tier.at("worst_start_ms").get<double>()),
-                    start <= 300),
-             "300 ms"});
+        page.text +=
+            table_row({fmt::format("tier {}: from its call to `start`, median and worst", tier),
+                       marked(fmt::format("{:.0f}, {:.0f} ms", start,
+                                          of_tier.at("worst_start_ms").get<double>()),
+                              start <= 300),
+                       "300 ms"});
         page.text += table_row({fmt::format("tier {}: CPU, of one core", tier),
                                 marked(fmt::format("{:.2f} %", cpu), cpu <= 1), "1 %"});
     }

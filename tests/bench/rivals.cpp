@@ -85,10 +85,10 @@ std::vector<Rival> rivals(const std::string& comm, std::uint16_t port, const std
          "its line for a byte that has been unread for 1 s, which only a further segment can bring",
          line_with("unread for a second")},
         {"ss -tmi, 20 a second",
-         {"sh", "-c",
-          fmt::format("while :; do ss -Htmi 'sport = :{}'; sleep 0.05; done", port)},
+         {"sh", "-c", fmt::format("while :; do ss -Htmi 'sport = :{}'; sleep 0.05; done", port)},
          500ms,
-         "the first sample after 1 s in which Recv-Q was neither empty nor became shorter; somebody "
+         "the first sample after 1 s in which Recv-Q was neither empty nor became shorter; "
+         "somebody "
          "must keep the samples and compare them",
          growing_queue},
         {"tshark, zero windows live",

@@ -1,5 +1,5 @@
-// How the cost grows with the sockets that are watched, all of them the target's: idle, and with one
-// of a hundred active.
+// How the cost grows with the sockets that are watched, all of them the target's: idle, and with
+// one of a hundred active.
 #include "bench/crowd.hpp"
 #include "bench/daemon.hpp"
 #include "bench/parts.hpp"
@@ -40,9 +40,10 @@ std::string comm_of_the_bench()
 std::vector<std::string> watch_options(const Settings& settings, unsigned sockets,
                                        const std::string& tier)
 {
-    std::vector<std::string> options{"--process", comm_of_the_bench(), "--max-sockets",
-                                     std::to_string(std::max(sockets + 256, 1024U)), "--tier",
-                                     tier};
+    std::vector<std::string> options{
+        "--process",     comm_of_the_bench(),
+        "--max-sockets", std::to_string(std::max(sockets + 256, 1024U)),
+        "--tier",        tier};
     options.insert(options.end(), settings.watch_options.begin(), settings.watch_options.end());
     return options;
 }
@@ -69,8 +70,7 @@ double cpu_share(const Daemon& daemon)
 
 double stall_to_line_ms(const std::vector<std::string>& options)
 {
-    live::Target target(comm_of_the_bench(), {},
-                        live::Target::one_connection(live::read_all));
+    live::Target target(comm_of_the_bench(), {}, live::Target::one_connection(live::read_all));
     live::Sender sender(target.port(), {});
     sender.start();
     auto by_age = options;  // the forecast would come first, sooner for a smaller buffer

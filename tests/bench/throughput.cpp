@@ -1,8 +1,9 @@
-// What comes out at the end: the same traffic with drainwatch's programs, with empty twins, and with
-// nothing, in short blocks by turns. The machine's speed drifts by far more than what is looked for,
-// but seldom within half a second; and drainwatch takes longer than that to start. So its programs,
-// loaded, set up and filled by itself, are taken over from it, and attached and taken off again in a
-// millisecond. What its process costs on top is measured by stopping it and letting it go on.
+// What comes out at the end: the same traffic with drainwatch's programs, with empty twins, and
+// with nothing, in short blocks by turns. The machine's speed drifts by far more than what is
+// looked for, but seldom within half a second; and drainwatch takes longer than that to start. So
+// its programs, loaded, set up and filled by itself, are taken over from it, and attached and taken
+// off again in a millisecond. What its process costs on top is measured by stopping it and letting
+// it go on.
 #include "bench/daemon.hpp"
 #include "bench/parts.hpp"
 #include "bench/programs.hpp"
@@ -122,12 +123,13 @@ void measure(const TrafficKind& kind, bool watched, const Settings& settings, Js
     }
     const Twins twins;
     const auto empty = twins.programs();
-    const Rates rates = run_rounds(traffic,
-                                   {[] { return std::vector<File>(); }, [&] { return attach(empty); },
-                                    [&] { return attach(programs); }},
-                                   rounds);
-    rows.push_back(report(kind, whose + ": empty twins to nothing", estimate_median(rates[1]).median,
-                          ratio(rates[1], rates[0]), 0));
+    const Rates rates =
+        run_rounds(traffic,
+                   {[] { return std::vector<File>(); }, [&] { return attach(empty); },
+                    [&] { return attach(programs); }},
+                   rounds);
+    rows.push_back(report(kind, whose + ": empty twins to nothing",
+                          estimate_median(rates[1]).median, ratio(rates[1], rates[0]), 0));
     rows.push_back(report(kind, whose + ": drainwatch's programs to nothing",
                           estimate_median(rates[2]).median, ratio(rates[2], rates[0]), 0));
     rows.push_back(report(kind, whose + ": drainwatch's programs to empty twins",

@@ -21,8 +21,7 @@ std::vector<HookedProgram> Twins::programs() const
     bpf_object__for_each_program(program, skeleton_->obj)
     {
         const std::string name = bpf_program__name(program);  // that of its tracepoint
-        programs.push_back(
-            {name, name, File(fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0))});
+        programs.push_back({name, name, File(fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0))});
     }
     return programs;
 }

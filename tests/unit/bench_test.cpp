@@ -31,7 +31,7 @@ TEST(Statistics, interval_of_the_median)
         int count;
         double low;
         double high;
-    } cases[] = {{1, 1, 1},  {5, 1, 5},   {6, 1, 6},   {8, 1, 8},     {9, 2, 8},
+    } cases[] = {{1, 1, 1},  {5, 1, 5},   {6, 1, 6},    {8, 1, 8},    {9, 2, 8},
                  {10, 2, 9}, {20, 6, 15}, {40, 14, 27}, {100, 40, 61}};
     for (const auto& c : cases) {
         const Estimate estimate = estimate_median(one_to(c.count));
@@ -72,7 +72,8 @@ TEST(QueueSamples, a_read_begins_it_anew)
 
 TEST(Results, rows_of_the_same_subject_are_replaced)
 {
-    const Json before = Json::parse(R"([{"traffic":"a","x":1},{"traffic":"a","x":2},{"traffic":"b","x":3}])");
+    const Json before =
+        Json::parse(R"([{"traffic":"a","x":1},{"traffic":"a","x":2},{"traffic":"b","x":3}])");
     const Json anew = Json::parse(R"([{"traffic":"a","x":4}])");
     EXPECT_EQ(merge(before, anew).dump(), R"([{"traffic":"b","x":3},{"traffic":"a","x":4}])");
     const Json sizes = Json::parse(R"([{"sockets":1000,"x":1}])");
