@@ -133,10 +133,9 @@ void watch_stall(StallStory& story)
         start = std::max(start, rival.start);
     }
     std::this_thread::sleep_for(start);
-    std::vector<double> cpu_before;
-    for (const auto& tool : tools) {
-        cpu_before.push_back(cpu_seconds_of_tree(tool->pid()));
-    }
+    std::vector<double> cpu_before(tools.size());
+    std::transform(tools.begin(), tools.end(), cpu_before.begin(),
+                   [](const auto& tool) { return cpu_seconds_of_tree(tool->pid()); });
     const auto began = std::chrono::steady_clock::now();
     std::this_thread::sleep_for(kHealthy);
     const std::uint64_t stalled_ns = live::realtime_ns();

@@ -7,6 +7,7 @@
 #include "bench/usage.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -49,11 +50,10 @@ Json measure_host(const Settings& settings)
         std::vector<std::string> options{"--process", kComm, "--port", std::to_string(crowd.port()),
                                          "--tier",    tier};
         options.insert(options.end(), settings.watch_options.begin(), settings.watch_options.end());
-        std::vector<double> starts;
-        for (int i = 0; i < kStarts; i++) {
-            starts.push_back(
-                std::chrono::duration<double, std::milli>(Daemon(options).start_time()).count());
-        }
+        std::vector<double> starts(kStarts);
+        std::generate(starts.begin(), starts.end(), [&] {
+            return std::chrono::duration<double, std::milli>(Daemon(options).start_time()).count();
+        });
         result[tier] = {{"start_ms", estimate_median(starts).median},
                         {"worst_start_ms", quantile(starts, 1)},
                         {"cpu", cpu_share(options)}};

@@ -5,8 +5,8 @@
 #include "support/process.hpp"
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -278,9 +278,12 @@ void report_scale(Page& page, const Json& kept)
         "\n## Scale\n\n"
         "{}. Every socket is one of the target's and is watched; both ends of a connection count.\n"
         "*Active* ones carry ten messages a second, read at once. *Kernel memory* is what slabs,\n"
-        "vmalloc and per-CPU memory grew by, *maps* what the kernel says of the maps alone.\n"
-        "*Resident* counts the table, which is the kernel's memory seen once more. CPU is of one\n"
-        "core; what the programs take in the context of others is in the tables above.\n\n",
+        "vmalloc and per-CPU memory grew by; *maps* is what the kernel says of the maps alone.\n"
+        "*Resident* counts the mapped part of the table, which is kernel memory seen once more. "
+        "The\n"
+        "*first look* is what a start takes longer than one with as large a table and nobody to\n"
+        "watch. CPU is of one core; what the programs take in the context of others is in the\n"
+        "tables above.\n\n",
         kept.at("version").get<std::string>());
     std::vector<std::string> head{"sockets"};
     for (const Json& row : rows) {

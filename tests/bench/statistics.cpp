@@ -13,15 +13,14 @@ constexpr double kConfidence = 0.95;
 std::size_t ranks_outside(std::size_t count)
 {
     const double n = static_cast<double>(count);
-    double tail = 0;  // of the binomial distribution, up to and with `outside` heads
+    double heads = std::pow(0.5, n);  // the chance of `outside` heads
+    double tail = heads;              // of so many at most
     std::size_t outside = 0;
-    for (; outside < count / 2; outside++) {
+    while (outside < count / 2 && tail <= (1 - kConfidence) / 2) {
         const double k = static_cast<double>(outside);
-        tail += std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) -
-                         n * std::log(2));
-        if (tail > (1 - kConfidence) / 2) {
-            break;
-        }
+        heads *= (n - k) / (k + 1);
+        tail += heads;
+        outside++;
     }
     return outside > 0 ? outside - 1 : 0;
 }

@@ -27,6 +27,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kRounds = 40;
+/// A bulk transfer runs less evenly.
+constexpr int kRoundsOfBulk = 120;
 constexpr auto kBlock = 60ms;
 constexpr double kGoal = 0.995;
 /// drainwatch has the kernel count runs in its first second, and in one of each minute after that.
@@ -93,6 +95,7 @@ Json report(const TrafficKind& kind, const std::string& what, double rate, const
 void measure(const TrafficKind& kind, bool watched, const Settings& settings, Json& rows)
 {
     const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
+    const int many_rounds = settings.rounds > 0 || kind.name != "bulk" ? rounds : kRoundsOfBulk;
     const std::string comm = fmt::format("bench-{}", getpid());
     const std::string whose = watched ? "watched" : "not watched";
     Traffic traffic(kind, comm);
@@ -127,7 +130,7 @@ void measure(const TrafficKind& kind, bool watched, const Settings& settings, Js
         run_rounds(traffic,
                    {[] { return std::vector<File>(); }, [&] { return attach(empty); },
                     [&] { return attach(programs); }},
-                   rounds);
+                   many_rounds);
     rows.push_back(report(kind, whose + ": empty twins to nothing",
                           estimate_median(rates[1]).median, ratio(rates[1], rates[0]), 0));
     rows.push_back(report(kind, whose + ": drainwatch's programs to nothing",
