@@ -22,8 +22,8 @@ set ylabel '{}'
 set grid ytics lc rgb '#dddddd'
 set border 3
 set tics nomirror
-set key outside bottom center horizontal
-set style fill solid 0.85 noborder
+set key outside top center horizontal
+set style fill solid 0.85 border rgb '#404040'
 set linetype 1 lc rgb '#1f6fb4' lw 2 pt 7
 set linetype 2 lc rgb '#d98014' lw 2 pt 5
 set linetype 3 lc rgb '#3c9a4b' lw 2 pt 9
@@ -60,16 +60,15 @@ std::string script_of(const Plot& plot, const std::filesystem::path& file)
     for (std::size_t i = 0; i < plot.series.size(); i++) {
         const double shift = bars ? (static_cast<double>(i) + 0.5) * width - kBarsWidth / 2 : 0;
         script += data_of(plot.series[i], i, shift);
-        what += fmt::format("{}$series{} using 1:2 with {} lt {} title '{}'", i > 0 ? ", " : "", i,
-                            bars ? "boxes" : "linespoints", i + 1, plot.series[i].title);
-        if (bars) {
-            what +=
-                fmt::format(", $series{} using 1:2:3:4 with yerrorbars lt -1 pt 0 lw 1 notitle", i);
-        }
+        const std::string style =
+            bars ? fmt::format("1:2:3:4:({}) with boxerrorbars", width) : "1:2 with linespoints";
+        what += fmt::format("{}$series{} using {} lt {} title '{}'", i > 0 ? ", " : "", i, style,
+                            i + 1, plot.series[i].title);
     }
+    int dashes = 2;
     for (const auto& [title, value] : plot.goals) {
-        what +=
-            fmt::format(", {} with lines lc rgb '#b02020' dt 2 lw 1.5 title '{}'", value, title);
+        what += fmt::format(", {} with lines lc rgb '#b02020' dt {} lw 1.5 title '{}'", value,
+                            dashes++, title);
     }
     return script + "plot " + what + "\n";
 }

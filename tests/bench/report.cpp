@@ -261,7 +261,8 @@ std::string scale_cell(const Json& row, const Measure& measure)
                   measure.goal == 0 || figure <= measure.goal);
 }
 
-Series scale_series(const Json& rows, const std::string& title, const char* member, double factor)
+Series scale_series(const std::vector<Json>& rows, const std::string& title, const char* member,
+                    double factor)
 {
     Series series{title, {}};
     for (const Json& row : rows) {
@@ -273,7 +274,9 @@ Series scale_series(const Json& rows, const std::string& title, const char* memb
 
 void report_scale(Page& page, const Json& kept)
 {
-    const Json& rows = kept.at("result");
+    auto rows = kept.at("result").get<std::vector<Json>>();
+    std::sort(rows.begin(), rows.end(),
+              [](const Json& a, const Json& b) { return a.at("sockets") < b.at("sockets"); });
     page.text += fmt::format(
         "\n## Scale\n\n"
         "{}. Every socket is one of the target's and is watched; both ends of a connection count.\n"
