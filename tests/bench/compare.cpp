@@ -32,11 +32,6 @@ constexpr int kStalls = 3;
 constexpr auto kHealthy = 3s;
 constexpr auto kStall = 9s;
 
-std::string comm_of_the_bench()
-{
-    return fmt::format("bench-{}", getpid());
-}
-
 /// Where tcpdump writes; gone with this.
 class CaptureFile {
 public:
@@ -83,7 +78,7 @@ void run_round(Traffic& traffic, const Rival& rival, std::vector<double>& ratios
 /// What each costs on a ping-pong as fast as it goes.
 Json compare_costs(const Settings& settings)
 {
-    const std::string comm = comm_of_the_bench();
+    const std::string comm = watched_comm();
     Traffic traffic(traffic_kind("pingpong"), comm);
     const CaptureFile file;
     const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
@@ -119,7 +114,7 @@ struct StallStory {
 /// All of them watch the same stall of the same link.
 void watch_stall(StallStory& story)
 {
-    const std::string comm = comm_of_the_bench();
+    const std::string comm = watched_comm();
     live::Target target(comm, {}, live::Target::one_connection(live::read_all));
     const CaptureFile file;
     live::Capture witness(target.port());

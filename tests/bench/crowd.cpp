@@ -2,7 +2,6 @@
 
 #include "support/target.hpp"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,26 +21,13 @@ constexpr std::size_t kMessage = 150;
 /// A process holds at most this many: descriptors are limited.
 constexpr unsigned kSocketsOfAProcess = 16'000;
 
-int connect_to(std::uint16_t port)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-        throw std::runtime_error("cannot connect on loopback");
-    }
-    return fd;
-}
-
 /// Both ends of idle connections.
 void make_idle(unsigned connections)
 {
     std::uint16_t port = 0;
     const int listener = live::listen_on_loopback({}, port);
     for (unsigned i = 0; i < connections; i++) {
-        connect_to(port);
+        (void)live::connect_on_loopback(port);
         accept(listener, nullptr, nullptr);
     }
 }
@@ -68,7 +54,7 @@ void read_links(int listener, unsigned links, live::Control& control)
 void feed_links(std::uint16_t port, const CrowdPlan& plan, const live::Control& control)
 {
     std::vector<int> fds(plan.links);
-    std::generate(fds.begin(), fds.end(), [&] { return connect_to(port); });
+    std::generate(fds.begin(), fds.end(), [&] { return live::connect_on_loopback(port); });
     const std::array<char, kMessage> message{};
     const auto between = plan.spacing / plan.links;
     auto next = std::chrono::steady_clock::now();

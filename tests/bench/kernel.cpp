@@ -8,7 +8,6 @@
 #include "bench/twins.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
@@ -126,7 +125,7 @@ void report(const std::vector<Pair>& pairs, const std::string& traffic, bool wat
 
 void measure(const TrafficKind& kind, const Settings& settings, const Twins& twins, Json& rows)
 {
-    const std::string comm = fmt::format("bench-{}", getpid());
+    const std::string comm = watched_comm();
     Traffic watched(kind, comm);
     Traffic unwatched(kind, comm + "u");
     std::vector<std::string> options{"--process", comm, "--tier", "bpf"};

@@ -3,6 +3,7 @@
 #include "bench/results.hpp"
 #include "bench/statistics.hpp"
 
+#include <unistd.h>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,12 @@ struct Settings {
     int rounds = 0;                          ///< 0: as many as the part has by itself
     std::vector<std::string> watch_options;  ///< further ones of drainwatch
 };
+
+/// Name of the processes that are watched; no others have it.
+[[nodiscard]] inline std::string watched_comm()
+{
+    return "bench-" + std::to_string(getpid());
+}
 
 /// Each prints a table, and returns what it measured.
 

@@ -30,11 +30,6 @@ constexpr auto kWarnAfter = 1s;
 /// Fewer sockets than this are lost among what else the kernel does with its memory.
 constexpr unsigned kFewestForMemory = 10'000;
 
-std::string comm_of_the_bench()
-{
-    return fmt::format("bench-{}", getpid());
-}
-
 /// CPU is counted for so long: full looks may take a 500th of the time, and several belong to it.
 std::chrono::milliseconds time_to_count(unsigned sockets)
 {
@@ -43,7 +38,7 @@ std::chrono::milliseconds time_to_count(unsigned sockets)
 
 std::vector<std::string> watch_the_crowd()
 {
-    return {"--process", comm_of_the_bench()};
+    return {"--process", watched_comm()};
 }
 
 std::vector<std::string> watch_the_bench()
@@ -85,7 +80,7 @@ double cpu_share(const Daemon& daemon, unsigned sockets)
 
 double stall_to_line_ms(const std::vector<std::string>& options)
 {
-    live::Target target(comm_of_the_bench(), {}, live::Target::one_connection(live::read_all));
+    live::Target target(watched_comm(), {}, live::Target::one_connection(live::read_all));
     live::Sender sender(target.port(), {});
     sender.start();
     auto by_age = options;  // the forecast would come first, sooner for a smaller buffer
@@ -105,7 +100,7 @@ double stall_to_line_ms(const std::vector<std::string>& options)
 Json measure(unsigned sockets, const Settings& settings)
 {
     const unsigned links = std::max(sockets / 200, 1U);
-    Crowd crowd({comm_of_the_bench(), sockets, sockets, links, kActiveSpacing});
+    Crowd crowd({watched_comm(), sockets, sockets, links, kActiveSpacing});
     const auto options = watch_options(settings, sockets, "bpf", watch_the_crowd());
     Json row{{"sockets", sockets}, {"active_links", links}};
     const double start = start_ms(options);

@@ -96,7 +96,7 @@ void measure(const TrafficKind& kind, bool watched, const Settings& settings, Js
 {
     const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
     const int many_rounds = settings.rounds > 0 || kind.name != "bulk" ? rounds : kRoundsOfBulk;
-    const std::string comm = fmt::format("bench-{}", getpid());
+    const std::string comm = watched_comm();
     const std::string whose = watched ? "watched" : "not watched";
     Traffic traffic(kind, comm);
     std::vector<std::string> options{"--tier", "bpf"};

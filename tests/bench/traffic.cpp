@@ -2,9 +2,7 @@
 
 #include "support/target.hpp"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -34,21 +32,6 @@ void wait_for_switch(const TrafficControl& control)
     }
 }
 
-int connect_to(std::uint16_t port, std::uint32_t address = INADDR_LOOPBACK)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(address);
-    to.sin_port = htons(port);
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
-        throw std::runtime_error("cannot connect on loopback");
-    }
-    return fd;
-}
-
 /// Where the n-th of many connections goes.
 std::uint32_t address_of(std::uint64_t n)
 {
@@ -67,7 +50,7 @@ void echo_one(int listener, TrafficControl& control)
 
 void ask_again_and_again(std::uint16_t port, TrafficControl& control)
 {
-    const int fd = connect_to(port);
+    const int fd = live::connect_on_loopback(port);
     control.ready++;
     std::array<char, kMessage> message{};
     while (true) {
@@ -90,7 +73,7 @@ void read_bulk(int listener, TrafficControl& control)
 
 void send_bulk(std::uint16_t port, TrafficControl& control)
 {
-    const int fd = connect_to(port);
+    const int fd = live::connect_on_loopback(port);
     control.ready++;
     const std::vector<char> buffer(kBulk);
     while (true) {
@@ -112,14 +95,14 @@ void answer_each(int listener, TrafficControl& control)
     }
 }
 
-/// One message there, `answer` bytes or a reset back, and the end.
+/// One message there, one or a reset back, and the end.
 void connect_each(std::uint16_t port, TrafficControl& control)
 {
     control.ready++;
     std::array<char, kMessage> message{};
     while (true) {
         wait_for_switch(control);
-        const int fd = connect_to(port, address_of(control.done));
+        const int fd = live::connect_on_loopback(port, address_of(control.done));
         (void)send(fd, message.data(), message.size(), MSG_NOSIGNAL);
         (void)recv(fd, message.data(), message.size(), 0);
         close(fd);
