@@ -187,6 +187,10 @@ private:
             live::nap(std::chrono::microseconds(plan_.step_us));
             return;
         }
+        if (plan_.trouble == Trouble::never_accepted) {
+            live::nap(5ms);  // whoever waits to be accepted stays ready
+            return;
+        }
         std::vector<pollfd> watched{{listener_, POLLIN, 0}};
         if (plan_.trouble != Trouble::unread_hello) {
             std::transform(links_.begin(), links_.end(), std::back_inserter(watched),
