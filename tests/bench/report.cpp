@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace drainwatch::bench {
@@ -369,11 +370,17 @@ void write_report(const std::filesystem::path& results, const std::filesystem::p
         "Written by `scripts/bench`, on Linux {} with {} cores of {}.\n"
         "Figures that miss their goal are **bold**.\n",
         host.release, std::thread::hardware_concurrency(), cpu_model());
-    report_host(page, kept(results, "host"));
-    report_kernel(page, kept(results, "kernel"));
-    report_throughput(page, kept(results, "throughput"));
-    report_rivals(page, kept(results, "rivals"));
-    report_scale(page, kept(results, "scale"));
+    const std::pair<const char*, void (*)(Page&, const Json&)> parts[] = {
+        {"host", report_host},     {"kernel", report_kernel}, {"throughput", report_throughput},
+        {"rivals", report_rivals}, {"scale", report_scale},
+    };
+    for (const auto& [part, report] : parts) {
+        if (const Json result = kept(results, part); !result.is_null()) {
+            report(page, result);
+        } else {
+            page.text += fmt::format("\nPart `{}` has not been measured.\n", part);
+        }
+    }
     std::ofstream(docs / "benchmarks.md") << page.text;
 }
 

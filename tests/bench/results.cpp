@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <stdexcept>
 
 namespace drainwatch::bench {
 namespace {
@@ -42,19 +41,22 @@ void keep(const std::filesystem::path& directory, const std::string& part, const
           const std::string& version, bool some)
 {
     const auto path = file_of(directory, part);
-    const bool joins = some && std::filesystem::exists(path);
+    Json whole{{"version", version}, {"result", result}};
+    if (const Json before = kept(directory, part); some && !before.is_null()) {
+        whole["result"] = merge(before.at("result"), result);
+        if (const std::string other = before.at("version");
+            other.find(version) == std::string::npos) {
+            whole["version"] = other + " and " + version;
+        }
+    }
     std::filesystem::create_directories(directory);
-    const Json whole = joins ? merge(kept(directory, part).at("result"), result) : result;
-    std::ofstream(path) << Json{{"version", version}, {"result", whole}}.dump(1) << '\n';
+    std::ofstream(path) << whole.dump(1) << '\n';
 }
 
 Json kept(const std::filesystem::path& directory, const std::string& part)
 {
     std::ifstream file(file_of(directory, part));
-    if (!file) {
-        throw std::runtime_error("no results of part " + part);
-    }
-    return Json::parse(file);
+    return file ? Json::parse(file) : Json(nullptr);
 }
 
 }  // namespace drainwatch::bench

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 void keep(const std::filesystem::path& directory, const std::string& part, const Json& result,
           const std::string& version, bool some);
 
-/// What keep() has kept: {version, result}. Throws if there is nothing.
+/// What keep() has kept: {version, result}; null if nothing was.
 [[nodiscard]] Json kept(const std::filesystem::path& directory, const std::string& part);
 
 }  // namespace drainwatch::bench
