@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <thread>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -29,6 +31,10 @@ constexpr std::uint32_t kSlotSlack = 256;
 
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
+
+/// Programs run for microseconds; this is more than enough for the last of them to end.
+constexpr std::chrono::milliseconds kSettlingStep = 1ms;
+constexpr int kSettlingSteps = 100;
 
 dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_after)
 {
@@ -184,6 +190,7 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
         const auto record = decode_record({static_cast<const std::byte*>(data), size});
         if (record) {
             source->records_.push_back(*record);
+            source->decoded_++;
             return 0;
         }
     } catch (const std::exception&) {
@@ -194,11 +201,11 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
 
 std::vector<Notice> BpfSource::take_notices()
 {
-    records_.clear();
     ring_buffer__consume(ring_.get());
+    const auto records = std::exchange(records_, {});
     std::vector<Notice> notices;
-    notices.reserve(records_.size());
-    for (const Record& record : records_) {
+    notices.reserve(records.size());
+    for (const Record& record : records) {
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
             slot_of_[of_socket->notice.cookie] = of_socket->slot;
             notices.emplace_back(of_socket->notice);
@@ -408,6 +415,25 @@ std::uint64_t BpfSource::count(dw_counter counter) const
         }
     }
     return sum;
+}
+
+void BpfSource::stop()
+{
+    detach_programs(*skeleton_);
+    // A run that had begun by then may write its record, or count it, a little later.
+    for (int i = 0; i < kSettlingSteps; i++) {
+        ring_buffer__consume(ring_.get());
+        if (count(DW_COUNT_SENT) == decoded_ + undecoded_) {
+            return;
+        }
+        std::this_thread::sleep_for(kSettlingStep);
+    }
+}
+
+NoticeAccounts BpfSource::accounts() const
+{
+    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
+    return {count(DW_COUNT_SENT) + ring_full, decoded_, ring_full + undecoded_};
 }
 
 Losses BpfSource::losses() const

@@ -36,7 +36,9 @@ public:
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
+    void stop() override;
     [[nodiscard]] Losses losses() const override;
+    [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;
     void measure_cost(bool on) override;
     [[nodiscard]] KernelCost cost() const override;
@@ -69,7 +71,8 @@ private:
     SlotTable table_;
     std::unique_ptr<ring_buffer, RingDeleter> ring_;
 
-    std::vector<Record> records_;
+    std::vector<Record> records_;  ///< taken from the ring, not passed on yet
+    std::uint64_t decoded_ = 0;
     std::uint64_t undecoded_ = 0;
     std::uint64_t ring_full_at_scan_ = 0;
     bool scanned_ = false;
