@@ -125,6 +125,9 @@ public:
     /// An arrival or a read may be seen no sooner than by heal().
     [[nodiscard]] virtual bool relies_on_healing() const = 0;
 
+    /// Targets may have to be looked for in network namespaces other than our own.
+    [[nodiscard]] virtual bool enters_namespaces() const = 0;
+
     /// Who held which watched socket at the last full look.
     [[nodiscard]] virtual const std::vector<Holder>& holders() const = 0;
     virtual void refresh_holders() = 0;

@@ -1,8 +1,14 @@
-// What watching does to the host: nothing is lost in silence.
+// What watching does to the host: nothing is lost in silence, and no right is kept without need.
+#include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
+#include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include <csignal>
+#include <fstream>
+#include <map>
 
 namespace drainwatch::live {
 namespace {
@@ -11,14 +17,6 @@ using namespace std::chrono_literals;
 
 class Harm : public Scenario {
 protected:
-    void SetUp() override
-    {
-        Scenario::SetUp();
-        if (polls()) {
-            GTEST_SKIP() << "polling puts nothing into the kernel";
-        }
-    }
-
     /// A process that is a target and is none, again and again: two notices each time.
     [[nodiscard]] Process flood(int times)
     {
@@ -30,12 +28,84 @@ protected:
             nap(60s);
         });
     }
+
+    /// A reader of the target's name stops, and is told of with its descriptor.
+    void expect_stall_of_new_target(const Listen& listen)
+    {
+        make_target(listen, [](int listener, Control& control) {
+            if (setuid(kNobody) == 0) {  // another user's descriptors are read, too
+                Target::one_connection([](int, Control& own) {
+                    while (!own.quit) {
+                        nap(10ms);
+                    }
+                })(listener, control);
+            }
+        });
+        Sender& sender = connect({.message = 150, .spacing = 20'000us, .netns = listen.netns});
+        sender.start();
+        const auto warning = watcher().wait_for(about(sender, is_trouble), 4s);
+        ASSERT_TRUE(warning);
+        EXPECT_EQ(warning->json["process"]["pid"], target().pid());
+        EXPECT_TRUE(warning->json["socket"]["fd"].is_number());
+        control().quit = true;
+        EXPECT_EQ(target().process().wait(), 0);
+    }
+
+    static constexpr uid_t kNobody = 65534;
 };
+
+using Words = std::map<std::string, std::string>;
+
+/// /proc/<pid>/status
+Words status_of(pid_t pid)
+{
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    Words words;
+    for (std::string key, value; file >> key >> value; file.ignore(1000, '\n')) {
+        words[key] = value;
+    }
+    return words;
+}
+
+std::string mask_of(const std::vector<int>& capabilities)
+{
+    std::uint64_t mask = 0;
+    for (const int capability : capabilities) {
+        mask |= 1ULL << capability;
+    }
+    return fmt::format("{:016x}", mask);
+}
+
+/// What is left is enough for targets that come later, restart, or live in a namespace of their own.
+TEST_F(Harm, capabilities_are_given_up)
+{
+    const NetworkNamespace elsewhere;
+    watch();
+    const std::string kept =
+        polls() ? mask_of({CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH})
+                : mask_of({CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH});
+    Words status = status_of(watcher().pid());
+    EXPECT_EQ(status["CapEff:"], kept);
+    EXPECT_EQ(status["CapPrm:"], kept);
+    EXPECT_EQ(status["CapBnd:"], kept);
+    EXPECT_EQ(status["CapInh:"], mask_of({}));
+    EXPECT_EQ(status["CapAmb:"], mask_of({}));
+    EXPECT_EQ(status["NoNewPrivs:"], "1");
+    EXPECT_EQ(watcher().lines(event_is("start")).front().json["capabilities"].size(),
+              polls() ? 3 : 4);
+    expect_stall_of_new_target({});
+    expect_stall_of_new_target({});
+    expect_stall_of_new_target({.netns = elsewhere.name()});
+    EXPECT_EQ(finish(), 1);
+}
 
 /// The ring overflows while drainwatch stands still, and is flooded to the very end: every notice is
 /// accounted for, and the stall is told all the same.
 TEST_F(Harm, every_notice_is_accounted_for)
 {
+    if (polls()) {
+        GTEST_SKIP() << "polling has no notices to lose";
+    }
     constexpr int kTimes = 20'000;
     play({.rcvbuf = 48 * 1024}, {}, read_all);
     nap(500ms);

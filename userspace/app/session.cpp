@@ -1,5 +1,6 @@
 #include "app/session.hpp"
 
+#include "app/privileges.hpp"
 #include "app/tiers.hpp"
 #include "app/version.hpp"
 #include "host/clock.hpp"
@@ -188,6 +189,7 @@ void Session::print_start()
             {{"program", missing.name}, {"reason", missing.reason}, {"cost", missing.cost}});
     }
     event.fields["targets"] = targets_json(options_.targets);
+    event.fields["capabilities"] = capabilities_;
     print(event);
 }
 
@@ -332,6 +334,7 @@ Result<int> Session::run()
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
+    capabilities_ = drop_privileges(*source_);
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);

@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -93,7 +94,8 @@ BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
       skeleton_(std::move(skeleton)),
       by_address_(remembers_by_address(*skeleton_)),
       table_(std::move(table)),
-      processes_(targets_)
+      processes_(targets_),
+      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
 {}
 
 BpfSource::~BpfSource() = default;
@@ -288,6 +290,17 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
+/// What becomes a target later is seen by events in every namespace. Those that were there before may
+/// hand a listener on that has connections waiting; and by address, every look is one by namespace.
+bool BpfSource::enters_namespaces() const
+{
+    const auto& living = processes_.living();
+    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
+               const auto netns = proc::net_namespace(process.first);
+               return netns && *netns != own_namespace_;
+           });
+}
+
 /// Events name new targets. Those that were there before are looked for once, others if an event
 /// was lost or cannot come.
 bool BpfSource::may_have_missed_processes()
@@ -330,7 +343,7 @@ std::vector<Holder> BpfSource::all_holders()
 void BpfSource::look_through(const std::set<std::uint32_t>& namespaces)
 {
     for (const std::uint32_t netns : namespaces) {
-        const auto path = net_namespaces_.path(netns);
+        const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
         // The process may have ended with its namespace: then there is nothing to find.
         if (path && find_connections(*skeleton_, *path)) {
             looked_through_.insert(netns);

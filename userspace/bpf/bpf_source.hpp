@@ -33,6 +33,7 @@ public:
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override;
     [[nodiscard]] bool relies_on_healing() const override;
+    [[nodiscard]] bool enters_namespaces() const override;
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
@@ -82,6 +83,7 @@ private:
     std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
     std::vector<Holder> holders_;             ///< the same
     std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
+    std::uint32_t own_namespace_;
     NetNamespaces net_namespaces_;
     std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
 };
