@@ -6,7 +6,8 @@ namespace drainwatch {
 
 std::vector<std::string> drop_privileges(const Source& source)
 {
-    // Whose descriptor is whose, and in which network namespace a process lives: /proc/<pid>/fd, ns.
+    // Whose descriptor is whose, and in which network namespace a process lives: /proc/<pid>/fd,
+    // ns.
     std::vector<cap_value_t> keep{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
     if (source.tier() == Tier::bpf) {
         // Looks through the kernel's lists are links made anew each time.

@@ -53,7 +53,7 @@ private:
     Owners owners_;
     Monitor monitor_;
     std::vector<std::string> capabilities_;  ///< kept while watching
-    Pace finding_;  ///< full looks
+    Pace finding_;                           ///< full looks
     Pace healing_;
     Severity worst_ = Severity::info;
 

@@ -290,8 +290,9 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
-/// What becomes a target later is seen by events in every namespace. Those that were there before may
-/// hand a listener on that has connections waiting; and by address, every look is one by namespace.
+/// What becomes a target later is seen by events in every namespace. Those that were there before
+/// may hand a listener on that has connections waiting; and by address, every look is one by
+/// namespace.
 bool BpfSource::enters_namespaces() const
 {
     const auto& living = processes_.living();

@@ -28,8 +28,9 @@ std::string name_of(cap_value_t capability)
 {
     const std::unique_ptr<char, decltype(&cap_free)> name(cap_to_name(capability), cap_free);
     std::string text(name ? name.get() : "");
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+    std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
     return text;
 }
 
@@ -83,8 +84,8 @@ std::vector<std::string> drop_capabilities(const std::vector<cap_value_t>& keep)
     for (const cap_flag_t set : {CAP_PERMITTED, CAP_EFFECTIVE}) {
         cap_set_flag(kept.get(), set, static_cast<int>(left.size()), left.data(), CAP_SET);
     }
-    // Each is refused only where there was nothing to give up: the bounding set to a process without
-    // CAP_SETPCAP, the ambient set by kernels before 4.3.
+    // Each is refused only where there was nothing to give up: the bounding set to a process
+    // without CAP_SETPCAP, the ambient set by kernels before 4.3.
     for (cap_value_t capability = 0; CAP_IS_SUPPORTED(capability); capability++) {
         if (std::find(left.begin(), left.end(), capability) == left.end()) {
             cap_drop_bound(capability);
