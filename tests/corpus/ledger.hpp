@@ -11,11 +11,21 @@ namespace drainwatch::corpus {
 
 constexpr std::size_t kMostLinks = 64;
 
+constexpr std::size_t kMostGaps = 64;
+
+/// No read from one to the other; CLOCK_REALTIME.
+struct Gap {
+    std::uint64_t begin_ns;
+    std::uint64_t end_ns;
+};
+
 /// What the target's readers did with one link.
 struct LinkLedger {
     std::atomic<std::uint32_t> peer_port{0};
     std::atomic<std::uint64_t> bytes_read{0};
     std::atomic<std::uint64_t> last_read_ns{0};  ///< CLOCK_REALTIME
+    std::atomic<std::uint32_t> gaps{0};
+    std::array<Gap, kMostGaps> gap;  ///< those that were longer than any before, or long
 };
 
 /// What is wanted of the target's readers, and what they did: shared with the injector.

@@ -31,7 +31,11 @@ Json to_json(const Link& link)
               {"zeros_ns", link.witness.zeros_ns},
               {"reset_ns", or_null(link.witness.reset_ns)},
               {"first_unread_ns", or_null(link.witness.first_unread_ns)},
+              {"gaps", Json::array()},
               {"said", Json::array()}};
+    for (const Interval& gap : link.gaps) {
+        json["gaps"].push_back(to_json(gap));
+    }
     for (const Said& said : link.said) {
         json["said"].push_back(to_json(said));
     }
@@ -44,11 +48,7 @@ Json to_json(const Observation& observation)
 {
     Json json{{"watched_ns", observation.watched_ns},
               {"trouble", to_json(observation.trouble)},
-              {"pauses", Json::array()},
               {"links", Json::array()}};
-    for (const Interval& pause : observation.pauses) {
-        json["pauses"].push_back(to_json(pause));
-    }
     for (const Link& link : observation.links) {
         json["links"].push_back(to_json(link));
     }

@@ -37,6 +37,8 @@ struct Witness {
 struct Link {
     std::uint16_t peer_port = 0;
     std::uint64_t last_read_ns = 0;  ///< before the trouble, or in it where reads go on; 0: never
+    std::vector<Interval> gaps;  ///< between reads, by the reader's own log: those longer than any
+                                 ///< before, and long ones; the last may be open until the end
     Witness witness;
     std::vector<Said> said;
 };
@@ -44,7 +46,6 @@ struct Link {
 struct Observation {
     std::uint64_t watched_ns = 0;  ///< since when drainwatch watches
     Interval trouble;              ///< as injected; empty if there was none
-    std::vector<Interval> pauses;  ///< as injected, below --warn-after
     std::vector<Link> links;
 };
 

@@ -25,6 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kWholeRead = 65536;
+constexpr std::uint64_t kLongGapNs = 900'000'000;
 
 std::uint16_t peer_port(int fd)
 {
@@ -231,7 +232,7 @@ private:
         if (length <= 0) {
             return length < 0 && errno == EAGAIN;
         }
-        link.ledger->last_read_ns = live::realtime_ns();
+        note_read(*link.ledger);
         link.ledger->bytes_read += static_cast<std::uint64_t>(length);
         if (plan_.work_us > 0) {
             burn(std::chrono::microseconds(plan_.work_us));
@@ -240,6 +241,26 @@ private:
             (void)send(link.fd, "ok", 2, MSG_NOSIGNAL);
         }
         return true;
+    }
+
+    /// A gap that is neither long nor longer than those before it is the reader's habit.
+    static void note_read(LinkLedger& ledger)
+    {
+        const std::uint64_t now_ns = live::realtime_ns();
+        const std::uint64_t before_ns = ledger.last_read_ns;
+        ledger.last_read_ns = now_ns;
+        if (before_ns == 0) {
+            return;
+        }
+        const std::uint32_t gaps = ledger.gaps;
+        const std::uint64_t length = now_ns - before_ns;
+        const bool is_record =
+            std::none_of(ledger.gap.begin(), ledger.gap.begin() + gaps,
+                         [&](const Gap& gap) { return gap.end_ns - gap.begin_ns >= length; });
+        if ((is_record || length >= kLongGapNs) && gaps < kMostGaps) {
+            ledger.gap[gaps] = {before_ns, now_ns};
+            ledger.gaps = gaps + 1;
+        }
     }
 
     int listener_;

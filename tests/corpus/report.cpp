@@ -3,12 +3,34 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace drainwatch::corpus {
 namespace {
 
 constexpr double kLeadThatCountsMs = 200;
 constexpr double kGoodForecast = 0.2;
+
+constexpr std::string_view kDefinitions = R"(
+What is counted, for each link of each run:
+
+- **Zero window**: the first that tcpdump saw after the trouble began, warned of if a line was read from
+  drainwatch's pipe before, and not taken back.
+- **Stall**: unread data older than `--warn-after` with no read since; told within 100 ms (poll: 500 ms).
+- **False alarm**: a warning with neither a zero window to follow nor a silence of the reader, by its own
+  log, that was long. One for a silence shorter than `--warn-after`, but longer than any that this reader
+  had shown, is a *new pause*; beside it, how soon after the pause it was cleared.
+- **Lead**: from the warning to the zero window, as a share of what was possible: since the last read, or
+  the first unread byte if that came later, or the start of a restarted drainwatch. Of a reader that
+  reads too little (too slow, starved), since the trouble began, but no more than `--horizon`, for a forecast
+  reaches no farther. Only where 200 ms or more were possible.
+- **Forecast**: `zero_window_in_ms` of the line nearest to half of the time from warning to zero window,
+  against the truth; where nobody reads and the flow is steady.
+- **Delay**: from evidence to line: the zero window or the reset in the capture, or the moment at which
+  a silence reached `--warn-after`.
+- **Told otherwise**: a zero window that drainwatch did not tell of, or tells of and the capture does not have
+  within 2 ms.
+)";
 
 /// Nearest rank; values are there.
 double quantile(std::vector<double> values, double q)
@@ -155,10 +177,10 @@ Json to_json(const Row& row)
             {"disagreements", row.disagreements}};
 }
 
-bool is_clean(const Row& row)
+bool misses_nothing(const Row& row)
 {
-    return row.warned == row.zeros && row.told == row.stalls && row.false_alarms == 0 &&
-           row.disagreements == 0 && row.broken == 0;
+    return row.warned == row.zeros && row.told == row.stalls && row.disagreements == 0 &&
+           row.broken == 0;
 }
 
 }  // namespace
@@ -206,6 +228,7 @@ std::string to_markdown(const Report& report, const std::string& made_by)
     if (report.polled.runs > 0) {
         text += table_row(report.polled);
     }
+    text += kDefinitions;
     return text;
 }
 
@@ -226,7 +249,8 @@ Json to_json(const Report& report)
 
 bool is_clean(const Report& report)
 {
-    return is_clean(report.bpf) && is_clean(report.polled);
+    return misses_nothing(report.bpf) && report.bpf.false_alarms == 0 &&
+           misses_nothing(report.polled);
 }
 
 }  // namespace drainwatch::corpus

@@ -46,8 +46,9 @@ struct Report {
 [[nodiscard]] std::string to_markdown(const Report& report, const std::string& made_by);
 [[nodiscard]] Json to_json(const Report& report);
 
-/// Nothing that must never happen did: a zero window without a warning, a stall untold, a false
-/// alarm, a zero window that drainwatch and the capture do not agree about.
+/// Nothing that must never happen did: a zero window without a warning, a stall untold, a zero
+/// window that drainwatch and the capture do not agree about; nor, in tier bpf, a false alarm. (A
+/// poll's forecast of a reader that loses ground rests on estimates of the window.)
 [[nodiscard]] bool is_clean(const Report& report);
 
 }  // namespace drainwatch::corpus

@@ -79,8 +79,8 @@ ResultFile::ResultFile(const std::string& path)
     std::ifstream before(path);
     std::string line;
     while (std::getline(before, line)) {
-        if (line.empty()) {
-            continue;
+        if (line.empty() || before.eof()) {
+            continue;  // a run that was stopped has left the last line half written
         }
         Result result = parse_line(line);
         if (result.broken.empty()) {

@@ -160,11 +160,9 @@ private:
     void make_pauses()
     {
         for (const std::uint32_t length : plan_.pauses_ms) {
-            const std::uint64_t begin_ns = realtime_ns();
             (*ledger_)->trouble = true;
             nap(ms(length));
             (*ledger_)->trouble = false;
-            observation_.pauses.push_back({begin_ns, realtime_ns()});
             nap(1000ms);
         }
     }
@@ -241,7 +239,7 @@ private:
         observation_.links.clear();
         if (plan_.trouble == Trouble::never_accepted) {
             for (const std::uint16_t port : peers_->ports()) {
-                observation_.links.push_back({port, 0, {}, {}});
+                observation_.links.push_back({port, 0, {}, {}, {}});
                 bytes_read_.push_back(0);
             }
             return;
@@ -249,7 +247,7 @@ private:
         for (std::uint32_t i = 0; i < plan_.links; i++) {
             const LinkLedger& link = (*ledger_)->link[i];
             observation_.links.push_back(
-                {static_cast<std::uint16_t>(link.peer_port.load()), link.last_read_ns, {}, {}});
+                {static_cast<std::uint16_t>(link.peer_port.load()), link.last_read_ns, {}, {}, {}});
             bytes_read_.push_back(link.bytes_read);
         }
     }
@@ -263,6 +261,7 @@ private:
         (void)watcher_->stop();
         for (std::size_t i = 0; i < observation_.links.size(); i++) {
             add_witness(observation_.links[i], bytes_read_[i]);
+            add_gaps(observation_.links[i], (*ledger_)->link[i]);
             add_lines(observation_.links[i]);
         }
         return std::move(observation_);
@@ -286,6 +285,18 @@ private:
                 link.witness.zeros_ns.push_back(s.at_ns);
             }
             closed = s.window == 0;
+        }
+    }
+
+    void add_gaps(Link& link, const LinkLedger& ledger)
+    {
+        for (std::uint32_t i = 0; i < ledger.gaps; i++) {
+            link.gaps.push_back({ledger.gap[i].begin_ns, ledger.gap[i].end_ns});
+        }
+        const std::uint64_t last_ns =
+            std::max(ledger.last_read_ns.load(), link.witness.first_unread_ns.value_or(0));
+        if (last_ns != 0) {
+            link.gaps.push_back({last_ns, realtime_ns()});
         }
     }
 

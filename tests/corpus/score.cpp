@@ -29,6 +29,11 @@ bool is_trouble(const Said& said)
     return said.event == "not_draining" || said.event == "falling_behind";
 }
 
+bool ends_episode(const Said& said)
+{
+    return said.event == "recovered" || said.event == "link_reset" || said.event == "link_ended";
+}
+
 bool stops_reading(const Plan& plan)
 {
     return plan.trouble != Trouble::none && plan.trouble != Trouble::pauses &&
@@ -67,13 +72,29 @@ std::vector<Episode> episodes_of(const std::vector<Said>& lines)
             if (episode.zero_window == nullptr) {
                 episode.zero_window = &said;
             }
-        } else if (open && (said.event == "recovered" || said.event == "link_reset" ||
-                            said.event == "link_ended")) {
+        } else if (open && ends_episode(said)) {
             episodes.back().end = &said;
             open = false;
         }
     }
     return episodes;
+}
+
+/// The warning of the trouble in which the window closed, if one came before it did.
+const Said* warning_of(const std::vector<Said>& lines, std::uint64_t zero_ns)
+{
+    const Said* warning = nullptr;
+    for (const Said& said : lines) {
+        if (said.read_ns >= zero_ns) {
+            break;
+        }
+        if (is_trouble(said)) {
+            warning = warning != nullptr ? warning : &said;
+        } else if (ends_episode(said)) {
+            warning = nullptr;
+        }
+    }
+    return warning;
 }
 
 /// Since when the reader owes a read, in a run whose trouble stops it.
@@ -110,8 +131,8 @@ void judge_lead(const Plan& plan, const Observation& run, const Link& link, Verd
         return;
     }
     verdict.zero = true;
-    const auto warning = std::find_if(link.said.begin(), link.said.end(), is_trouble);
-    verdict.warned = warning != link.said.end() && warning->read_ns < *zero;
+    const Said* warning = warning_of(link.said, *zero);
+    verdict.warned = warning != nullptr;
     const auto since = possible_since(plan, run, link);
     if (!since || *since >= *zero) {
         return;
@@ -120,8 +141,8 @@ void judge_lead(const Plan& plan, const Observation& run, const Link& link, Verd
     const std::uint64_t whole = *zero - *since;
     const std::uint64_t possible = stops_reading(plan) ? whole : std::min(whole, kHorizonNs);
     verdict.possible_ms = static_cast<double>(possible) / kMs;
-    verdict.lead_ms =
-        verdict.warned ? std::min(ms_between(warning->read_ns, *zero), *verdict.possible_ms) : 0;
+    const double lead = verdict.warned ? ms_between(warning->read_ns, *zero) : 0;
+    verdict.lead_ms = std::min(lead, *verdict.possible_ms);
 }
 
 void judge_stall(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
@@ -138,10 +159,15 @@ void judge_stall(const Plan& plan, const Observation& run, const Link& link, Ver
         return;
     }
     verdict.stalled = true;
-    const auto warning = std::find_if(link.said.begin(), link.said.end(), is_trouble);
-    verdict.stall_told = warning != link.said.end() && warning->read_ns <= latest;
+    const auto warning = std::find_if(link.said.begin(), link.said.end(), [&](const Said& said) {
+        return is_trouble(said) && said.read_ns >= *since;
+    });
+    if (warning == link.said.end()) {
+        return;
+    }
+    verdict.stall_told = warning->read_ns <= latest;
     // One that came before was a forecast's.
-    if (verdict.stall_told && warning->read_ns >= evidence) {
+    if (warning->read_ns >= evidence) {
         verdict.delay_ms.push_back(ms_between(evidence, warning->read_ns));
     }
 }
@@ -152,48 +178,51 @@ bool lies_in(std::uint64_t at_ns, const Interval& interval)
            at_ns <= interval.end_ns + kLineNs;
 }
 
-/// Is there a reason for this warning that the injector or the capture knows of?
-bool is_justified(const Plan& plan, const Observation& run, const Link& link,
-                  const Episode& episode)
+/// The silence in which the warning came, by the reader's own log; null if it was none that was
+/// long, or longer than those before it.
+const Interval* silence_at(const Link& link, std::uint64_t at_ns)
+{
+    const auto found = std::find_if(link.gaps.begin(), link.gaps.end(),
+                                    [&](const Interval& gap) { return lies_in(at_ns, gap); });
+    return found != link.gaps.end() ? &*found : nullptr;
+}
+
+/// A zero window that the warning was of: it came in its episode, or within the horizon.
+bool zero_came(const Link& link, const Episode& episode)
 {
     const std::uint64_t at_ns = episode.first_warning->read_ns;
     const std::uint64_t end_ns = episode.end != nullptr ? episode.end->read_ns : ~0ULL;
     const auto& zeros = link.witness.zeros_ns;
-    const bool zero_came = std::any_of(zeros.begin(), zeros.end(), [&](std::uint64_t zero) {
-        return zero + kHorizonNs > at_ns && zero < end_ns;
-    });
-    const bool long_stall = stops_reading(plan) && lies_in(at_ns, run.trouble) &&
-                            run.trouble.end_ns - run.trouble.begin_ns > kWarnAfterNs;
-    return zero_came || long_stall;
+    return episode.zero_window != nullptr ||
+           std::any_of(zeros.begin(), zeros.end(), [&](std::uint64_t zero) {
+               return zero >= at_ns && (zero < end_ns || zero < at_ns + kHorizonNs);
+           });
 }
 
-/// The pause at which the warning came, if it is longer than those before it.
-const Interval* new_pause(const Observation& run, std::uint64_t at_ns)
-{
-    std::uint64_t longest = 0;
-    for (const Interval& pause : run.pauses) {
-        const std::uint64_t length = pause.end_ns - pause.begin_ns;
-        if (lies_in(at_ns, pause)) {
-            return length > longest ? &pause : nullptr;
-        }
-        longest = std::max(longest, length);
-    }
-    return nullptr;
-}
-
-void judge_alarms(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
+void judge_alarms(const Link& link, Verdict& verdict)
 {
     for (const Episode& episode : episodes_of(link.said)) {
-        if (episode.first_warning == nullptr || is_justified(plan, run, link, episode)) {
+        if (episode.first_warning == nullptr || zero_came(link, episode)) {
             continue;
         }
-        const Interval* pause = new_pause(run, episode.first_warning->read_ns);
-        if (pause != nullptr && episode.end != nullptr) {
-            verdict.cleared_ms.push_back(ms_between(pause->end_ns, episode.end->read_ns));
-        } else {
+        const Interval* silence = silence_at(link, episode.first_warning->read_ns);
+        if (silence == nullptr) {
             verdict.false_alarms++;
+        } else if (silence->end_ns - silence->begin_ns <= kWarnAfterNs) {
+            const std::uint64_t over_ns =
+                episode.end != nullptr ? episode.end->read_ns : silence->end_ns;
+            verdict.cleared_ms.push_back(ms_between(silence->end_ns, over_ns));
         }
     }
+}
+
+/// Each zero window that was told is in the capture.
+bool is_captured(const Said& told, const std::vector<std::uint64_t>& zeros)
+{
+    const std::uint64_t announced = told.announced_ns.value_or(0);
+    return std::any_of(zeros.begin(), zeros.end(), [&](std::uint64_t zero) {
+        return (announced > zero ? announced - zero : zero - announced) <= kAgreementNs;
+    });
 }
 
 void judge_zero_lines(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
@@ -205,18 +234,19 @@ void judge_zero_lines(const Plan& plan, const Observation& run, const Link& link
     if (zero && *zero < run.watched_ns) {
         return;  // whether it was closed still as the watch began is another question
     }
-    if (told != zero.has_value()) {
-        // A poll sees no window that closes and opens between two looks.
-        verdict.agrees = plan.polled && !told;
+    if (plan.polled) {
+        // A poll sees no window that closes and opens between two looks, and tells of the look.
+        verdict.agrees = !told || (zero && line->read_ns >= *zero);
         return;
     }
-    if (!told || plan.polled) {
-        return;  // a poll's time is that of its look
+    verdict.agrees =
+        told == zero.has_value() &&
+        std::all_of(link.said.begin(), link.said.end(), [&](const Said& said) {
+            return said.event != "zero_window" || is_captured(said, link.witness.zeros_ns);
+        });
+    if (told && zero) {
+        verdict.delay_ms.push_back(ms_between(*zero, line->read_ns));
     }
-    const std::uint64_t announced = line->announced_ns.value_or(0);
-    const std::uint64_t off = announced > *zero ? announced - *zero : *zero - announced;
-    verdict.agrees = off <= kAgreementNs;
-    verdict.delay_ms.push_back(ms_between(*zero, line->read_ns));
 }
 
 void judge_reset(const Plan& plan, const Link& link, Verdict& verdict)
@@ -237,10 +267,10 @@ bool fills_steadily(const Plan& plan)
 void judge_forecast(const Plan& plan, const Link& link, Verdict& verdict)
 {
     const auto zero = first_zero(link);
-    const auto warning = std::find_if(link.said.begin(), link.said.end(), is_trouble);
     if (!fills_steadily(plan) || !zero || !verdict.warned) {
         return;
     }
+    const Said* warning = warning_of(link.said, *zero);
     const std::uint64_t half = warning->read_ns + (*zero - warning->read_ns) / 2;
     const auto distance = [&](const Said& said) {
         return said.written_ns > half ? said.written_ns - half : half - said.written_ns;
@@ -268,7 +298,7 @@ std::vector<Verdict> judge(const Plan& plan, const Observation& observation)
         Verdict verdict;
         judge_lead(plan, observation, link, verdict);
         judge_stall(plan, observation, link, verdict);
-        judge_alarms(plan, observation, link, verdict);
+        judge_alarms(link, verdict);
         judge_zero_lines(plan, observation, link, verdict);
         judge_reset(plan, link, verdict);
         judge_forecast(plan, link, verdict);

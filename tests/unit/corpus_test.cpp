@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 namespace drainwatch::corpus {
 namespace {
@@ -147,14 +148,49 @@ TEST(CorpusScore, APauseLongerThanAnyBeforeIsCountedApart)
     Observation run = stalled({said("not_draining", 2300), said("recovered", 2700)});
     run.trouble = {};
     run.links.front().witness.zeros_ns.clear();
-    run.pauses = {{at(1000), at(1200)}, {at(2000), at(2500)}};
+    run.links.front().gaps = {{at(1000), at(1200)}, {at(2000), at(2500)}};
     Verdict v = judge_one(plan, run);
     EXPECT_EQ(v.false_alarms, 0U);
     EXPECT_EQ(v.cleared_ms, std::vector<double>{200});
-    run.pauses = {{at(1000), at(1600)}, {at(2000), at(2500)}};
+    run.links.front().gaps = {{at(1000), at(1600)}};  // that of 500 ms is not in the log then
     v = judge_one(plan, run);
     EXPECT_EQ(v.false_alarms, 1U) << "it had paused for longer before";
     EXPECT_TRUE(v.cleared_ms.empty());
+}
+
+TEST(CorpusScore, AWarningOfALongSilenceIsRight)
+{
+    Plan healthy;  // which the machine kept from running
+    Observation run = stalled({said("not_draining", 2100), said("recovered", 2700)});
+    run.trouble = {};
+    run.links.front().witness.zeros_ns.clear();
+    run.links.front().gaps = {{at(1000), at(2500)}};
+    const Verdict v = judge_one(healthy, run);
+    EXPECT_EQ(v.false_alarms, 0U);
+    EXPECT_TRUE(v.cleared_ms.empty());
+}
+
+TEST(CorpusScore, AWarningThatWasClearedIsNotOneOfAZeroWindow)
+{
+    const auto v = judge_one(sleeping(), stalled({said("not_draining", 1200),
+                                                  said("recovered", 1400), zero_line(3001, 3000)}));
+    EXPECT_FALSE(v.warned);
+    EXPECT_DOUBLE_EQ(v.lead_ms.value(), 0);
+}
+
+TEST(CorpusScore, ALateWarningHasItsDelay)
+{
+    const auto v =
+        judge_one(sleeping(), stalled({said("not_draining", 2500), zero_line(3001, 3000)}));
+    EXPECT_FALSE(v.stall_told);
+    EXPECT_EQ(v.delay_ms, (std::vector<double>{500, 1}));
+}
+
+TEST(CorpusScore, AZeroWindowTheCaptureDoesNotHaveIsInvented)
+{
+    EXPECT_FALSE(judge_one(sleeping(), stalled({said("not_draining", 1200), zero_line(3001, 3000),
+                                                zero_line(3101, 3100)}))
+                     .agrees);
 }
 
 TEST(CorpusScore, LeadOfAReaderThatReadsIsHeldAgainstTheHorizon)
@@ -250,6 +286,7 @@ TEST(CorpusResults, SurviveTheirFile)
         file.add(result_with(good()));
         file.add({"sigstop", 2, {}, "broken"});
     }
+    std::ofstream(path, std::ios::app) << "{\"class\":\"sle";  // stopped in the middle
     const ResultFile again(path);
     std::remove(path.c_str());
     ASSERT_EQ(again.all().size(), 1U) << "what broke is run again";

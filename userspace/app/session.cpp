@@ -1,5 +1,6 @@
 #include "app/session.hpp"
 
+#include "app/privileges.hpp"
 #include "app/tiers.hpp"
 #include "app/version.hpp"
 #include "host/clock.hpp"
@@ -112,6 +113,13 @@ std::string targets_in_words(const Targets& targets)
                        fmt::join(targets.ports, " and "));
 }
 
+void add_accounts(Event& event, const NoticeAccounts& accounts)
+{
+    event.fields["notices_produced"] = accounts.produced;
+    event.fields["notices_consumed"] = accounts.consumed;
+    event.fields["notices_lost"] = accounts.lost;
+}
+
 std::string kernel_release()
 {
     utsname name{};
@@ -189,6 +197,7 @@ void Session::print_start()
             {{"program", missing.name}, {"reason", missing.reason}, {"cost", missing.cost}});
     }
     event.fields["targets"] = targets_json(options_.targets);
+    event.fields["capabilities"] = capabilities_;
     print(event);
 }
 
@@ -212,6 +221,7 @@ void Session::print_losses()
     event.reason = losses.table_full != 0
                        ? "some sockets are not watched: raise --max-sockets"
                        : "some events were lost; verdicts rest on the kernel's counters and hold";
+    add_accounts(event, source_->accounts());
     event.fields["ring_full"] = losses.ring_full;
     event.fields["table_full"] = losses.table_full;
     event.fields["storage_failed"] = losses.storage_failed;
@@ -232,7 +242,8 @@ void Session::print_summary()
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
     event.fields["events_seen"] = source_->events_seen();
-    event.fields["events_lost"] = losses.ring_full + losses.runs_missed + losses.undecoded;
+    event.fields["events_lost"] = losses.runs_missed;
+    add_accounts(event, source_->accounts());
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["duration_s"] =
@@ -355,6 +366,7 @@ Result<int> Session::run()
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
+    capabilities_ = drop_privileges(*source_);
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);
@@ -381,6 +393,7 @@ Result<int> Session::run()
         sample_cost();
         print_losses();
     } while (wait());
+    source_->stop();
     take_notices();
     look();
     print_summary();

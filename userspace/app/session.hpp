@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace drainwatch {
@@ -53,7 +54,8 @@ private:
     LineQueue lines_;
     Owners owners_;
     Monitor monitor_;
-    Pace finding_;  ///< full looks
+    std::vector<std::string> capabilities_;  ///< kept while watching
+    Pace finding_;                           ///< full looks
     Pace healing_;
     Severity worst_ = Severity::info;
 

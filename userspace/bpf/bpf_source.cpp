@@ -8,10 +8,13 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <thread>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -29,6 +32,10 @@ constexpr std::uint32_t kSlotSlack = 256;
 
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
+
+/// Programs run for microseconds; this is more than enough for the last of them to end.
+constexpr std::chrono::milliseconds kSettlingStep = 1ms;
+constexpr int kSettlingSteps = 100;
 
 dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_after)
 {
@@ -87,7 +94,8 @@ BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
       skeleton_(std::move(skeleton)),
       by_address_(remembers_by_address(*skeleton_)),
       table_(std::move(table)),
-      processes_(targets_)
+      processes_(targets_),
+      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
 {}
 
 BpfSource::~BpfSource() = default;
@@ -184,6 +192,7 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
         const auto record = decode_record({static_cast<const std::byte*>(data), size});
         if (record) {
             source->records_.push_back(*record);
+            source->decoded_++;
             return 0;
         }
     } catch (const std::exception&) {
@@ -194,11 +203,11 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
 
 std::vector<Notice> BpfSource::take_notices()
 {
-    records_.clear();
     ring_buffer__consume(ring_.get());
+    const auto records = std::exchange(records_, {});
     std::vector<Notice> notices;
-    notices.reserve(records_.size());
-    for (const Record& record : records_) {
+    notices.reserve(records.size());
+    for (const Record& record : records) {
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
             slot_of_[of_socket->notice.cookie] = of_socket->slot;
             notices.emplace_back(of_socket->notice);
@@ -281,6 +290,18 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
+/// What becomes a target later is seen by events in every namespace. Those that were there before
+/// may hand a listener on that has connections waiting; and by address, every look is one by
+/// namespace.
+bool BpfSource::enters_namespaces() const
+{
+    const auto& living = processes_.living();
+    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
+               const auto netns = proc::net_namespace(process.first);
+               return netns && *netns != own_namespace_;
+           });
+}
+
 /// Events name new targets. Those that were there before are looked for once, others if an event
 /// was lost or cannot come.
 bool BpfSource::may_have_missed_processes()
@@ -323,7 +344,7 @@ std::vector<Holder> BpfSource::all_holders()
 void BpfSource::look_through(const std::set<std::uint32_t>& namespaces)
 {
     for (const std::uint32_t netns : namespaces) {
-        const auto path = net_namespaces_.path(netns);
+        const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
         // The process may have ended with its namespace: then there is nothing to find.
         if (path && find_connections(*skeleton_, *path)) {
             looked_through_.insert(netns);
@@ -408,6 +429,25 @@ std::uint64_t BpfSource::count(dw_counter counter) const
         }
     }
     return sum;
+}
+
+void BpfSource::stop()
+{
+    detach_programs(*skeleton_);
+    // A run that had begun by then may write its record, or count it, a little later.
+    for (int i = 0; i < kSettlingSteps; i++) {
+        ring_buffer__consume(ring_.get());
+        if (count(DW_COUNT_SENT) == decoded_ + undecoded_) {
+            return;
+        }
+        std::this_thread::sleep_for(kSettlingStep);
+    }
+}
+
+NoticeAccounts BpfSource::accounts() const
+{
+    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
+    return {count(DW_COUNT_SENT) + ring_full, decoded_, ring_full + undecoded_};
 }
 
 Losses BpfSource::losses() const
