@@ -62,14 +62,16 @@ static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *s
 }
 
 /*
- * The slot of a watched connection; NULL for everything else. By storage,
- * whoever has a slot has a cookie, and few others have.
+ * The slot of a watched connection; NULL for everything else, and *slot is
+ * DW_NO_SLOT for one that is watched and has none. By storage, whoever is
+ * watched has a cookie, and few others have.
  */
 static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 {
 	struct dw_slot *s = NULL;
 	__u64 cookie;
 
+	*slot = 0;
 	if (!config.sockets_by_address) {
 		cookie = sk->__sk_common.skc_cookie.counter;
 		if (!cookie)

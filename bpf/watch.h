@@ -85,6 +85,7 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u32 owner_tgid, __
 
 	if (bpf_map_pop_elem(&free_slots, &slot))
 		return DW_NO_SLOT;
+	__sync_fetch_and_add(&slots_free, -1);
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return DW_NO_SLOT;
@@ -101,17 +102,34 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u32 owner_tgid, __
 	return slot;
 }
 
-/* Give the connection that this is about a slot; the full look tries again if none is free. */
+/* Who is known has a cookie, by which slot_of() tells him from strangers. */
+static __always_inline void stay_known(struct sock *sk)
+{
+	if (!config.sockets_by_address)
+		bpf_get_socket_cookie(sk);
+}
+
+/*
+ * Give the connection that this is about a slot. The last free ones are for
+ * those that have something unread; others are given one when data comes. If
+ * none is free for that, the full look tries again.
+ */
 static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 {
+	int has_unread = tp->copied_seq != tp->rcv_nxt;
 	__u64 cookie = 0;
 
 	ref->self = (__u64)tp;
-	ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
+	ref->slot = DW_NO_SLOT;
+	if (has_unread || slots_free > slots_reserve)
+		ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
 	ref->cookie = cookie;
 	if (ref->slot != DW_NO_SLOT) {
 		enter_index(cookie, ref->slot);
-	} else if (!ref->turned_away) {
+		return;
+	}
+	stay_known(&tp->inet_conn.icsk_inet.sk);
+	if (has_unread && !ref->turned_away) {
 		ref->turned_away = 1;
 		count(DW_COUNT_TABLE_FULL);
 	}
@@ -122,7 +140,17 @@ static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns
 {
 	s->ended_ns = now_ns;
 	dw_fifo_clear(&s->unread);
-	bpf_map_push_elem(&free_slots, &slot, 0);
+	if (!bpf_map_push_elem(&free_slots, &slot, 0))
+		__sync_fetch_and_add(&slots_free, 1);
+}
+
+/* The socket stays known, and takes a slot again when data comes. */
+static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
+{
+	__u32 slot = ref->slot;
+
+	ref->slot = DW_NO_SLOT;
+	end_slot(slot, s, bpf_ktime_get_ns());
 }
 
 /* Begin to watch a connection that is not known yet. */
@@ -172,9 +200,9 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 }
 
 /*
- * The full look finds a connection without a slot: its birth was missed, or no
- * slot was free then. (The state's hook comes before the state changes, so who
- * is seen as established has had it.)
+ * A connection without a slot is found: its birth was missed, no slot was free
+ * then, or it was idle and gave its own back. (The state's hook comes before the
+ * state changes, so who is seen as established has had it.)
  */
 static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 {

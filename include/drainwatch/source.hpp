@@ -1,5 +1,6 @@
 #pragma once
 
+#include "drainwatch/hook_runs.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/sample.hpp"
 
@@ -53,6 +54,7 @@ struct MissingPart {
 struct SourceReport {
     std::vector<std::string> attached;  ///< programs, in tier bpf
     std::vector<MissingPart> missing;
+    std::uint64_t memory_bytes = 0;  ///< kernel memory that is taken for the whole time
 };
 
 /// A descriptor of a process behind which there is a watched socket.
@@ -66,7 +68,7 @@ struct Holder {
 /// What was not seen, since the start.
 struct Losses {
     std::uint64_t ring_full = 0;       ///< notices that found the ring full
-    std::uint64_t table_full = 0;      ///< sockets for which no slot was free
+    std::uint64_t table_full = 0;      ///< sockets with unread data for which no slot was free
     std::uint64_t storage_failed = 0;  ///< sockets that the kernel gave no storage
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
@@ -82,10 +84,13 @@ struct NoticeAccounts {
     std::uint64_t lost = 0;  ///< found the ring full, or had an unknown shape
 };
 
-/// What the kernel side has cost.
-struct KernelCost {
-    std::uint64_t runs = 0;    ///< of programs, while statistics were on
-    std::uint64_t run_ns = 0;  ///< in those
+/// A tracepoint that is hooked, or was, and what that costs.
+struct HookUse {
+    std::string name;
+    std::string cost;   ///< what is not seen without it
+    unsigned need = 0;  ///< how much that is, 1 the least; 0: it cannot go alone
+    bool attached = false;
+    HookRuns runs;
 };
 
 /// What a look has found.
@@ -142,13 +147,19 @@ public:
     /// Detaches. Notices that were on their way can be taken still, and sockets looked at.
     virtual void stop() = 0;
 
+    /// Detaches for a while, and forgets every socket: nothing of ours runs in the kernel.
+    [[nodiscard]] virtual Result<void> pause() = 0;
+    /// Attaches again; the full looks that follow find what is there now.
+    [[nodiscard]] virtual Result<void> resume() = 0;
+
     [[nodiscard]] virtual Losses losses() const = 0;
     [[nodiscard]] virtual NoticeAccounts accounts() const = 0;
     [[nodiscard]] virtual std::uint64_t events_seen() const = 0;
 
-    /// The kernel measures its side's cost while this is on.
-    virtual void measure_cost(bool on) = 0;
-    [[nodiscard]] virtual KernelCost cost() const = 0;
+    /// What is hooked in the kernel.
+    [[nodiscard]] virtual std::vector<HookUse> hooks() const = 0;
+    /// Attaches one of them, or detaches it.
+    [[nodiscard]] virtual Result<void> set_attached(const std::string& hook, bool attached) = 0;
 };
 
 }  // namespace drainwatch

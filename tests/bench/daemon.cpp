@@ -22,7 +22,9 @@ void discard(int fd)
 
 Daemon::Daemon(const std::vector<std::string>& arguments)
 {
-    std::vector<std::string> command{live::drainwatch_executable(), "watch", "--output", "json"};
+    // What is measured is the whole of it, not what is left when it sheds load.
+    std::vector<std::string> command{
+        live::drainwatch_executable(), "watch", "--output", "json", "--cpu-budget", "0"};
     command.insert(command.end(), arguments.begin(), arguments.end());
     std::array<int, 2> out{};
     if (pipe2(out.data(), O_CLOEXEC) != 0) {

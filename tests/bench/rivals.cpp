@@ -73,8 +73,8 @@ std::vector<Rival> rivals(const std::string& comm, std::uint16_t port, const std
     const std::string number = std::to_string(port);
     return {
         {"drainwatch",
-         {live::drainwatch_executable(), "watch", "--output", "json", "--process", comm, "--port",
-          number},
+         {live::drainwatch_executable(), "watch", "--output", "json", "--cpu-budget", "0",
+          "--process", comm, "--port", number},
          1200ms,
          "its first `not_draining`",
          line_with("\"not_draining\"")},

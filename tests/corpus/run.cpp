@@ -125,7 +125,9 @@ private:
 
     void start_watching()
     {
-        std::vector<std::string> arguments{"--process", comm_, "--verbose", "--duration", "100s"};
+        // Several run at once, which is no budget for one.
+        std::vector<std::string> arguments{"--process", comm_,          "--verbose", "--duration",
+                                           "100s",      "--cpu-budget", "0"};
         if (plan_.polled) {
             arguments.insert(arguments.end(), {"--tier", "poll"});
         }

@@ -459,7 +459,8 @@ TEST_F(Ownership, two_sockets_in_one_place_of_the_index)
     finish();
 }
 
-/// A full table is said; as soon as there is room, who was left out is watched.
+/// A table full of sockets in trouble is said; as soon as there is room, who was left out is
+/// followed.
 TEST_F(Ownership, more_sockets_than_the_table_holds)
 {
     constexpr int kTable = 256;
@@ -482,17 +483,17 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     filling.reserve(kTable);
     for (int i = 0; i < kTable; i++) {
         filling.push_back(std::make_unique<Sender>(target().port(), Flow{}));
+        ASSERT_EQ(send(filling.back()->fd(), "unread", 6, 0), 6);
     }
     ASSERT_TRUE(wait_until([&] { return control().accepted == kTable; }, 5s));
     watch({"--max-sockets", "256"});
     Sender& late = connect(kSlow);
+    late.start();
     const auto lost = watcher().wait_for(event_is("lost"), 3s);
     ASSERT_TRUE(lost);
     EXPECT_EQ(lost->json["table_full"], 1);
     filling.clear();
     control().hold = true;
-    nap(1500ms);
-    late.start();
     ASSERT_NO_FATAL_FAILURE(expect_stall_of(late));
     finish();
 }

@@ -45,8 +45,9 @@ constexpr std::uint64_t kFullLookShare = 2000;
 /// Where no event tells of a new target, it is the only way to find one.
 constexpr std::uint64_t kFindingShare = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
-/// with each tick, and may take a hundredth.
+/// with each tick, and may take a hundredth, and a quarter of the budget.
 constexpr std::uint64_t kHealingShare = 100;
+constexpr double kHealingPart = 4;
 /// A new target is looked through at once, but a storm of them not one by one: a tenth.
 constexpr std::uint64_t kNewTargetSpacingNs = ns(100ms);
 constexpr std::uint64_t kNewTargetShare = 10;
@@ -56,20 +57,20 @@ Pace pace_of_full_looks(const Source& source)
     return {kFullLookNs, source.relies_on_finding() ? kFindingShare : kFullLookShare};
 }
 
-Pace pace_of_healing(const Source& source, std::chrono::nanoseconds tick)
+Pace pace_of_healing(const Source& source, const WatchOptions& options)
 {
-    return source.relies_on_healing() ? Pace(ns(tick), kHealingShare)
-                                      : Pace(kFullLookNs, kFullLookShare);
+    if (!source.relies_on_healing()) {
+        return {kFullLookNs, kFullLookShare};
+    }
+    const auto within_budget = options.cpu_budget > 0
+                                   ? static_cast<std::uint64_t>(kHealingPart / options.cpu_budget)
+                                   : kHealingShare;
+    return {ns(options.tick), std::max(kHealingShare, within_budget)};
 }
 
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
-
-/// The kernel measures the run time of programs only while asked, for that costs time too: one
-/// second of each minute.
-constexpr std::uint64_t kCostOnNs = ns(1s);
-constexpr std::uint64_t kCostOffNs = ns(59s);
 
 std::string_view name_of(ProcessNotice::Kind kind)
 {
@@ -119,6 +120,17 @@ void add_accounts(Event& event, const NoticeAccounts& accounts)
     event.fields["notices_lost"] = accounts.lost;
 }
 
+/// Of the runs that were timed; null if none was.
+Json ns_per_event(const std::vector<HookUse>& hooks)
+{
+    HookRuns sum;
+    for (const HookUse& hook : hooks) {
+        sum.timed += hook.runs.timed;
+        sum.timed_ns += hook.runs.timed_ns;
+    }
+    return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
+}
+
 std::string kernel_release()
 {
     utsname name{};
@@ -136,7 +148,7 @@ Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals
     return std::unique_ptr<Session>(new Session(std::move(options), std::move(*source), signals));
 }
 
-Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signals)
+Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, int signals)
     : options_(std::move(options)),
       source_(std::move(source)),
       signals_(signals),
@@ -144,7 +156,8 @@ Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signa
       owners_(*source_),
       monitor_(options_.limits),
       finding_(pace_of_full_looks(*source_)),
-      healing_(pace_of_healing(*source_, options_.tick))
+      healing_(pace_of_healing(*source_, options_)),
+      budget_(options_.cpu_budget, *source_)
 {}
 
 void Session::print(const Event& event)
@@ -197,6 +210,7 @@ void Session::print_start()
     }
     event.fields["targets"] = targets_json(options_.targets);
     event.fields["capabilities"] = capabilities_;
+    event.fields["memory_bytes"] = report.memory_bytes;
     print(event);
 }
 
@@ -218,7 +232,7 @@ void Session::print_losses()
     event.name = "lost";
     event.severity = Severity::warning;
     event.reason = losses.table_full != 0
-                       ? "some sockets are not watched: raise --max-sockets"
+                       ? "some sockets with unread data are not followed: raise --max-sockets"
                        : "some events were lost; verdicts rest on the kernel's counters and hold";
     add_accounts(event, source_->accounts());
     event.fields["ring_full"] = losses.ring_full;
@@ -234,7 +248,6 @@ void Session::print_summary()
 {
     const Monitor::Totals& totals = monitor_.totals();
     const Losses losses = source_->losses();
-    const KernelCost cost = source_->cost();
     Event event;
     event.name = "summary";
     event.fields["episodes"] = totals.episodes;
@@ -248,7 +261,7 @@ void Session::print_summary()
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
-    event.fields["ns_per_event"] = cost.runs != 0 ? Json(cost.run_ns / cost.runs) : Json(nullptr);
+    event.fields["ns_per_event"] = ns_per_event(source_->hooks());
     print(event);
 }
 
@@ -301,11 +314,11 @@ void Session::look()
 
 std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
 {
-    const std::uint64_t tick_ns = ns(options_.tick);
+    const std::uint64_t tick_ns = ns(options_.tick) * budget_.look_spacing();
     if (monitor_.wants_close_look()) {
-        return std::min(kCloseLookNs, tick_ns);
+        return std::min(kCloseLookNs * budget_.look_spacing(), tick_ns);
     }
-    if (nothing_unread && source_->tells_of_filling()) {
+    if (nothing_unread && source_->tells_of_filling() && wakes_early()) {
         return std::max(tick_ns, std::min(kIdleLookNs, ns(options_.limits.warn_after) / 4));
     }
     return tick_ns;
@@ -326,28 +339,44 @@ Result<void> Session::heal()
     return healed;
 }
 
-void Session::sample_cost()
+void Session::keep_budget()
 {
-    const std::uint64_t now_ns = monotonic_ns();
-    if (now_ns < cost_due_ns_) {
+    const Tier tier_before = source_->tier();
+    const bool relied_on_healing = source_->relies_on_healing();
+    const auto change = budget_.review();
+    if (!change) {
         return;
     }
-    measures_cost_ = !measures_cost_;
-    source_->measure_cost(measures_cost_);
-    cost_due_ns_ = now_ns + (measures_cost_ ? kCostOnNs : kCostOffNs);
+    print(*change);
+    healing_.space_like(pace_of_healing(*source_, options_));
+    if (source_->relies_on_healing() && !relied_on_healing) {
+        healing_.make_due(monotonic_ns() + ns(options_.tick));
+    }
+    if (source_->tier() != tier_before) {
+        monitor_.source_changed();
+        finding_.space_like(pace_of_full_looks(*source_));
+        for (const ProcessNotice& notice : find_targets()) {
+            if (!notice.target) {
+                print(notice);  // polling may not watch it; the others are known
+            }
+        }
+        (void)heal();
+        budget_.begin();
+    }
 }
 
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), cost_due_ns_, ends_ns_});
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
     const auto output_events = static_cast<short>(lines_.pending() ? POLLOUT : 0);
-    std::array<pollfd, 3> watched{
-        {{source_->wake_fd(), POLLIN, 0}, {signals_, POLLIN, 0}, {lines_.fd(), output_events, 0}}};
+    std::array<pollfd, 3> watched{{{wakes_early() ? source_->wake_fd() : -1, POLLIN, 0},
+                                   {signals_, POLLIN, 0},
+                                   {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
     const bool told_to_stop = watched[1].revents != 0;
@@ -360,7 +389,6 @@ Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
-    sample_cost();
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
@@ -377,6 +405,7 @@ Result<int> Session::run()
     if (on_started) {
         on_started();
     }
+    budget_.begin();
     do {
         take_notices();
         look();
@@ -389,8 +418,8 @@ Result<int> Session::run()
         if (healing_.is_due()) {
             (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
-        sample_cost();
         print_losses();
+        keep_budget();
     } while (wait());
     source_->stop();
     take_notices();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "app/budget_keeper.hpp"
+#include "app/fallback_source.hpp"
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
 #include "app/owners.hpp"
@@ -29,7 +31,7 @@ public:
     [[nodiscard]] Result<int> run();
 
 private:
-    Session(WatchOptions options, std::unique_ptr<Source> source, int signals);
+    Session(WatchOptions options, std::unique_ptr<FallbackSource> source, int signals);
 
     void print(const Event& event);
     void print(const ProcessNotice& notice);
@@ -44,12 +46,14 @@ private:
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
-    void sample_cost();
+    void keep_budget();
+    /// Not if looks are to come less often.
+    [[nodiscard]] bool wakes_early() const { return budget_.look_spacing() == 1; }
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
 
     WatchOptions options_;
-    std::unique_ptr<Source> source_;
+    std::unique_ptr<FallbackSource> source_;
     int signals_;
     LineQueue lines_;
     Owners owners_;
@@ -57,6 +61,7 @@ private:
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;
+    BudgetKeeper budget_;
     Severity worst_ = Severity::info;
 
     std::uint64_t started_ns_ = 0;
@@ -64,8 +69,6 @@ private:
     std::uint64_t look_due_ns_ = 0;
     std::uint64_t standing_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
-    std::uint64_t cost_due_ns_ = 0;
-    bool measures_cost_ = false;
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;
     std::uint64_t losses_spacing_ns_ = 0;

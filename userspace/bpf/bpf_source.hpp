@@ -40,11 +40,13 @@ public:
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
     void stop() override;
+    [[nodiscard]] Result<void> pause() override;
+    [[nodiscard]] Result<void> resume() override;
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;
-    void measure_cost(bool on) override;
-    [[nodiscard]] KernelCost cost() const override;
+    [[nodiscard]] std::vector<HookUse> hooks() const override;
+    [[nodiscard]] Result<void> set_attached(const std::string& hook, bool attached) override;
 
 private:
     struct RingDeleter {
@@ -62,12 +64,15 @@ private:
     [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
     [[nodiscard]] bool is_attached(std::string_view hook) const;
     [[nodiscard]] bool may_have_missed_processes();
+    void make_room();
+    [[nodiscard]] Result<void> look_through_sockets();
     void look_through(const std::set<std::uint32_t>& namespaces);
     void find_waiting_connections();
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;
 
     Targets targets_;
     SourceReport report_;
+    std::vector<std::string> paused_;  ///< hooks that were attached when it was paused
     // Destroyed in the opposite order: the ring, then what it reads from, then the programs.
     Skeleton skeleton_;
     bool by_address_;  ///< how the kernel side remembers sockets
@@ -80,7 +85,6 @@ private:
     std::uint64_t ring_full_at_scan_ = 0;
     bool scanned_ = false;
     TargetProcesses processes_;
-    File statistics_;
     std::unordered_map<Cookie, std::uint32_t> slot_of_;
     std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
     std::vector<Holder> holders_;             ///< the same

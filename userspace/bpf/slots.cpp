@@ -1,6 +1,9 @@
 #include "bpf/slots.hpp"
 
+#include "drainwatch/socket_track.h"
+
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -27,6 +30,11 @@ std::size_t whole_pages(std::size_t bytes)
 {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     return (bytes + page - 1) / page * page;
+}
+
+bool is_taken(const dw_slot& slot)
+{
+    return slot.cookie != 0 && slot.ended_ns == 0;
 }
 
 }  // namespace
@@ -67,20 +75,56 @@ const std::byte* SlotTable::at(std::uint32_t slot) const
     return window.at() + slot % kWindow * sizeof(dw_slot);
 }
 
+dw_slot SlotTable::head(std::uint32_t slot, std::size_t bytes) const
+{
+    dw_slot value{};
+    if (const std::byte* from = at(slot); from != nullptr) {
+        std::memcpy(&value, from, bytes);
+    }
+    return value;
+}
+
 std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
 {
     std::set<std::uint32_t> found;
     for (std::uint32_t slot = 0; slot < end; slot++) {
         // What changes half way is found by the next look.
-        dw_slot head{};
-        if (const std::byte* from = at(slot); from != nullptr) {
-            std::memcpy(&head, from, offsetof(dw_slot, family));
-        }
-        if (head.cookie != 0 && head.ended_ns == 0) {
-            found.insert(head.netns);
+        const dw_slot value = head(slot, offsetof(dw_slot, family));
+        if (is_taken(value)) {
+            found.insert(value.netns);
         }
     }
     return found;
+}
+
+std::optional<std::uint32_t> SlotTable::find(Cookie cookie, std::uint32_t end) const
+{
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        const dw_slot value = head(slot, offsetof(dw_slot, zero_ns));
+        if (is_taken(value) && Cookie{value.cookie} == cookie) {
+            return slot;
+        }
+    }
+    return std::nullopt;
+}
+
+std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
+                                    std::uint64_t limit_ns) const
+{
+    std::vector<std::uint64_t> idle;
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        // What changes half way is looked at again by the kernel side.
+        const dw_slot value = head(slot, offsetof(dw_slot, unread.entry));
+        if (is_taken(value) && value.unread.count == 0 && dw_active_ns(&value) < limit_ns) {
+            idle.push_back(dw_active_ns(&value));
+        }
+    }
+    if (idle.empty()) {
+        return 0;
+    }
+    const auto nth = idle.begin() + static_cast<std::ptrdiff_t>(std::min(number, idle.size()) - 1);
+    std::nth_element(idle.begin(), nth, idle.end());
+    return *nth;
 }
 
 bool SlotTable::calls_for_attention(std::uint32_t slot)

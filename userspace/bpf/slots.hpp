@@ -2,6 +2,7 @@
 
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
+#include "drainwatch/sample.hpp"
 #include "host/shared_mapping.hpp"
 
 #include <cstddef>
@@ -28,6 +29,14 @@ public:
     /// changes too fast, which a later look will not find.
     [[nodiscard]] std::optional<dw_slot> read(std::uint32_t slot) const;
 
+    /// Which of the first `end` slots is this socket's.
+    [[nodiscard]] std::optional<std::uint32_t> find(Cookie cookie, std::uint32_t end) const;
+
+    /// Of the first `end` slots, when the longest idle of those became so that have had nothing
+    /// unread since before `limit_ns`: the `number`-th of them, or the last. 0 without any.
+    [[nodiscard]] std::uint64_t idle_since(std::uint32_t end, std::size_t number,
+                                           std::uint64_t limit_ns) const;
+
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
 
@@ -36,6 +45,8 @@ private:
 
     /// Null if this part of the table cannot be mapped now.
     [[nodiscard]] const std::byte* at(std::uint32_t slot) const;
+    /// The first bytes of a slot, and zeros. It may change half way.
+    [[nodiscard]] dw_slot head(std::uint32_t slot, std::size_t bytes) const;
 
     int slots_fd_;
     std::uint32_t size_;

@@ -18,11 +18,62 @@ Monitor::Followed& Monitor::follow(const SocketSample& sample)
     return socket;
 }
 
-void Monitor::update(Followed& socket, const SocketSample& sample)
+/// What the source before knew, as long as this one has not seen it end.
+void Monitor::take_over(Followed& socket, SocketSample& sample)
 {
-    socket.last = sample;
+    if (socket.from_another_source) {
+        socket.from_another_source = false;
+        socket.history = History();
+        socket.zeros_told = sample.zero_count - (sample.closed && !socket.closed ? 1 : 0);
+        socket.oldest_ns = socket.last.unread.empty() ? 0 : socket.last.unread.front().at_ns;
+        socket.last_read_ns = socket.last.last_read_ns;
+    }
+    if (!sample.age_is_lower_bound || sample.unread.empty()) {
+        socket.oldest_ns = 0;
+    }
+    if (socket.oldest_ns != 0) {
+        auto& oldest = sample.unread.front().at_ns;
+        oldest = std::min(oldest, socket.oldest_ns);
+    }
+    sample.last_read_ns = std::max(sample.last_read_ns, socket.last_read_ns);
+}
+
+void Monitor::update(Followed& socket, SocketSample sample)
+{
+    take_over(socket, sample);
     socket.history.add(sample);
     socket.reading = make_reading(sample, socket.history);
+    socket.last = std::move(sample);
+}
+
+void Monitor::source_changed()
+{
+    from_before_.clear();
+    for (auto& [cookie, socket] : sockets_) {
+        socket.from_another_source = true;
+        from_before_.push_back(cookie);
+    }
+}
+
+/// Where the kernel has given a connection no cookie, one source makes its own and another has it
+/// made.
+void Monitor::know_again(const SocketSample& sample)
+{
+    std::erase_if(from_before_, [&](Cookie cookie) {
+        const auto known = sockets_.find(cookie);
+        if (known == sockets_.end() || !known->second.from_another_source) {
+            return true;
+        }
+        const SocketSample& last = known->second.last;
+        const bool is_same = last.local == sample.local && last.remote == sample.remote &&
+                             last.netns == sample.netns;
+        if (is_same && cookie != sample.cookie) {
+            auto renamed = sockets_.extract(known);
+            renamed.key() = sample.cookie;
+            sockets_.insert(std::move(renamed));
+        }
+        return is_same;
+    });
 }
 
 Episode& Monitor::episode_of(Followed& socket)
@@ -145,6 +196,7 @@ void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
 std::vector<Alert> Monitor::observe(const SocketSample& sample)
 {
     std::vector<Alert> alerts;
+    know_again(sample);
     if (sample.unread_bytes() == 0 && !sample.closed && !follows(sample.cookie)) {
         return alerts;
     }
@@ -164,6 +216,9 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
     std::vector<Alert> alerts;
     if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
         return alerts;  // the look that follows says it all
+    }
+    if (sample) {
+        know_again(*sample);
     }
     const bool is_new = !follows(notice.cookie);
     if (is_new && !sample) {

@@ -42,11 +42,13 @@ public:
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
     void stop() override {}
+    [[nodiscard]] Result<void> pause() override { return {}; }
+    [[nodiscard]] Result<void> resume() override { return {}; }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
-    void measure_cost(bool /*on*/) override {}
-    [[nodiscard]] KernelCost cost() const override { return {}; }
+    [[nodiscard]] std::vector<HookUse> hooks() const override { return {}; }
+    [[nodiscard]] Result<void> set_attached(const std::string& hook, bool attached) override;
 
 private:
     /// What one look through a namespace has found that is not watched yet.
