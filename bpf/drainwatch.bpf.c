@@ -6,8 +6,7 @@
  */
 #include "processes.h"
 #include "follow.h"
-
-#include <bpf/bpf_tracing.h>
+#include "runs.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -30,8 +29,7 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
  * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
  * there is none) is seen here, and tcp_clock_cache still holds its time.
  */
-SEC("tp_btf/tcp_probe")
-int BPF_PROG(tcp_probe, struct sock *sk)
+DW_ENTRY(tcp_probe, struct sock *sk)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
@@ -54,8 +52,7 @@ int BPF_PROG(tcp_probe, struct sock *sk)
 }
 
 /* Data, or a FIN, has reached the receive queue. */
-SEC("tp_btf/sk_data_ready")
-int BPF_PROG(sk_data_ready, struct sock *sk)
+DW_ENTRY(sk_data_ready, struct sock *sk)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
@@ -76,8 +73,7 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 }
 
 /* The reader copied a chunk, or peeked at one; the socket is locked, the segment not yet freed. */
-SEC("tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+DW_ENTRY(tcp_rcv_space_adjust, struct sock *sk)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
@@ -97,8 +93,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
  * recvmsg has returned and the segments it consumed are freed. The lock is
  * released: only words that stand for themselves may be written.
  */
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
+DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -115,8 +110,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
  * A segment leaves with its final header: the announced window is there to be
  * read. Without sk_data_ready, so is what came in since the last one left.
  */
-SEC("tp_btf/net_dev_queue")
-int BPF_PROG(net_dev_queue, struct sk_buff *skb)
+DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	struct tcp_header tcp = {};
@@ -159,8 +153,7 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 }
 
 /* Who calls connect() or listen() is known here; accepted connections follow their listener. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
+DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct dw_ref *ref;
@@ -182,8 +175,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 }
 
 /* The end of a socket, whatever led to it. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(tcp_destroy_sock, struct sock *sk)
+DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 {
 	struct dw_ref *ref = find_ref(sk);
 	struct dw_slot *s;
@@ -203,8 +195,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	return 0;
 }
 
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(tcp_receive_reset, struct sock *sk)
+DW_ENTRY(tcp_receive_reset, struct sock *sk)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -217,8 +208,7 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 }
 
 /* Also what close() does to unread data. */
-SEC("tp_btf/tcp_send_reset")
-int BPF_PROG(tcp_send_reset, struct sock *sk)
+DW_ENTRY(tcp_send_reset, struct sock *sk)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -232,32 +222,28 @@ int BPF_PROG(tcp_send_reset, struct sock *sk)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct *child)
+DW_ENTRY(sched_process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (child->tgid != parent->tgid)
 		follow_fork(parent->tgid, child);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(sched_process_exec, struct task_struct *task)
+DW_ENTRY(sched_process_exec, struct task_struct *task)
 {
 	match_name(task);
 	return 0;
 }
 
 /* A daemon may name itself after it started; its threads' names do not count. */
-SEC("tp_btf/task_rename")
-int BPF_PROG(task_rename, struct task_struct *task, const char *name)
+DW_ENTRY(task_rename, struct task_struct *task, const char *name)
 {
 	if (task->pid == task->tgid)
 		rename_target(task, name);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(sched_process_exit, struct task_struct *task)
+DW_ENTRY(sched_process_exit, struct task_struct *task)
 {
 	if (!task->signal->live.counter)
 		forget_target(task);

@@ -143,6 +143,34 @@ struct dw_config {
 	__u16 port[DW_MAX_PORTS];        /* host order */
 };
 
+/* The tracepoints that are hooked. */
+enum dw_hook {
+	DW_HOOK_tcp_probe,
+	DW_HOOK_sk_data_ready,
+	DW_HOOK_tcp_rcv_space_adjust,
+	DW_HOOK_sock_recv_length,
+	DW_HOOK_net_dev_queue,
+	DW_HOOK_inet_sock_set_state,
+	DW_HOOK_tcp_destroy_sock,
+	DW_HOOK_tcp_receive_reset,
+	DW_HOOK_tcp_send_reset,
+	DW_HOOK_sched_process_fork,
+	DW_HOOK_sched_process_exec,
+	DW_HOOK_task_rename,
+	DW_HOOK_sched_process_exit,
+	DW_HOOKS
+};
+
+#define DW_TIMED_SHARE 256      /* one run in so many is timed; a power of two */
+#define DW_LONGEST_RUN_NS 20000 /* a timed run that took longer was interrupted, and does not count */
+
+/* What one hook has done on one CPU, since the start. */
+struct dw_runs {
+	__u64 count;
+	__u64 timed;
+	__u64 timed_ns; /* in those, without the way to the program and back */
+};
+
 /* Counters of the kernel side, one set for each CPU. */
 enum dw_counter {
 	DW_COUNT_SENT,          /* records in the ring */

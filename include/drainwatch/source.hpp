@@ -1,5 +1,6 @@
 #pragma once
 
+#include "drainwatch/hook_runs.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/sample.hpp"
 
@@ -82,10 +83,13 @@ struct NoticeAccounts {
     std::uint64_t lost = 0;  ///< found the ring full, or had an unknown shape
 };
 
-/// What the kernel side has cost.
-struct KernelCost {
-    std::uint64_t runs = 0;    ///< of programs, while statistics were on
-    std::uint64_t run_ns = 0;  ///< in those
+/// A tracepoint that is hooked, or was, and what that costs.
+struct HookUse {
+    std::string name;
+    std::string cost;   ///< what is not seen without it
+    unsigned need = 0;  ///< how much that is, 1 the least; 0: it cannot go alone
+    bool attached = false;
+    HookRuns runs;
 };
 
 /// What a look has found.
@@ -141,9 +145,10 @@ public:
     [[nodiscard]] virtual NoticeAccounts accounts() const = 0;
     [[nodiscard]] virtual std::uint64_t events_seen() const = 0;
 
-    /// The kernel measures its side's cost while this is on.
-    virtual void measure_cost(bool on) = 0;
-    [[nodiscard]] virtual KernelCost cost() const = 0;
+    /// What is hooked in the kernel.
+    [[nodiscard]] virtual std::vector<HookUse> hooks() const = 0;
+    /// Attaches one of them, or detaches it.
+    [[nodiscard]] virtual Result<void> set_attached(const std::string& hook, bool attached) = 0;
 };
 
 }  // namespace drainwatch

@@ -59,11 +59,6 @@ Pace pace_of_healing(const Source& source, std::chrono::nanoseconds tick)
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
 
-/// The kernel measures the run time of programs only while asked, for that costs time too: one
-/// second of each minute.
-constexpr std::uint64_t kCostOnNs = ns(1s);
-constexpr std::uint64_t kCostOffNs = ns(59s);
-
 std::string_view name_of(ProcessNotice::Kind kind)
 {
     switch (kind) {
@@ -110,6 +105,17 @@ void add_accounts(Event& event, const NoticeAccounts& accounts)
     event.fields["notices_produced"] = accounts.produced;
     event.fields["notices_consumed"] = accounts.consumed;
     event.fields["notices_lost"] = accounts.lost;
+}
+
+/// Of the runs that were timed; null if none was.
+Json ns_per_event(const std::vector<HookUse>& hooks)
+{
+    HookRuns sum;
+    for (const HookUse& hook : hooks) {
+        sum.timed += hook.runs.timed;
+        sum.timed_ns += hook.runs.timed_ns;
+    }
+    return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
 }
 
 std::string kernel_release()
@@ -227,7 +233,6 @@ void Session::print_summary()
 {
     const Monitor::Totals& totals = monitor_.totals();
     const Losses losses = source_->losses();
-    const KernelCost cost = source_->cost();
     Event event;
     event.name = "summary";
     event.fields["episodes"] = totals.episodes;
@@ -241,7 +246,7 @@ void Session::print_summary()
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
-    event.fields["ns_per_event"] = cost.runs != 0 ? Json(cost.run_ns / cost.runs) : Json(nullptr);
+    event.fields["ns_per_event"] = ns_per_event(source_->hooks());
     print(event);
 }
 
@@ -295,22 +300,11 @@ Result<void> Session::heal()
     return healed;
 }
 
-void Session::sample_cost()
-{
-    const std::uint64_t now_ns = monotonic_ns();
-    if (now_ns < cost_due_ns_) {
-        return;
-    }
-    measures_cost_ = !measures_cost_;
-    source_->measure_cost(measures_cost_);
-    cost_due_ns_ = now_ns + (measures_cost_ ? kCostOnNs : kCostOffNs);
-}
-
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), cost_due_ns_, ends_ns_});
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -329,7 +323,6 @@ Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
-    sample_cost();
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
@@ -357,7 +350,6 @@ Result<int> Session::run()
         if (healing_.is_due()) {
             (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
-        sample_cost();
         print_losses();
     } while (wait());
     source_->stop();

@@ -42,7 +42,6 @@ private:
     void look();
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
-    void sample_cost();
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
 
@@ -61,8 +60,6 @@ private:
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
-    std::uint64_t cost_due_ns_ = 0;
-    bool measures_cost_ = false;
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;
     std::uint64_t losses_spacing_ns_ = 0;

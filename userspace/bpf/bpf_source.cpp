@@ -453,7 +453,7 @@ NoticeAccounts BpfSource::accounts() const
 Losses BpfSource::losses() const
 {
     return {count(DW_COUNT_RING_FULL), count(DW_COUNT_TABLE_FULL), count(DW_COUNT_STORAGE_FAILED),
-            read_program_counters(*skeleton_).missed, undecoded_};
+            missed_runs(*skeleton_), undecoded_};
 }
 
 std::uint64_t BpfSource::events_seen() const
@@ -461,15 +461,19 @@ std::uint64_t BpfSource::events_seen() const
     return count(DW_COUNT_EVENTS);
 }
 
-void BpfSource::measure_cost(bool on)
+std::vector<HookUse> BpfSource::hooks() const
 {
-    statistics_ = on ? enable_run_time_statistics() : File();
+    return read_hooks(*skeleton_);
 }
 
-KernelCost BpfSource::cost() const
+Result<void> BpfSource::set_attached(const std::string& hook, bool attached)
 {
-    const ProgramCounters counters = read_program_counters(*skeleton_);
-    return {counters.runs, counters.run_ns};
+    std::erase(report_.attached, hook);
+    auto done = drainwatch::set_attached(*skeleton_, hook, attached);
+    if (done && attached) {
+        report_.attached.push_back(hook);
+    }
+    return done;
 }
 
 }  // namespace drainwatch

@@ -41,8 +41,8 @@ public:
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;
-    void measure_cost(bool on) override;
-    [[nodiscard]] KernelCost cost() const override;
+    [[nodiscard]] std::vector<HookUse> hooks() const override;
+    [[nodiscard]] Result<void> set_attached(const std::string& hook, bool attached) override;
 
 private:
     struct RingDeleter {
@@ -78,7 +78,6 @@ private:
     std::uint64_t ring_full_at_scan_ = 0;
     bool scanned_ = false;
     TargetProcesses processes_;
-    File statistics_;
     std::unordered_map<Cookie, std::uint32_t> slot_of_;
     std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
     std::vector<Holder> holders_;             ///< the same

@@ -1,6 +1,7 @@
 #include "bpf/programs.hpp"
 
 #include "drainwatch.skel.h"
+#include "host/file.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -23,32 +25,57 @@ using Links = decltype(drainwatch_bpf::links);
 /// A tracepoint that is hooked, and what is lost where the kernel has none.
 struct Hook {
     std::string_view tracepoint;
+    dw_hook number;
     bpf_program* Programs::*program;
     bpf_link* Links::*link;
+    /// How much is lost without it, 1 the least, for who has to choose; 0: it cannot go alone.
+    unsigned need;
     std::string_view cost;
 };
 
-#define DW_HOOK(name, cost)                        \
-    Hook                                           \
-    {                                              \
-#name, &Programs::name, &Links::name, cost \
+#define DW_HOOK(name, need, cost)                                        \
+    Hook                                                                 \
+    {                                                                    \
+#name, DW_HOOK_##name, &Programs::name, &Links::name, need, cost \
     }
 constexpr std::array kHooks{
-    DW_HOOK(tcp_probe, "data held back by SO_RCVLOWAT is seen at the next full look"),
-    DW_HOOK(sk_data_ready, "an arrival is seen with the next segment or its acknowledgement"),
-    DW_HOOK(tcp_rcv_space_adjust, "a read is seen with the next arrival or full look"),
-    DW_HOOK(sock_recv_length, "memory freed by a read is seen with the next arrival"),
-    DW_HOOK(net_dev_queue, "zero windows are not seen on their way out"),
-    DW_HOOK(inet_sock_set_state, "new connections are seen at the next full look"),
-    DW_HOOK(tcp_destroy_sock, "ended sockets keep their place in the table"),
-    DW_HOOK(tcp_receive_reset, "resets by the peer are not reported"),
-    DW_HOOK(tcp_send_reset, "resets by this side are not reported"),
-    DW_HOOK(sched_process_fork, "children of a target are watched only if they have its name"),
-    DW_HOOK(sched_process_exec, "a new target is found at the next full look"),
-    DW_HOOK(task_rename, "a renamed target is found at the next full look"),
-    DW_HOOK(sched_process_exit, "the end of a target is seen at the next full look"),
+    DW_HOOK(tcp_probe, 1, "data held back by SO_RCVLOWAT is seen at the next full look"),
+    DW_HOOK(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
+    DW_HOOK(tcp_rcv_space_adjust, 3, "a read is seen with the next arrival or full look"),
+    DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
+    DW_HOOK(net_dev_queue, 2, "zero windows are not seen on their way out"),
+    DW_HOOK(inet_sock_set_state, 0, "new connections are seen at the next full look"),
+    DW_HOOK(tcp_destroy_sock, 0, "ended sockets keep their place in the table"),
+    DW_HOOK(tcp_receive_reset, 2, "resets by the peer are not reported"),
+    DW_HOOK(tcp_send_reset, 2, "resets by this side are not reported"),
+    DW_HOOK(sched_process_fork, 0, "children of a target are watched only if they have its name"),
+    DW_HOOK(sched_process_exec, 0, "a new target is found at the next full look"),
+    DW_HOOK(task_rename, 0, "a renamed target is found at the next full look"),
+    DW_HOOK(sched_process_exit, 0, "the end of a target is seen at the next full look"),
 };
 #undef DW_HOOK
+
+/// Without sk_data_ready, these two tell of arrivals.
+unsigned need_of(const drainwatch_bpf& skeleton, const Hook& hook)
+{
+    const bool stands_in = hook.number == DW_HOOK_tcp_probe || hook.number == DW_HOOK_net_dev_queue;
+    return stands_in && skeleton.rodata->config.arrivals_by_probe ? 0 : hook.need;
+}
+
+Result<void> attach(drainwatch_bpf& skeleton, const Hook& hook)
+{
+    bpf_link* link = bpf_program__attach(skeleton.progs.*hook.program);
+    if (link == nullptr) {
+        return tl::unexpected(system_error("attach", std::string(hook.tracepoint), errno));
+    }
+    skeleton.links.*hook.link = link;
+    return {};
+}
+
+void detach(drainwatch_bpf& skeleton, const Hook& hook)
+{
+    bpf_link__destroy(std::exchange(skeleton.links.*hook.link, nullptr));
+}
 
 constexpr std::string_view kLeftOut = "left out by --without";
 
@@ -326,30 +353,21 @@ std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton)
 
 Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report)
 {
-    int last_error = 0;
+    Error last_error;
     for (const Hook& hook : kHooks) {
-        bpf_program* program = skeleton.progs.*hook.program;
-        if (bpf_program__fd(program) < 0) {
+        if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
             continue;  // already in the report
         }
-        bpf_link* link = bpf_program__attach(program);
-        if (link == nullptr) {
-            last_error = errno;
+        if (const auto attached = attach(skeleton, hook); !attached) {
+            last_error = attached.error();
             report.missing.push_back(
-                {std::string(hook.tracepoint),
-                 system_error("attach", std::string(hook.tracepoint), last_error).message,
-                 std::string(hook.cost)});
+                {std::string(hook.tracepoint), last_error.message, std::string(hook.cost)});
             continue;
         }
-        skeleton.links.*hook.link = link;
         report.attached.emplace_back(hook.tracepoint);
     }
-    const auto is_attached = [&](std::string_view tracepoint) {
-        return std::find(report.attached.begin(), report.attached.end(), tracepoint) !=
-               report.attached.end();
-    };
-    if (!is_attached("sk_data_ready") && !is_attached("tcp_probe")) {
-        return tl::unexpected(system_error("attach", "the BPF programs", last_error));
+    if (skeleton.links.sk_data_ready == nullptr && skeleton.links.tcp_probe == nullptr) {
+        return tl::unexpected(last_error);
     }
     return {};
 }
@@ -357,26 +375,70 @@ Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report)
 void detach_programs(drainwatch_bpf& skeleton)
 {
     for (const Hook& hook : kHooks) {
-        bpf_link__destroy(std::exchange(skeleton.links.*hook.link, nullptr));
+        detach(skeleton, hook);
     }
 }
 
-File enable_run_time_statistics()
+std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
 {
-    return File(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    const int fd = bpf_map__fd(skeleton.maps.runs);
+    std::vector<dw_runs> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    std::vector<HookUse> uses;
+    for (const Hook& hook : kHooks) {
+        if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
+            continue;
+        }
+        HookUse use{std::string(hook.tracepoint), std::string(hook.cost), need_of(skeleton, hook),
+                    skeleton.links.*hook.link != nullptr, HookRuns{}};
+        const __u32 key = hook.number;
+        if (bpf_map_lookup_elem(fd, &key, each.data()) == 0) {
+            for (const dw_runs& runs : each) {
+                use.runs.count += runs.count;
+                use.runs.timed += runs.timed;
+                use.runs.timed_ns += runs.timed_ns;
+            }
+        }
+        uses.push_back(std::move(use));
+    }
+    return uses;
 }
 
-ProgramCounters read_program_counters(const drainwatch_bpf& skeleton)
+Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& name, bool attached)
 {
-    ProgramCounters sum;
+    const auto* hook = std::find_if(kHooks.begin(), kHooks.end(),
+                                    [&](const Hook& h) { return h.tracepoint == name; });
+    if (hook == kHooks.end()) {
+        return fail(fmt::format("there is no hook {}", name));
+    }
+    detach(skeleton, *hook);
+    return attached ? attach(skeleton, *hook) : Result<void>{};
+}
+
+std::uint64_t missed_runs(const drainwatch_bpf& skeleton)
+{
+    std::uint64_t missed = 0;
     for (const Hook& hook : kHooks) {
         const int fd = bpf_program__fd(skeleton.progs.*hook.program);
         bpf_prog_info info{};
         __u32 length = sizeof(info);
         if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) == 0) {
-            sum.runs += info.run_cnt;
-            sum.run_ns += info.run_time_ns;
-            sum.missed += info.recursion_misses;
+            missed += info.recursion_misses;
+        }
+    }
+    return missed;
+}
+
+std::uint64_t map_memory(const drainwatch_bpf& skeleton)
+{
+    std::uint64_t sum = 0;
+    const bpf_map* map = nullptr;
+    while ((map = bpf_object__next_map(skeleton.obj, map)) != nullptr) {
+        std::ifstream fdinfo(fmt::format("/proc/self/fdinfo/{}", bpf_map__fd(map)));
+        for (std::string key; fdinfo >> key;) {
+            std::uint64_t bytes = 0;
+            if (key == "memlock:" && fdinfo >> bytes) {
+                sum += bytes;
+            }
         }
     }
     return sum;

@@ -3,7 +3,6 @@
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
-#include "host/file.hpp"
 
 #include <memory>
 #include <string>
@@ -51,16 +50,17 @@ void set_libbpf_verbosity(bool verbose);
 
 void detach_programs(drainwatch_bpf& skeleton);
 
-/// The kernel measures run times as long as this is open; invalid if it will not.
-[[nodiscard]] File enable_run_time_statistics();
+/// What was loaded, and what it costs.
+[[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton);
 
-/// What the attached programs have cost and missed, from the kernel's counters.
-struct ProgramCounters {
-    std::uint64_t runs = 0;    ///< while statistics were on
-    std::uint64_t run_ns = 0;  ///< in those
-    std::uint64_t missed =
-        0;  ///< runs that the kernel left out, because one was under way on the CPU
-};
-[[nodiscard]] ProgramCounters read_program_counters(const drainwatch_bpf& skeleton);
+/// Attaches one hook of what was loaded, or detaches it.
+[[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& hook,
+                                        bool attached);
+
+/// Runs that the kernel left out, because one was under way on the CPU.
+[[nodiscard]] std::uint64_t missed_runs(const drainwatch_bpf& skeleton);
+
+/// Kernel memory that the maps take, in bytes.
+[[nodiscard]] std::uint64_t map_memory(const drainwatch_bpf& skeleton);
 
 }  // namespace drainwatch

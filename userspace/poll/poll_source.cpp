@@ -447,6 +447,11 @@ std::vector<Holder> PollSource::all_holders()
     return everyone.holders(cookies_by_inode());
 }
 
+Result<void> PollSource::set_attached(const std::string& hook, bool /*attached*/)
+{
+    return fail(fmt::format("{} is not hooked by polling", hook));
+}
+
 Losses PollSource::losses() const
 {
     Losses losses;

@@ -43,8 +43,8 @@ public:
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
-    void measure_cost(bool /*on*/) override {}
-    [[nodiscard]] KernelCost cost() const override { return {}; }
+    [[nodiscard]] std::vector<HookUse> hooks() const override { return {}; }
+    [[nodiscard]] Result<void> set_attached(const std::string& hook, bool attached) override;
 
 private:
     /// What one look through a namespace has found that is not watched yet.

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the hooks cost: every run is counted, and one in DW_TIMED_SHARE is timed. */
+#ifndef DRAINWATCH_RUNS_H
+#define DRAINWATCH_RUNS_H
+
+#include "maps.h"
+
+#include <bpf/bpf_tracing.h>
+
+/* dw_hook -> dw_runs. Written here, each CPU its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DW_HOOKS);
+	__type(key, __u32);
+	__type(value, struct dw_runs);
+} runs SEC(".maps");
+
+/* A run that is to be timed: the clock is read twice, to know what reading it takes. */
+struct dw_stopwatch {
+	__u64 set_ns;
+	__u64 began_ns;
+};
+
+static __always_inline void stop_run(struct dw_runs *r, const struct dw_stopwatch *watch)
+{
+	__u64 run_ns = bpf_ktime_get_ns() - watch->began_ns;
+	__u64 clock_ns = watch->began_ns - watch->set_ns;
+
+	if (run_ns > DW_LONGEST_RUN_NS)
+		return;
+	r->timed++;
+	if (run_ns > clock_ns)
+		r->timed_ns += run_ns - clock_ns;
+}
+
+/* An entry point at a tracepoint; what follows is its body, as with BPF_PROG. */
+#define DW_ENTRY(name, args...)                                                 \
+static __always_inline int on_##name(unsigned long long *ctx, ##args);         \
+SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
+{                                                                               \
+	__u32 hook = DW_HOOK_##name;                                            \
+	struct dw_runs *r = bpf_map_lookup_elem(&runs, &hook);                  \
+	struct dw_stopwatch watch = {};                                         \
+                                                                                \
+	if (r && ++r->count % DW_TIMED_SHARE == 0) {                            \
+		watch.set_ns = bpf_ktime_get_ns();                              \
+		watch.began_ns = bpf_ktime_get_ns();                            \
+	}                                                                       \
+	_Pragma("GCC diagnostic push")                                          \
+	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
+	on_##name(___bpf_ctx_cast(args));                                       \
+	_Pragma("GCC diagnostic pop")                                           \
+	if (r && watch.began_ns)                                                \
+		stop_run(r, &watch);                                            \
+	return 0;                                                               \
+}                                                                               \
+static __always_inline int on_##name(unsigned long long *ctx, ##args)
+
+#endif

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace drainwatch {
+
+/// What a hook has done since the start: how often it ran, and what those runs took that were
+/// timed, without the way to the program and back.
+struct HookRuns {
+    std::uint64_t count = 0;
+    std::uint64_t timed = 0;
+    std::uint64_t timed_ns = 0;
+};
+
+}  // namespace drainwatch

@@ -1,0 +1,155 @@
+#include "budget/shedder.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kPeriodNs = kSecond;
+
+/// A longer time without a review says nothing: the process was stopped, or the host asleep.
+constexpr std::uint64_t kLongestPeriodNs = 5 * kSecond;
+
+/// So many times the budget is too much at once.
+constexpr double kFarPast = 2;
+
+/// Below this share of the budget there is room to take a step back.
+constexpr double kRoom = 0.5;
+
+/// How long a step lasts at least; longer each time that it was taken back too soon.
+constexpr std::uint64_t kFirstPatienceNs = 5 * kSecond;
+constexpr std::uint64_t kMostPatienceNs = 300 * kSecond;
+/// Taken back for good if nothing was to be shed for so long.
+constexpr std::uint64_t kProbationNs = 10 * kSecond;
+
+constexpr unsigned kMostLookSpacing = 16;
+
+/// A hook goes only if that brings this part of what is too much.
+constexpr double kWorthwhile = 0.1;
+
+}  // namespace
+
+std::uint64_t Shedder::Account::kernel_ns() const
+{
+    return std::accumulate(hooks.begin(), hooks.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const HookCost& h) { return sum + h.spent_ns; });
+}
+
+Shedder::Shedder(double budget, std::uint64_t now_ns)
+    : budget_(budget), began_ns_(now_ns), patience_ns_(kFirstPatienceNs)
+{}
+
+void Shedder::begin_anew(std::uint64_t now_ns)
+{
+    began_ns_ = now_ns;
+    account_ = {};
+}
+
+void Shedder::add(const Spending& spending)
+{
+    std::vector<HookCost> hooks = spending.hooks;
+    for (std::size_t i = 0; i < std::min(hooks.size(), account_.hooks.size()); i++) {
+        hooks[i].spent_ns += account_.hooks[i].spent_ns;
+    }
+    account_.user_ns += spending.user_ns;
+    account_.hooks = std::move(hooks);
+}
+
+std::optional<ShedStep> Shedder::dearest_of_least_need(double excess_ns) const
+{
+    const auto& hooks = account_.hooks;
+    std::optional<ShedStep> best;
+    for (std::size_t i = 0; i < hooks.size(); i++) {
+        const HookCost& hook = hooks[i];
+        const bool may_go = hook.attached && hook.need != 0 &&
+                            static_cast<double>(hook.spent_ns) >= kWorthwhile * excess_ns;
+        if (!may_go) {
+            continue;
+        }
+        if (!best || hook.need < hooks[best->hook].need ||
+            (hook.need == hooks[best->hook].need && hook.spent_ns > hooks[best->hook].spent_ns)) {
+            best = ShedStep{ShedStep::Kind::hook, i};
+        }
+    }
+    return best;
+}
+
+std::optional<ShedStep> Shedder::next_step(double excess_ns) const
+{
+    const bool polls = !shed_.empty() && shed_.back().kind == ShedStep::Kind::everything;
+    const bool looks_cost = account_.user_ns > account_.kernel_ns() &&
+                            static_cast<double>(account_.user_ns) >= kWorthwhile * excess_ns;
+    if (looks_cost && look_spacing_ < kMostLookSpacing) {
+        return ShedStep{ShedStep::Kind::slower_looks};
+    }
+    if (auto hook = dearest_of_least_need(excess_ns)) {
+        return hook;
+    }
+    if (polls || account_.hooks.empty()) {
+        return std::nullopt;  // there is nothing left
+    }
+    return ShedStep{ShedStep::Kind::everything};
+}
+
+ShedOrder Shedder::shed(const ShedStep& step, double share, std::uint64_t now_ns)
+{
+    if (restored_ns_ != 0 && now_ns - restored_ns_ < kProbationNs) {
+        patience_ns_ = std::min(2 * patience_ns_, kMostPatienceNs);
+    } else {
+        patience_ns_ = kFirstPatienceNs;
+    }
+    if (step.kind == ShedStep::Kind::slower_looks) {
+        look_spacing_ *= 2;
+    }
+    shed_.push_back(step);
+    changed_ns_ = now_ns;
+    return {step, false, share};
+}
+
+ShedOrder Shedder::restore(double share, std::uint64_t now_ns)
+{
+    const ShedStep step = shed_.back();
+    shed_.pop_back();
+    if (step.kind == ShedStep::Kind::slower_looks) {
+        look_spacing_ /= 2;
+    }
+    changed_ns_ = now_ns;
+    restored_ns_ = now_ns;
+    return {step, true, share};
+}
+
+std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& spending)
+{
+    if (budget_ == 0) {
+        return std::nullopt;
+    }
+    add(spending);
+    if (now_ns < began_ns_ || now_ns - began_ns_ > kLongestPeriodNs) {
+        begin_anew(now_ns);
+        return std::nullopt;
+    }
+    const auto allowed_ns = budget_ * static_cast<double>(kPeriodNs);
+    const auto spent_ns = static_cast<double>(account_.user_ns + account_.kernel_ns());
+    const bool far_past = spent_ns > kFarPast * allowed_ns;
+    const std::uint64_t elapsed_ns = std::max<std::uint64_t>(now_ns - began_ns_, 1);
+    if (elapsed_ns < kPeriodNs && !far_past) {
+        return std::nullopt;
+    }
+    const double share = spent_ns / static_cast<double>(elapsed_ns);
+    periods_over_ = share > budget_ ? periods_over_ + 1 : 0;
+    std::optional<ShedOrder> order;
+    if (periods_over_ >= 2 || (periods_over_ != 0 && far_past)) {
+        if (const auto step = next_step(spent_ns - budget_ * static_cast<double>(elapsed_ns))) {
+            order = shed(*step, share, now_ns);
+            periods_over_ = 0;
+        }
+    } else if (!shed_.empty() && share <= kRoom * budget_ && now_ns - changed_ns_ >= patience_ns_) {
+        order = restore(share, now_ns);
+    }
+    begin_anew(now_ns);
+    return order;
+}
+
+}  // namespace drainwatch
