@@ -39,8 +39,11 @@ DW_ENTRY(tcp_probe, struct sock *sk)
 	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
 	s = slot_of(sk, &slot);
-	if (!s)
+	if (!s) {
+		if (config.arrivals_by_probe)
+			follow_again(sk);
 		return 0;
+	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp || s->window.rcv_nxt == tp->rcv_nxt)
 		return 0;
@@ -60,8 +63,10 @@ DW_ENTRY(sk_data_ready, struct sock *sk)
 	__u32 slot;
 
 	s = slot_of(sk, &slot);
-	if (!s)
+	if (!s) {
+		follow_again(sk);
 		return 0;
+	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;

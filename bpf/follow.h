@@ -127,6 +127,26 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
 }
 
+/* Data has come to a watched connection that has no slot. */
+static __always_inline void follow_again(struct sock *sk)
+{
+	struct dw_ref *ref = find_ref(sk);
+	struct tcp_sock *tp;
+
+	if (!ref || ref->self != (__u64)sk || ref->slot != DW_NO_SLOT)
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		adopt_late(tp, ref);
+}
+
+/* Nothing of it needs to be followed now. */
+static __always_inline int may_release(const struct dw_slot *s)
+{
+	return releases_all || (!s->unread.count && dw_active_ns(s) < idle_before_ns &&
+				!(s->flags & DW_SLOT_CLOSED));
+}
+
 /*
  * A slot that missed an event takes its socket's counters again. The socket may
  * not be locked; what is written twice is mended by the next look.
@@ -154,7 +174,10 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, segment_time_ns(tp));
 	dw_track_repair(s, segment_time_ns(tp));
-	call_attention(slot, s);
+	if (may_release(s))
+		release_slot(ref, s);
+	else
+		call_attention(slot, s);
 }
 
 #endif

@@ -20,6 +20,14 @@ __u32 habit_period = 0;
 __u32 report_everyone = 0;
 /* Slots from 0 up to here, and at most one more for each CPU, have been in use. */
 __u32 slots_used = 0;
+/* How many slots are free; set by the user side before anything attaches. */
+__u32 slots_free = 0;
+/* So many are kept for sockets with unread data. */
+__u32 slots_reserve = 0;
+/* Set by the user side for a full look: sockets that were idle since before give their slots back. */
+__u64 idle_before_ns = 0;
+/* Set by the user side for a full look: every socket does. */
+__u32 releases_all = 0;
 /* When the user side was last woken for a queue that fills. */
 __u64 danger_woken_ns = 0;
 

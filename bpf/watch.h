@@ -85,6 +85,7 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u32 owner_tgid, __
 
 	if (bpf_map_pop_elem(&free_slots, &slot))
 		return DW_NO_SLOT;
+	__sync_fetch_and_add(&slots_free, -1);
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return DW_NO_SLOT;
@@ -120,7 +121,17 @@ static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns
 {
 	s->ended_ns = now_ns;
 	dw_fifo_clear(&s->unread);
-	bpf_map_push_elem(&free_slots, &slot, 0);
+	if (!bpf_map_push_elem(&free_slots, &slot, 0))
+		__sync_fetch_and_add(&slots_free, 1);
+}
+
+/* The socket stays known, and takes a slot again when data comes. */
+static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
+{
+	__u32 slot = ref->slot;
+
+	ref->slot = DW_NO_SLOT;
+	end_slot(slot, s, bpf_ktime_get_ns());
 }
 
 /* Begin to watch a connection that is not known yet. */
@@ -170,14 +181,17 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 }
 
 /*
- * The full look finds a connection without a slot: its birth was missed, or no
- * slot was free then. (The state's hook comes before the state changes, so who
- * is seen as established has had it.)
+ * A connection without a slot is found: its birth was missed, no slot was free
+ * then, or it was idle and gave its own back. The last free slots are for those
+ * that have something unread. (The state's hook comes before the state changes,
+ * so who is seen as established has had it.)
  */
 static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
+	if (slots_free <= slots_reserve && tp->copied_seq == tp->rcv_nxt)
+		return;
 	if (dw_carries_data(sk->__sk_common.skc_state) && port_wanted(sk)) {
 		ref->listens_on = 0;
 		take_slot(tp, ref);

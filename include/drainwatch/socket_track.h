@@ -51,6 +51,12 @@ static inline __u32 dw_unread_bytes(const struct dw_slot *s)
 	return dw_seq_before(s->data_end, s->copied_seq) ? 0 : bytes;
 }
 
+/* The last sign of life: something arrived and was read, or the watch began. */
+static inline __u64 dw_active_ns(const struct dw_slot *s)
+{
+	return s->last_read_ns > s->opened_ns ? s->last_read_ns : s->opened_ns;
+}
+
 /* Since when the reader owes a read: the oldest unread byte or the last read, whichever is later. */
 static inline __u64 dw_silent_since_ns(const struct dw_slot *s)
 {

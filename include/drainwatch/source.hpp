@@ -54,6 +54,7 @@ struct MissingPart {
 struct SourceReport {
     std::vector<std::string> attached;  ///< programs, in tier bpf
     std::vector<MissingPart> missing;
+    std::uint64_t memory_bytes = 0;  ///< kernel memory that is taken for the whole time
 };
 
 /// A descriptor of a process behind which there is a watched socket.
@@ -140,6 +141,11 @@ public:
 
     /// Detaches. Notices that were on their way can be taken still, and sockets looked at.
     virtual void stop() = 0;
+
+    /// Detaches for a while, and forgets every socket: nothing of ours runs in the kernel.
+    [[nodiscard]] virtual Result<void> pause() = 0;
+    /// Attaches again; the full looks that follow find what is there now.
+    [[nodiscard]] virtual Result<void> resume() = 0;
 
     [[nodiscard]] virtual Losses losses() const = 0;
     [[nodiscard]] virtual NoticeAccounts accounts() const = 0;

@@ -16,11 +16,12 @@ _drainwatch()
             --duration) words='0 10s 1m 1h 4h' ;;
             --warn-after|--critical-after|--horizon) words='500ms 1s 2s 5s 10s' ;;
             --tick) words='10ms 50ms 100ms' ;;
+            --cpu-budget) words='0.5% 1% 2%' ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
-                                  --tier --max-sockets --without $output" ;;
+                                  --tier --cpu-budget --max-sockets --without $output" ;;
                     doctor) words="$targets $output" ;;
                     demo) words=$output ;;
                 esac

@@ -25,5 +25,6 @@ complete -c drainwatch -n $watch -l critical-after -x -a '1s 2s 5s 10s' -d 'Age 
 complete -c drainwatch -n $watch -l horizon -x -a '2s 5s 10s' -d 'Warn of a zero window nearer than this'
 complete -c drainwatch -n $watch -l tick -x -a '10ms 50ms 100ms' -d 'How often to look'
 complete -c drainwatch -n $watch -l tier -x -a 'auto bpf poll' -d 'How to watch'
+complete -c drainwatch -n $watch -l cpu-budget -x -a '0.5% 1% 2%' -d 'What it may take of one core'
 complete -c drainwatch -n $watch -l max-sockets -x -d 'Watched at once, at most'
 complete -c drainwatch -n $watch -l without -x -d 'Do without this tracepoint, or way to ask'

@@ -40,6 +40,7 @@ _drainwatch()
                 '--horizon[warn of a zero window nearer than this]:duration:(2s 5s 10s)' \
                 '--tick[how often to look]:duration:(10ms 50ms 100ms)' \
                 '--tier[how to watch]:tier:(auto bpf poll)' \
+                '--cpu-budget[what it may take of one core]:percent:(0.5% 1% 2%)' \
                 '--max-sockets[watched at once, at most]:count' \
                 '*--without[do without this tracepoint, or way to ask]:part'
             ;;

@@ -4,12 +4,15 @@
 #include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -146,6 +149,164 @@ TEST_F(Harm, every_notice_is_accounted_for)
     EXPECT_GT(told["notices_produced"], 2 * kTimes);
     EXPECT_GT(told["notices_lost"], kTimes) << "the scene is not what it should be";
     EXPECT_GT(told["notices_consumed"], 1000);
+}
+
+/// Four times as many sockets as the table holds: whichever stops being read is told of.
+TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling has no table of slots";
+    }
+    constexpr int kSockets = 1000;
+    constexpr int kStalled = 20;
+    make_target({.backlog = kSockets}, [](int listener, Control& own) {
+        while (!own.quit) {
+            accept(listener, nullptr, nullptr);
+            own.accepted++;
+        }
+    });
+    for (int i = 0; i < kSockets; i++) {
+        connect({.message = 150, .spacing = 20'000us});
+    }
+    ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
+    watch({"--max-sockets", "256"});
+    nap(2500ms);
+    for (int i = 0; i < kStalled; i++) {
+        Sender& stalled = *senders()[static_cast<std::size_t>(i * (kSockets / kStalled))];
+        const std::uint64_t began_ns = realtime_ns();
+        stalled.start();
+        if (i % 5 == 4) {
+            const auto warning = watcher().wait_for(about(stalled, is_trouble), 4s);
+            ASSERT_TRUE(warning) << "socket " << i;
+            EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1.3);
+        }
+    }
+    for (int i = 0; i < kStalled; i++) {
+        Sender& stalled = *senders()[static_cast<std::size_t>(i * (kSockets / kStalled))];
+        EXPECT_TRUE(watcher().wait_for(about(stalled, is_trouble), 3s)) << "socket " << i;
+    }
+    EXPECT_TRUE(watcher().wait_for(event_is("lost"), 1s)) << "that the table is full is said";
+    finish();
+    EXPECT_GT(watcher().lines(event_is("start")).front().json["memory_bytes"], 256 * 512);
+}
+
+/// An empty socket that is asked again and again: two million events a second.
+[[nodiscard]] Process flood_of_empty_reads(std::chrono::seconds time)
+{
+    return Process::fork([time] {
+        std::uint16_t port = 0;
+        const int listener = listen_on_loopback({}, port);
+        const Sender sender(port, {});
+        const int fd = accept(listener, nullptr, nullptr);
+        const auto end = std::chrono::steady_clock::now() + time;
+        char byte = 0;
+        while (std::chrono::steady_clock::now() < end) {
+            for (int i = 0; i < 1000; i++) {
+                recv(fd, &byte, 1, MSG_DONTWAIT);
+            }
+        }
+    });
+}
+
+/// A small message to and fro: every hook of the data's way, a million events a second.
+[[nodiscard]] Process flood_of_messages(std::chrono::seconds time)
+{
+    return Process::fork([time] {
+        std::uint16_t port = 0;
+        const int listener = listen_on_loopback({}, port);
+        const Sender sender(port, {});
+        const int fd = accept(listener, nullptr, nullptr);
+        const auto end = std::chrono::steady_clock::now() + time;
+        std::array<char, 64> message{};
+        while (std::chrono::steady_clock::now() < end) {
+            send(sender.fd(), message.data(), message.size(), 0);
+            recv(fd, message.data(), message.size(), 0);
+        }
+    });
+}
+
+/// CPU time of a process and of the BPF programs that it holds, as the kernel counts it. The
+/// programs' time has what counting costs in it.
+std::chrono::nanoseconds cpu_time_over(pid_t pid, std::chrono::milliseconds time)
+{
+    const auto spent = [pid] {
+        std::uint64_t ns = 0;
+        std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> ns;
+        return ns + run_time_ns(objects_of(pid).programs);
+    };
+    const int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    const std::uint64_t before = spent();
+    nap(time);
+    const std::uint64_t after = spent();
+    close(statistics);
+    return std::chrono::nanoseconds(after - before);
+}
+
+Predicate degraded(const std::string& state, const std::string& part)
+{
+    return [=](const Line& line) {
+        return line.event() == "degraded" && line.json["state"] == state &&
+               line.json["part"] == part;
+    };
+}
+
+TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling sees no events";
+    }
+    watch_options_ = {"--cpu-budget", "1%"};
+    play({}, {.message = 150, .spacing = 20'000us}, read_all);
+    nap(1s);
+    EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
+    Process flood = flood_of_empty_reads(7s);
+    const auto shed = watcher().wait_for(degraded("shed", "sock_recv_length"), 3s);
+    ASSERT_TRUE(shed);
+    EXPECT_EQ(shed->json["severity"], "warning");
+    EXPECT_GT(shed->json["cost_percent"], 1);
+    EXPECT_NE(shed->json["not_seen"], "");
+    const auto spent = cpu_time_over(watcher().pid(), 2s);
+    RecordProperty("cpu_percent", fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7));
+    EXPECT_LT(spent, 20ms);
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
+    control().hold = false;
+    EXPECT_EQ(flood.wait(), 0);
+    const auto restored = watcher().wait_for(degraded("restored", "sock_recv_length"), 20s);
+    ASSERT_TRUE(restored);
+    EXPECT_EQ(restored->json["severity"], "info");
+    EXPECT_EQ(finish(), 1);
+    EXPECT_EQ(watcher().lines(about(sender(), event_is("recovered"))).size(), 1U);
+}
+
+/// Nothing is cheap enough: everything is detached, and polled. The stall that is under way then is
+/// one episode, from before that to after it.
+TEST_F(Harm, at_worst_it_polls_and_comes_back)
+{
+    if (polls()) {
+        GTEST_SKIP() << "it does so from the start";
+    }
+    watch_options_ = {"--cpu-budget", "0.4%"};
+    play({}, {.message = 150, .spacing = 20'000us}, read_all);
+    nap(500ms);
+    control().hold = true;
+    ASSERT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
+    Process flood = flood_of_messages(8s);
+    ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 8s));
+    EXPECT_EQ(objects_of(watcher().pid()).links, std::set<std::uint32_t>{});
+    EXPECT_EQ(flood.wait(), 0);
+    ASSERT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
+    nap(1s);
+    control().hold = false;
+    ASSERT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
+    finish();
+    const auto lines = watcher().lines(about(sender()));
+    std::vector<std::string> events;
+    for (const Line& line : lines) {
+        events.push_back(line.event() + " " + line.json["severity"].get<std::string>());
+    }
+    EXPECT_EQ(events, (std::vector<std::string>{"not_draining warning", "not_draining critical",
+                                                "recovered info"}));
 }
 
 /// Files in a folder, and below it.

@@ -338,5 +338,45 @@ TEST(Monitor, WantsACloseLookUntilItHasSpoken)
     EXPECT_FALSE(w.monitor.wants_close_look());
 }
 
+/// The source is exchanged in the middle of a stall: the other one counts from another number, and
+/// knows of the oldest byte but that it was there before.
+TEST(Monitor, AnEpisodeGoesOnWithAnotherSource)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 3 * kSecond);
+    ASSERT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::not_draining}));
+    w.monitor.source_changed();
+    const auto from_other_source = [&](std::uint64_t at_ns) {
+        SocketSample sample = link.sample(at_ns);
+        const std::uint32_t shift = 1'000'000;
+        sample.window.rcv_nxt += shift;
+        sample.window.rcv_wup += shift;
+        sample.window.copied_seq += shift;
+        sample.data_end += shift;
+        sample.last_read_ns = 0;
+        for (Arrival& arrival : sample.unread) {
+            arrival.end_seq += shift;
+            arrival.at_ns = kBegin + 3 * kSecond;
+        }
+        sample.age_is_lower_bound = !sample.unread.empty();
+        return sample;
+    };
+    for (; w.next_ns <= kBegin + 5 * kSecond; w.next_ns += 50 * kMs) {
+        EXPECT_TRUE(w.monitor.observe(from_other_source(w.next_ns)).empty());
+    }
+    link.read_all(w.next_ns);
+    std::vector<Alert> alerts;
+    for (const std::uint64_t end = w.next_ns + kSecond; w.next_ns <= end; w.next_ns += 50 * kMs) {
+        auto found = w.monitor.observe(from_other_source(w.next_ns));
+        std::move(found.begin(), found.end(), std::back_inserter(alerts));
+    }
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].kind, Kind::recovered);
+    EXPECT_EQ(alerts[0].episode, 1U);
+    EXPECT_EQ(w.monitor.totals().episodes, 1U);
+}
+
 }  // namespace
 }  // namespace drainwatch

@@ -1,6 +1,7 @@
 #include "app/options.hpp"
 
 #include "app/duration.hpp"
+#include "app/share.hpp"
 #include "app/version.hpp"
 #include "bpf/programs.hpp"
 #include "output/escape.hpp"
@@ -54,6 +55,7 @@ struct Raw {
     std::optional<Tier> tier;
     std::uint32_t max_sockets = WatchOptions{}.max_sockets;
     std::vector<std::string> without;
+    std::string cpu_budget = "1%";
     bool verbose = false;
 };
 
@@ -148,6 +150,11 @@ Result<Command> watch_command(const Raw& raw)
     options.tick = duration("tick");
     options.max_sockets = raw.max_sockets;
     options.tier = raw.tier;
+    const auto budget = parse_share(raw.cpu_budget);
+    if (!budget) {
+        return fail("--cpu-budget: " + budget.error().message);
+    }
+    options.cpu_budget = *budget;
     options.without = raw.without;
     options.verbose = raw.verbose;
     if (options.limits.warn_after.count() == 0) {
@@ -197,6 +204,10 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     add_duration(*watch, raw, "tick", preset.tick, "50ms",
                  "how often to look where no event comes");
     add_tier(*watch, raw);
+    watch
+        ->add_option("--cpu-budget", raw.cpu_budget,
+                     "do without something rather than take more of one core; 0 no limit")
+        ->option_text("PERCENT [1%]");
     watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
         ->check(CLI::Range(16U, kMostSockets).description(""))
         ->option_text("COUNT [65536]");

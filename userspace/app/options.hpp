@@ -18,6 +18,7 @@ struct WatchOptions {
     std::chrono::nanoseconds duration = std::chrono::hours(4);  ///< 0: until told to stop
     std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
     std::uint32_t max_sockets = SourceOptions{}.max_sockets;
+    double cpu_budget = 0.01;          ///< share of one core; 0: no limit
     std::optional<Tier> tier;          ///< nothing: the best that works
     std::vector<std::string> without;  ///< parts not to use
     bool verbose = false;

@@ -37,8 +37,9 @@ constexpr std::uint64_t kFullLookShare = 500;
 /// Without events, it is the only way to find a new target.
 constexpr std::uint64_t kFullLookShareOfPolling = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
-/// with each tick, and may take a hundredth.
+/// with each tick, and may take a hundredth, and a quarter of the budget.
 constexpr std::uint64_t kHealingShare = 100;
+constexpr double kHealingPart = 4;
 /// A new target is looked through at once, but a storm of them not one by one: a tenth.
 constexpr std::uint64_t kNewTargetSpacingNs = ns(100ms);
 constexpr std::uint64_t kNewTargetShare = 10;
@@ -49,10 +50,15 @@ Pace pace_of_full_looks(const Source& source)
     return {kFullLookNs, polls ? kFullLookShareOfPolling : kFullLookShare};
 }
 
-Pace pace_of_healing(const Source& source, std::chrono::nanoseconds tick)
+Pace pace_of_healing(const Source& source, const WatchOptions& options)
 {
-    return source.relies_on_healing() ? Pace(ns(tick), kHealingShare)
-                                      : Pace(kFullLookNs, kFullLookShare);
+    if (!source.relies_on_healing()) {
+        return {kFullLookNs, kFullLookShare};
+    }
+    const auto within_budget = options.cpu_budget > 0
+                                   ? static_cast<std::uint64_t>(kHealingPart / options.cpu_budget)
+                                   : kHealingShare;
+    return {ns(options.tick), std::max(kHealingShare, within_budget)};
 }
 
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
@@ -135,7 +141,7 @@ Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals
     return std::unique_ptr<Session>(new Session(std::move(options), std::move(*source), signals));
 }
 
-Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signals)
+Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, int signals)
     : options_(std::move(options)),
       source_(std::move(source)),
       signals_(signals),
@@ -143,7 +149,8 @@ Session::Session(WatchOptions options, std::unique_ptr<Source> source, int signa
       owners_(*source_),
       monitor_(options_.limits),
       finding_(pace_of_full_looks(*source_)),
-      healing_(pace_of_healing(*source_, options_.tick))
+      healing_(pace_of_healing(*source_, options_)),
+      budget_(options_.cpu_budget, *source_)
 {}
 
 void Session::print(const Event& event)
@@ -196,6 +203,7 @@ void Session::print_start()
     }
     event.fields["targets"] = targets_json(options_.targets);
     event.fields["capabilities"] = capabilities_;
+    event.fields["memory_bytes"] = report.memory_bytes;
     print(event);
 }
 
@@ -282,7 +290,7 @@ void Session::look()
     }
     const std::uint64_t step =
         monitor_.wants_close_look() ? std::min(kCloseLookNs, ns(options_.tick)) : ns(options_.tick);
-    look_due_ns_ = now_ns + step;
+    look_due_ns_ = now_ns + step * budget_.look_spacing();
 }
 
 std::vector<ProcessNotice> Session::find_targets()
@@ -300,17 +308,36 @@ Result<void> Session::heal()
     return healed;
 }
 
+void Session::keep_budget()
+{
+    const Tier before = source_->tier();
+    const auto change = budget_.review();
+    if (!change) {
+        return;
+    }
+    print(*change);
+    healing_ = pace_of_healing(*source_, options_);
+    if (source_->tier() != before) {
+        monitor_.source_changed();
+        finding_ = pace_of_full_looks(*source_);
+        (void)find_targets();  // what there is, is known
+        (void)heal();
+    }
+}
+
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), ends_ns_});
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
+    const bool wakes_early = budget_.look_spacing() == 1;
     const auto output_events = static_cast<short>(lines_.pending() ? POLLOUT : 0);
-    std::array<pollfd, 3> watched{
-        {{source_->wake_fd(), POLLIN, 0}, {signals_, POLLIN, 0}, {lines_.fd(), output_events, 0}}};
+    std::array<pollfd, 3> watched{{{wakes_early ? source_->wake_fd() : -1, POLLIN, 0},
+                                   {signals_, POLLIN, 0},
+                                   {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
     const bool told_to_stop = watched[1].revents != 0;
@@ -339,6 +366,7 @@ Result<int> Session::run()
     if (on_started) {
         on_started();
     }
+    budget_.begin();
     do {
         take_notices();
         look();
@@ -351,6 +379,7 @@ Result<int> Session::run()
             (void)heal();  // it worked at the start; if memory is short now, the next one may do
         }
         print_losses();
+        keep_budget();
     } while (wait());
     source_->stop();
     take_notices();

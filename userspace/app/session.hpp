@@ -1,5 +1,7 @@
 #pragma once
 
+#include "app/budget_keeper.hpp"
+#include "app/fallback_source.hpp"
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
 #include "app/owners.hpp"
@@ -29,7 +31,7 @@ public:
     [[nodiscard]] Result<int> run();
 
 private:
-    Session(WatchOptions options, std::unique_ptr<Source> source, int signals);
+    Session(WatchOptions options, std::unique_ptr<FallbackSource> source, int signals);
 
     void print(const Event& event);
     void print(const ProcessNotice& notice);
@@ -42,11 +44,12 @@ private:
     void look();
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
+    void keep_budget();
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
 
     WatchOptions options_;
-    std::unique_ptr<Source> source_;
+    std::unique_ptr<FallbackSource> source_;
     int signals_;
     LineQueue lines_;
     Owners owners_;
@@ -54,6 +57,7 @@ private:
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;
+    BudgetKeeper budget_;
     Severity worst_ = Severity::info;
 
     std::uint64_t started_ns_ = 0;

@@ -23,13 +23,9 @@ Result<std::unique_ptr<Source>> open_bpf(const SourceOptions& options)
     return source;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_source(const WatchOptions& options)
+Result<std::unique_ptr<Source>> open_best(const WatchOptions& options,
+                                          const SourceOptions& source_options)
 {
-    set_libbpf_verbosity(options.verbose);
-    const SourceOptions source_options{options.targets, options.limits.warn_after, options.tick,
-                                       options.max_sockets, options.without};
     if (options.tier == Tier::poll) {
         return PollSource::open(source_options, "--tier poll asks for it");
     }
@@ -42,6 +38,20 @@ Result<std::unique_ptr<Source>> open_source(const WatchOptions& options)
         return fail(fmt::format("{}; and {}", bpf.error().message, poll.error().message));
     }
     return poll;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FallbackSource>> open_source(const WatchOptions& options)
+{
+    set_libbpf_verbosity(options.verbose);
+    SourceOptions source_options{options.targets, options.limits.warn_after, options.tick,
+                                 options.max_sockets, options.without};
+    auto best = open_best(options, source_options);
+    if (!best) {
+        return tl::unexpected(best.error());
+    }
+    return std::make_unique<FallbackSource>(std::move(*best), std::move(source_options));
 }
 
 }  // namespace drainwatch

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "app/fallback_source.hpp"
 #include "app/options.hpp"
-#include "drainwatch/source.hpp"
 
 #include <memory>
 
@@ -9,6 +9,6 @@ namespace drainwatch {
 
 /// Opens the best source that works on this host, or the one asked for. Its report says why a
 /// better one does not. Fails if none does.
-[[nodiscard]] Result<std::unique_ptr<Source>> open_source(const WatchOptions& options);
+[[nodiscard]] Result<std::unique_ptr<FallbackSource>> open_source(const WatchOptions& options);
 
 }  // namespace drainwatch

@@ -30,6 +30,14 @@ constexpr std::chrono::nanoseconds kHabitPeriod = 5min;
 /// `slots_used` may lag behind by one for each CPU that takes a slot at the same time.
 constexpr std::uint32_t kSlotSlack = 256;
 
+/// One slot in so many, and so many at least, are kept for sockets with unread data.
+constexpr std::uint32_t kReserveShare = 16;
+constexpr std::uint32_t kSmallestReserve = 16;
+/// A socket with nothing unread for so long is in no episode any more.
+constexpr std::chrono::nanoseconds kShortestIdle = 1s;
+
+constexpr std::string_view kEndOfSockets = "tcp_destroy_sock";
+
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
 
@@ -74,6 +82,13 @@ std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
                        return Holder{Cookie{d.cookie}, d.inode, d.tgid, d.fd};
                    });
     return holders;
+}
+
+void clear_map(int fd)
+{
+    std::uint64_t key = 0;  // as long as the longest key of those that are cleared
+    while (bpf_map_get_next_key(fd, nullptr, &key) == 0 && bpf_map_delete_elem(fd, &key) == 0) {
+    }
 }
 
 std::uint32_t current_period()
@@ -126,6 +141,9 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
     if (const auto filled = source->fill_free_slots(); !filled) {
         return tl::unexpected(filled.error());
     }
+    const std::uint32_t size = source->table_.size();
+    source->skeleton_->bss->slots_free = size;
+    source->skeleton_->bss->slots_reserve = std::max(size / kReserveShare, kSmallestReserve);
     source->skeleton_->bss->habit_period = current_period();
     for (const std::uint32_t pid : targets.pids) {
         source->add_target(pid, DW_TARGET_BY_PID);  // it may appear between two looks
@@ -134,6 +152,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
     if (!attached) {
         return tl::unexpected(attached.error());
     }
+    report.memory_bytes = map_memory(*source->skeleton_);
     source->report_ = std::move(report);
     return source;
 }
@@ -246,18 +265,20 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
         if (seen.contains(cookie)) {
             continue;
         }
-        const auto slot = slot_of_.find(cookie);
-        if (slot == slot_of_.end()) {
+        const auto known = slot_of_.find(cookie);
+        const auto slot = known != slot_of_.end() ? std::optional(known->second)
+                                                  : table_.find(cookie, end);  // after a pause
+        if (!slot) {
             look.gone.push_back(cookie);
             continue;
         }
-        const auto value = table_.read(slot->second);
+        const auto value = table_.read(*slot);
         if (value && (Cookie{value->cookie} != cookie || value->ended_ns != 0)) {
             look.gone.push_back(cookie);
         } else if (value && is_open(*value)) {
-            take(slot->second, *value);
+            take(*slot, *value);
         } else {
-            seen[cookie] = slot->second;  // changing fast, or about to end: not now
+            seen[cookie] = *slot;  // changing fast, or about to end: not now
         }
     }
     slot_of_ = std::move(seen);
@@ -406,9 +427,30 @@ std::vector<ProcessNotice> BpfSource::find_targets()
     return notices;
 }
 
+/// The table runs full: the sockets that were idle longest are to give their slots back.
+void BpfSource::make_room()
+{
+    auto& bss = *skeleton_->bss;
+    const std::uint32_t free = __atomic_load_n(&bss.slots_free, __ATOMIC_RELAXED);
+    bss.idle_before_ns = 0;
+    if (free < bss.slots_reserve) {
+        const std::uint64_t limit_ns =
+            monotonic_ns() - static_cast<std::uint64_t>(kShortestIdle.count());
+        const std::uint64_t idle_since =
+            table_.idle_since(slots_in_use(), bss.slots_reserve - free, limit_ns);
+        bss.idle_before_ns = idle_since != 0 ? idle_since + 1 : 0;
+    }
+}
+
 Result<void> BpfSource::heal()
 {
     skeleton_->bss->habit_period = current_period();
+    make_room();
+    return look_through_sockets();
+}
+
+Result<void> BpfSource::look_through_sockets()
+{
     if (by_address_) {
         auto namespaces = table_.namespaces(slots_in_use());
         namespaces.insert(looked_through_.begin(), looked_through_.end());
@@ -442,6 +484,42 @@ void BpfSource::stop()
         }
         std::this_thread::sleep_for(kSettlingStep);
     }
+}
+
+Result<void> BpfSource::pause()
+{
+    for (const std::string& hook : std::vector(report_.attached)) {
+        // The ends of sockets are followed until every socket has given its slot back.
+        if (hook != kEndOfSockets) {
+            (void)set_attached(hook, false);
+        }
+    }
+    skeleton_->bss->releases_all = 1;
+    const auto released = look_through_sockets();
+    skeleton_->bss->releases_all = 0;
+    detach_programs(*skeleton_);
+    report_.attached.clear();
+    // Numbers of processes and addresses of sockets may be others' by the time of resume().
+    clear_map(bpf_map__fd(skeleton_->maps.targets));
+    if (by_address_) {
+        clear_map(bpf_map__fd(skeleton_->maps.sockets_by_address));
+    }
+    processes_ = TargetProcesses(targets_);
+    scanned_ = false;
+    listeners_.clear();
+    slot_of_.clear();
+    return released;
+}
+
+Result<void> BpfSource::resume()
+{
+    for (const std::uint32_t pid : targets_.pids) {
+        add_target(pid, DW_TARGET_BY_PID);
+    }
+    SourceReport again;
+    auto attached = attach_programs(*skeleton_, again);
+    report_.attached = std::move(again.attached);
+    return attached;
 }
 
 NoticeAccounts BpfSource::accounts() const

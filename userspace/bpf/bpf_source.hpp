@@ -38,6 +38,8 @@ public:
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
     void stop() override;
+    [[nodiscard]] Result<void> pause() override;
+    [[nodiscard]] Result<void> resume() override;
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;
@@ -60,6 +62,8 @@ private:
     [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
     [[nodiscard]] bool is_attached(std::string_view hook) const;
     [[nodiscard]] bool may_have_missed_processes();
+    void make_room();
+    [[nodiscard]] Result<void> look_through_sockets();
     void look_through(const std::set<std::uint32_t>& namespaces);
     void find_waiting_connections();
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;

@@ -1,13 +1,17 @@
 #include "bpf/slots.hpp"
 
+#include "drainwatch/socket_track.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace drainwatch {
 namespace {
@@ -89,6 +93,39 @@ std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
         }
     }
     return found;
+}
+
+std::optional<std::uint32_t> SlotTable::find(Cookie cookie, std::uint32_t end) const
+{
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        dw_slot head;
+        std::memcpy(&head, at(slot), offsetof(dw_slot, zero_ns));
+        if (Cookie{head.cookie} == cookie && head.ended_ns == 0) {
+            return slot;
+        }
+    }
+    return std::nullopt;
+}
+
+std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
+                                    std::uint64_t limit_ns) const
+{
+    std::vector<std::uint64_t> idle;
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        // One that changes half way is looked at again by the kernel side.
+        dw_slot head;
+        std::memcpy(&head, at(slot), offsetof(dw_slot, unread.entry));
+        const bool is_idle = head.cookie != 0 && head.ended_ns == 0 && head.unread.count == 0;
+        if (is_idle && dw_active_ns(&head) < limit_ns) {
+            idle.push_back(dw_active_ns(&head));
+        }
+    }
+    if (idle.empty()) {
+        return 0;
+    }
+    const auto nth = idle.begin() + static_cast<std::ptrdiff_t>(std::min(number, idle.size()) - 1);
+    std::nth_element(idle.begin(), nth, idle.end());
+    return *nth;
 }
 
 bool SlotTable::calls_for_attention(std::uint32_t slot)

@@ -2,6 +2,7 @@
 
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
+#include "drainwatch/sample.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,14 @@ public:
     /// A copy of a slot that the kernel did not change half way: two looks agree. Nothing if it
     /// changes too fast, which a later look will not find.
     [[nodiscard]] std::optional<dw_slot> read(std::uint32_t slot) const;
+
+    /// Which of the first `end` slots is this socket's.
+    [[nodiscard]] std::optional<std::uint32_t> find(Cookie cookie, std::uint32_t end) const;
+
+    /// Of the first `end` slots, when the longest idle of those became so that have had nothing
+    /// unread since before `limit_ns`: the `number`-th of them, or the last. 0 without any.
+    [[nodiscard]] std::uint64_t idle_since(std::uint32_t end, std::size_t number,
+                                           std::uint64_t limit_ns) const;
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;

@@ -18,11 +18,39 @@ Monitor::Followed& Monitor::follow(const SocketSample& sample)
     return socket;
 }
 
-void Monitor::update(Followed& socket, const SocketSample& sample)
+/// What the source before knew, as long as this one has not seen it end.
+void Monitor::take_over(Followed& socket, SocketSample& sample)
 {
-    socket.last = sample;
+    if (socket.from_another_source) {
+        socket.from_another_source = false;
+        socket.history = History();
+        socket.zeros_told = sample.zero_count - (sample.closed && !socket.closed ? 1 : 0);
+        socket.oldest_ns = socket.last.unread.empty() ? 0 : socket.last.unread.front().at_ns;
+        socket.last_read_ns = socket.last.last_read_ns;
+    }
+    if (!sample.age_is_lower_bound || sample.unread.empty()) {
+        socket.oldest_ns = 0;
+    }
+    if (socket.oldest_ns != 0) {
+        auto& oldest = sample.unread.front().at_ns;
+        oldest = std::min(oldest, socket.oldest_ns);
+    }
+    sample.last_read_ns = std::max(sample.last_read_ns, socket.last_read_ns);
+}
+
+void Monitor::update(Followed& socket, SocketSample sample)
+{
+    take_over(socket, sample);
     socket.history.add(sample);
     socket.reading = make_reading(sample, socket.history);
+    socket.last = std::move(sample);
+}
+
+void Monitor::source_changed()
+{
+    for (auto& [cookie, socket] : sockets_) {
+        socket.from_another_source = true;
+    }
 }
 
 Episode& Monitor::episode_of(Followed& socket)

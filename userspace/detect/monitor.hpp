@@ -63,6 +63,10 @@ public:
     /// Some socket may need a verdict before the next tick.
     [[nodiscard]] bool wants_close_look() const;
 
+    /// From now on samples come from another source, which counts from where it began: episodes go
+    /// on, ages are kept, rates begin anew.
+    void source_changed();
+
     struct Totals {
         std::uint64_t episodes = 0;
         std::uint64_t zero_windows = 0;
@@ -79,10 +83,14 @@ private:
         std::uint32_t zeros_told = 0;  ///< of the zero windows announced, how many were dealt with
         bool closed = false;           ///< the last of them was not reopened, as far as was told
         bool suspicious = false;
+        bool from_another_source = false;  ///< `last` is
+        std::uint64_t oldest_ns = 0;     ///< what the source before knew of the oldest unread byte
+        std::uint64_t last_read_ns = 0;  ///< and of the last read
     };
 
     Followed& follow(const SocketSample& sample);
-    static void update(Followed& socket, const SocketSample& sample);
+    static void update(Followed& socket, SocketSample sample);
+    static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
     [[nodiscard]] Alert make_alert(Alert::Kind kind, Severity severity, const Followed& socket,
                                    std::uint64_t at_ns, std::string reason);

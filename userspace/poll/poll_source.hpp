@@ -40,6 +40,8 @@ public:
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
     void stop() override {}
+    [[nodiscard]] Result<void> pause() override { return {}; }
+    [[nodiscard]] Result<void> resume() override { return {}; }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -96,6 +97,21 @@ KernelObjects left_behind_since(const KernelObjects& before)
         }
     }
     return left;
+}
+
+std::uint64_t run_time_ns(const std::set<std::uint32_t>& programs)
+{
+    std::uint64_t sum = 0;
+    for (const std::uint32_t id : programs) {
+        const int fd = bpf_prog_get_fd_by_id(id);
+        bpf_prog_info info{};
+        std::uint32_t length = sizeof(info);
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) == 0) {
+            sum += info.run_time_ns;
+        }
+        close(fd);
+    }
+    return sum;
 }
 
 std::string to_string(const KernelObjects& objects)

@@ -25,6 +25,9 @@ struct KernelObjects {
 /// Those that were not there before and of which no process has a descriptor.
 [[nodiscard]] KernelObjects left_behind_since(const KernelObjects& before);
 
+/// What these programs have run for, while the kernel kept statistics.
+[[nodiscard]] std::uint64_t run_time_ns(const std::set<std::uint32_t>& programs);
+
 [[nodiscard]] std::string to_string(const KernelObjects& objects);
 
 }  // namespace drainwatch::live

@@ -1,0 +1,246 @@
+#include "budget/shedder.hpp"
+
+#include "budget/cost_meter.hpp"
+
+#include <gtest/gtest.h>
+
+namespace drainwatch {
+namespace {
+
+using Kind = ShedStep::Kind;
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kSecond = 1000 * kMs;
+constexpr double kBudget = 0.01;
+
+/// A tool that is reviewed four times a second, and obeys. Costs are in milliseconds a second.
+struct Tool {
+    std::uint64_t now_ns = 100 * kSecond;
+    Shedder shedder{kBudget, now_ns};
+    double user_ms = 0;
+    struct Hook {
+        unsigned need;
+        double cost_ms;
+        bool attached = true;
+    };
+    std::vector<Hook> hooks;
+    std::vector<ShedOrder> orders;
+
+    void obey(const ShedOrder& order)
+    {
+        orders.push_back(order);
+        if (order.step.kind == Kind::hook) {
+            hooks[order.step.hook].attached = order.restore;
+        } else if (order.step.kind == Kind::everything) {
+            for (Hook& hook : hooks) {
+                hook.attached = order.restore;
+            }
+        }
+    }
+
+    void run(double seconds)
+    {
+        for (const std::uint64_t end = now_ns + static_cast<std::uint64_t>(seconds * 1e9);
+             now_ns < end;) {
+            now_ns += 250 * kMs;
+            Spending spending;
+            spending.user_ns =
+                static_cast<std::uint64_t>(user_ms / shedder.look_spacing() / 4 * 1e6);
+            for (const Hook& hook : hooks) {
+                const double ms = hook.attached ? hook.cost_ms : 0;
+                spending.hooks.push_back(
+                    {hook.need, hook.attached, static_cast<std::uint64_t>(ms / 4 * 1e6)});
+            }
+            if (const auto order = shedder.review(now_ns, spending)) {
+                obey(*order);
+            }
+        }
+    }
+};
+
+TEST(Shedder, KeepsStillWithinTheBudget)
+{
+    Tool tool;
+    tool.user_ms = 3;
+    tool.hooks = {{1, 4}, {2, 2.9}};
+    tool.run(60);
+    EXPECT_TRUE(tool.orders.empty());
+}
+
+TEST(Shedder, WaitsForASecondPeriodWhenItIsALittleTooMuch)
+{
+    Tool tool;
+    tool.hooks = {{1, 12}};
+    tool.run(1);
+    EXPECT_TRUE(tool.orders.empty());
+    tool.run(1);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    EXPECT_EQ(tool.orders[0].step, (ShedStep{Kind::hook, 0}));
+    EXPECT_FALSE(tool.orders[0].restore);
+    EXPECT_NEAR(tool.orders[0].share, 0.012, 1e-6);
+}
+
+TEST(Shedder, DoesNotWaitWhenItIsFarTooMuch)
+{
+    Tool tool;
+    tool.hooks = {{1, 100}};
+    tool.run(0.5);
+    EXPECT_EQ(tool.orders.size(), 1U);
+}
+
+TEST(Shedder, OneShortBurstIsNoReason)
+{
+    Tool tool;
+    tool.hooks = {{1, 12}};
+    tool.run(1);
+    tool.hooks[0].cost_ms = 5;
+    tool.run(1);
+    tool.hooks[0].cost_ms = 12;
+    tool.run(1);
+    EXPECT_TRUE(tool.orders.empty());
+}
+
+TEST(Shedder, TheLeastNeededGoesFirstAndOfTwoTheDearer)
+{
+    Tool tool;
+    tool.hooks = {{0, 9.5}, {3, 30}, {1, 10}, {1, 20}, {2, 20}, {1, 0.1}};
+    tool.run(10);
+    std::vector<ShedStep> steps;
+    for (const ShedOrder& order : tool.orders) {
+        steps.push_back(order.step);
+    }
+    // a budget of 10 ms a second: what cannot go alone is all that is left
+    EXPECT_EQ(steps, (std::vector<ShedStep>{
+                         {Kind::hook, 3}, {Kind::hook, 2}, {Kind::hook, 4}, {Kind::hook, 1}}));
+}
+
+TEST(Shedder, WhatCannotGoAloneGoesWithEverything)
+{
+    Tool tool;
+    tool.hooks = {{0, 15}, {1, 0.2}};
+    tool.run(3);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    EXPECT_EQ(tool.orders[0].step.kind, Kind::everything);
+}
+
+TEST(Shedder, LooksComeLessOftenIfTheyAreWhatCosts)
+{
+    Tool tool;
+    tool.user_ms = 35;
+    tool.hooks = {{1, 1}};
+    tool.run(10);
+    ASSERT_EQ(tool.orders.size(), 2U);
+    EXPECT_EQ(tool.orders[0].step.kind, Kind::slower_looks);
+    EXPECT_EQ(tool.shedder.look_spacing(), 4U);
+}
+
+TEST(Shedder, LooksHaveALimitAndThenEverythingGoes)
+{
+    Tool tool;
+    tool.user_ms = 1000;
+    tool.hooks = {{0, 1}};
+    tool.run(20);
+    EXPECT_EQ(tool.shedder.look_spacing(), 16U);
+    ASSERT_EQ(tool.orders.size(), 5U);
+    EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);
+}
+
+TEST(Shedder, PollingHasOnlyItsLooksToShed)
+{
+    Tool tool;
+    tool.user_ms = 1000;
+    tool.run(20);
+    EXPECT_EQ(tool.orders.size(), 4U);
+}
+
+TEST(Shedder, StepsAreTakenBackLastFirstWhenTheLoadIsGone)
+{
+    Tool tool;
+    tool.hooks = {{1, 50}, {3, 50}};
+    tool.run(2);
+    ASSERT_EQ(tool.orders.size(), 2U);
+    tool.hooks[0].cost_ms = tool.hooks[1].cost_ms = 1;
+    tool.run(3);
+    EXPECT_EQ(tool.orders.size(), 2U) << "not at once";
+    tool.run(10);
+    ASSERT_EQ(tool.orders.size(), 4U);
+    EXPECT_EQ(tool.orders[2].step, (ShedStep{Kind::hook, 1}));
+    EXPECT_TRUE(tool.orders[2].restore);
+    EXPECT_EQ(tool.orders[3].step, (ShedStep{Kind::hook, 0}));
+    EXPECT_FALSE(tool.shedder.sheds());
+}
+
+TEST(Shedder, NothingIsTakenBackWithoutRoomForIt)
+{
+    Tool tool;
+    tool.user_ms = 6;
+    tool.hooks = {{1, 50}};
+    tool.run(1);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    tool.hooks[0].cost_ms = 0;
+    tool.run(60);
+    EXPECT_EQ(tool.orders.size(), 1U) << "6 of 10 ms are more than half";
+    tool.user_ms = 4;
+    tool.run(2);
+    EXPECT_EQ(tool.orders.size(), 2U);
+}
+
+TEST(Shedder, ALoadThatStaysIsTriedEverLessOften)
+{
+    Tool tool;
+    tool.hooks = {{1, 50}};
+    tool.run(600);
+    // 5, 10, 20, ... up to 300 seconds apart
+    EXPECT_GE(tool.orders.size(), 12U);
+    EXPECT_LE(tool.orders.size(), 16U);
+}
+
+TEST(Shedder, PatienceIsShortAgainAfterALongCalm)
+{
+    Tool tool;
+    tool.hooks = {{1, 50}};
+    tool.run(100);
+    tool.hooks[0].cost_ms = 1;
+    tool.run(400);
+    ASSERT_FALSE(tool.shedder.sheds());
+    const std::size_t before = tool.orders.size();
+    tool.hooks[0].cost_ms = 50;
+    tool.run(1);
+    tool.hooks[0].cost_ms = 1;
+    tool.run(7);
+    EXPECT_EQ(tool.orders.size(), before + 2);
+}
+
+TEST(Shedder, AJumpOfTheClockSaysNothing)
+{
+    Tool tool;
+    tool.hooks = {{1, 9}};
+    tool.run(0.75);
+    tool.now_ns += 3600 * kSecond;
+    tool.run(5);
+    EXPECT_TRUE(tool.orders.empty());
+    tool.now_ns -= 1800 * kSecond;
+    tool.run(5);
+    EXPECT_TRUE(tool.orders.empty());
+    tool.hooks[0].cost_ms = 50;
+    tool.run(1);
+    EXPECT_EQ(tool.orders.size(), 1U) << "it goes on after that";
+}
+
+TEST(Shedder, NoBudgetIsNoLimit)
+{
+    Shedder shedder(0, 0);
+    EXPECT_FALSE(shedder.review(10 * kSecond, {.user_ns = 10 * kSecond, .hooks = {}}));
+}
+
+TEST(CostMeter, TimedRunsStandForTheOthers)
+{
+    CostMeter meter;
+    EXPECT_EQ(meter.take({1000, 0, 0}), 1000U * (36 + 100)) << "a guess, until one was timed";
+    EXPECT_EQ(meter.take({2024, 4, 200}), 1024U * (36 + 50));
+    EXPECT_EQ(meter.take({2124, 4, 200}), 100U * (36 + 50)) << "as before";
+    EXPECT_EQ(meter.take({2124, 4, 200}), 0U);
+}
+
+}  // namespace
+}  // namespace drainwatch

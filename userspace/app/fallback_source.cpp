@@ -1,0 +1,40 @@
+#include "app/fallback_source.hpp"
+
+#include "poll/poll_source.hpp"
+
+namespace drainwatch {
+
+FallbackSource::FallbackSource(std::unique_ptr<Source> first, SourceOptions options)
+    : options_(std::move(options)), first_(std::move(first)), current_(first_.get())
+{}
+
+FallbackSource::~FallbackSource() = default;
+
+Result<void> FallbackSource::fall_back(const std::string& why)
+{
+    auto polling = PollSource::open(options_, why);
+    if (!polling) {
+        return tl::unexpected(polling.error());
+    }
+    if (auto paused = first_->pause(); !paused) {
+        return paused;
+    }
+    polling_ = std::move(*polling);
+    current_ = polling_.get();
+    return {};
+}
+
+Result<void> FallbackSource::return_to_hooks()
+{
+    if (!polling_) {
+        return {};  // it never came to that
+    }
+    if (auto resumed = first_->resume(); !resumed) {
+        return resumed;
+    }
+    polling_.reset();
+    current_ = first_.get();
+    return {};
+}
+
+}  // namespace drainwatch
