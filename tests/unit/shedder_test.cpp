@@ -139,10 +139,29 @@ TEST(Shedder, LooksHaveALimitAndThenEverythingGoes)
     Tool tool;
     tool.user_ms = 1000;
     tool.hooks = {{0, 1}};
-    tool.run(20);
+    tool.run(5);
     EXPECT_EQ(tool.shedder.look_spacing(), 16U);
     ASSERT_EQ(tool.orders.size(), 5U);
     EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);
+}
+
+TEST(Shedder, PollingIsLeftWhateverItCosts)
+{
+    Tool tool;
+    tool.hooks = {{0, 50}};
+    tool.run(1);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    ASSERT_EQ(tool.orders[0].step.kind, Kind::everything);
+    tool.user_ms = 15;
+    tool.run(4);
+    EXPECT_EQ(tool.shedder.look_spacing(), 2U);
+    tool.hooks[0].cost_ms = 1;
+    tool.user_ms = 2;
+    tool.run(2);
+    EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);
+    EXPECT_TRUE(tool.orders.back().restore);
+    EXPECT_EQ(tool.shedder.look_spacing(), 1U) << "that was for the polling";
+    EXPECT_FALSE(tool.shedder.sheds());
 }
 
 TEST(Shedder, PollingHasOnlyItsLooksToShed)

@@ -322,6 +322,7 @@ void Session::keep_budget()
         finding_ = pace_of_full_looks(*source_);
         (void)find_targets();  // what there is, is known
         (void)heal();
+        budget_.begin();
     }
 }
 

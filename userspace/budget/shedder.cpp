@@ -78,7 +78,6 @@ std::optional<ShedStep> Shedder::dearest_of_least_need(double excess_ns) const
 
 std::optional<ShedStep> Shedder::next_step(double excess_ns) const
 {
-    const bool polls = !shed_.empty() && shed_.back().kind == ShedStep::Kind::everything;
     const bool looks_cost = account_.user_ns > account_.kernel_ns() &&
                             static_cast<double>(account_.user_ns) >= kWorthwhile * excess_ns;
     if (looks_cost && look_spacing_ < kMostLookSpacing) {
@@ -87,7 +86,7 @@ std::optional<ShedStep> Shedder::next_step(double excess_ns) const
     if (auto hook = dearest_of_least_need(excess_ns)) {
         return hook;
     }
-    if (polls || account_.hooks.empty()) {
+    if (polling_since_ns_ != 0 || account_.hooks.empty()) {
         return std::nullopt;  // there is nothing left
     }
     return ShedStep{ShedStep::Kind::everything};
@@ -102,6 +101,8 @@ ShedOrder Shedder::shed(const ShedStep& step, double share, std::uint64_t now_ns
     }
     if (step.kind == ShedStep::Kind::slower_looks) {
         look_spacing_ *= 2;
+    } else if (step.kind == ShedStep::Kind::everything) {
+        polling_since_ns_ = now_ns;
     }
     shed_.push_back(step);
     changed_ns_ = now_ns;
@@ -110,11 +111,16 @@ ShedOrder Shedder::shed(const ShedStep& step, double share, std::uint64_t now_ns
 
 ShedOrder Shedder::restore(double share, std::uint64_t now_ns)
 {
-    const ShedStep step = shed_.back();
-    shed_.pop_back();
-    if (step.kind == ShedStep::Kind::slower_looks) {
-        look_spacing_ /= 2;
-    }
+    // What was shed while polling was the polling's: it goes with it.
+    ShedStep step;
+    do {
+        step = shed_.back();
+        shed_.pop_back();
+        if (step.kind == ShedStep::Kind::slower_looks) {
+            look_spacing_ /= 2;
+        }
+    } while (polling_since_ns_ != 0 && step.kind != ShedStep::Kind::everything);
+    polling_since_ns_ = 0;
     changed_ns_ = now_ns;
     restored_ns_ = now_ns;
     return {step, true, share};
@@ -140,7 +146,9 @@ std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& s
     const double share = spent_ns / static_cast<double>(elapsed_ns);
     periods_over_ = share > budget_ ? periods_over_ + 1 : 0;
     std::optional<ShedOrder> order;
-    if (periods_over_ >= 2 || (periods_over_ != 0 && far_past)) {
+    if (polling_since_ns_ != 0 && now_ns - polling_since_ns_ >= patience_ns_) {
+        order = restore(share, now_ns);  // what polling costs says nothing about the hooks
+    } else if (periods_over_ >= 2 || (periods_over_ != 0 && far_past)) {
         if (const auto step = next_step(spent_ns - budget_ * static_cast<double>(elapsed_ns))) {
             order = shed(*step, share, now_ns);
             periods_over_ = 0;

@@ -43,7 +43,7 @@ struct ShedOrder {
 /// Past the budget for two periods, or twice past it, the least needed hook goes that would help,
 /// and of two the more expensive one; if this process is what costs, it looks less often; when
 /// nothing else is left, everything goes. Steps are taken back one by one, the last first, while
-/// less than half of the budget is spent. What has to be shed again soon is tried again ever later.
+/// less than half of the budget is spent; hooking instead of polling, whatever that costs. What has to be shed again soon is tried again ever later.
 /// Pure: is told the time and the costs.
 class Shedder {
 public:
@@ -82,6 +82,7 @@ private:
     std::uint64_t patience_ns_;
     std::uint64_t changed_ns_ = 0;  ///< last step, either way
     std::uint64_t restored_ns_ = 0;
+    std::uint64_t polling_since_ns_ = 0;  ///< 0: not polling
 };
 
 }  // namespace drainwatch
