@@ -157,22 +157,22 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     if (polls()) {
         GTEST_SKIP() << "polling has no table of slots";
     }
-    constexpr int kSockets = 1000;
-    constexpr int kStalled = 20;
-    make_target({.backlog = kSockets}, [](int listener, Control& own) {
+    constexpr std::size_t kSockets = 1000;
+    constexpr std::size_t kStalled = 20;
+    make_target({.backlog = static_cast<int>(kSockets)}, [](int listener, Control& own) {
         while (!own.quit) {
             accept(listener, nullptr, nullptr);
             own.accepted++;
         }
     });
-    for (int i = 0; i < kSockets; i++) {
+    for (std::size_t i = 0; i < kSockets; i++) {
         connect({.message = 150, .spacing = 20'000us});
     }
     ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
     watch({"--max-sockets", "256"});
     nap(2500ms);
-    for (int i = 0; i < kStalled; i++) {
-        Sender& stalled = *senders()[static_cast<std::size_t>(i * (kSockets / kStalled))];
+    for (std::size_t i = 0; i < kStalled; i++) {
+        Sender& stalled = *senders()[i * (kSockets / kStalled)];
         const std::uint64_t began_ns = realtime_ns();
         stalled.start();
         if (i % 5 == 4) {
@@ -181,8 +181,8 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
             EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1.3);
         }
     }
-    for (int i = 0; i < kStalled; i++) {
-        Sender& stalled = *senders()[static_cast<std::size_t>(i * (kSockets / kStalled))];
+    for (std::size_t i = 0; i < kStalled; i++) {
+        Sender& stalled = *senders()[i * (kSockets / kStalled)];
         EXPECT_TRUE(watcher().wait_for(about(stalled, is_trouble), 3s)) << "socket " << i;
     }
     EXPECT_TRUE(watcher().wait_for(event_is("lost"), 1s)) << "that the table is full is said";
@@ -255,7 +255,7 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     if (polls()) {
         GTEST_SKIP() << "polling sees no events";
     }
-    watch_options_ = {"--cpu-budget", "1%"};
+    cpu_budget_ = "1%";
     play({}, {.message = 150, .spacing = 20'000us}, read_all);
     nap(1s);
     EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
@@ -286,7 +286,7 @@ TEST_F(Harm, at_worst_it_polls_and_comes_back)
     if (polls()) {
         GTEST_SKIP() << "it does so from the start";
     }
-    watch_options_ = {"--cpu-budget", "0.2%"};
+    cpu_budget_ = "0.2%";
     play({}, {.message = 150, .spacing = 20'000us}, read_all);
     nap(500ms);
     control().hold = true;
@@ -302,6 +302,7 @@ TEST_F(Harm, at_worst_it_polls_and_comes_back)
     finish();
     const auto lines = watcher().lines(about(sender()));
     std::vector<std::string> events;
+    events.reserve(lines.size());
     for (const Line& line : lines) {
         events.push_back(line.event() + " " + line.json["severity"].get<std::string>());
     }

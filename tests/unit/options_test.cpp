@@ -44,6 +44,13 @@ bool contains(const std::string& text, std::string_view part)
     return text.find(part) != std::string::npos;
 }
 
+TEST(WatchOptions, Budget)
+{
+    EXPECT_DOUBLE_EQ(watch({"--cpu-budget", "0.5%"}).cpu_budget, 0.005);
+    EXPECT_DOUBLE_EQ(watch({"--cpu-budget", "0"}).cpu_budget, 0);
+    EXPECT_TRUE(contains(error({"watch", "--cpu-budget", "2"}), "--cpu-budget"));
+}
+
 TEST(WatchOptions, Defaults)
 {
     const WatchOptions o = watch({});
@@ -56,6 +63,7 @@ TEST(WatchOptions, Defaults)
     EXPECT_EQ(o.limits.horizon, 5s);
     EXPECT_EQ(o.duration, 4h);
     EXPECT_EQ(o.tick, 50ms);
+    EXPECT_DOUBLE_EQ(o.cpu_budget, 0.01);
     EXPECT_EQ(o.output, OutputFormat::text);
     EXPECT_EQ(o.max_sockets, 65536U);
     EXPECT_FALSE(o.verbose);

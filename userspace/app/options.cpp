@@ -208,7 +208,7 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         ->add_option("--cpu-budget", raw.cpu_budget,
                      "do without something rather than take more of one core; 0 no limit")
         ->option_text("PERCENT [1%]");
-    watch->add_option("--max-sockets", raw.max_sockets, "watched at once, at most")
+    watch->add_option("--max-sockets", raw.max_sockets, "followed at once, at most")
         ->check(CLI::Range(16U, kMostSockets).description(""))
         ->option_text("COUNT [65536]");
     watch

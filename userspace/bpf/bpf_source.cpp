@@ -495,7 +495,7 @@ Result<void> BpfSource::pause()
         }
     }
     skeleton_->bss->releases_all = 1;
-    const auto released = look_through_sockets();
+    auto released = look_through_sockets();
     skeleton_->bss->releases_all = 0;
     detach_programs(*skeleton_);
     report_.attached.clear();

@@ -403,12 +403,12 @@ std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
     return uses;
 }
 
-Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& name, bool attached)
+Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoint, bool attached)
 {
     const auto* hook = std::find_if(kHooks.begin(), kHooks.end(),
-                                    [&](const Hook& h) { return h.tracepoint == name; });
+                                    [&](const Hook& h) { return h.tracepoint == tracepoint; });
     if (hook == kHooks.end()) {
-        return fail(fmt::format("there is no hook {}", name));
+        return fail(fmt::format("there is no hook {}", tracepoint));
     }
     detach(skeleton, *hook);
     return attached ? attach(skeleton, *hook) : Result<void>{};

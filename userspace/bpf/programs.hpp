@@ -54,7 +54,7 @@ void detach_programs(drainwatch_bpf& skeleton);
 [[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton);
 
 /// Attaches one hook of what was loaded, or detaches it.
-[[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& hook,
+[[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoint,
                                         bool attached);
 
 /// Runs that the kernel left out, because one was under way on the CPU.

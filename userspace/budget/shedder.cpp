@@ -145,16 +145,20 @@ std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& s
     }
     const double share = spent_ns / static_cast<double>(elapsed_ns);
     periods_over_ = share > budget_ ? periods_over_ + 1 : 0;
+    // What polling costs says nothing about the hooks.
+    const bool hooks_again = polling_since_ns_ != 0 && now_ns - polling_since_ns_ >= patience_ns_;
+    const bool too_much = periods_over_ >= 2 || (periods_over_ != 0 && far_past);
+    const bool has_room =
+        !shed_.empty() && share <= kRoom * budget_ && now_ns - changed_ns_ >= patience_ns_;
     std::optional<ShedOrder> order;
-    if (polling_since_ns_ != 0 && now_ns - polling_since_ns_ >= patience_ns_) {
-        order = restore(share, now_ns);  // what polling costs says nothing about the hooks
-    } else if (periods_over_ >= 2 || (periods_over_ != 0 && far_past)) {
-        if (const auto step = next_step(spent_ns - budget_ * static_cast<double>(elapsed_ns))) {
+    if (hooks_again || (has_room && !too_much)) {
+        order = restore(share, now_ns);
+    } else if (too_much) {
+        const double excess_ns = spent_ns - budget_ * static_cast<double>(elapsed_ns);
+        if (const auto step = next_step(excess_ns)) {
             order = shed(*step, share, now_ns);
             periods_over_ = 0;
         }
-    } else if (!shed_.empty() && share <= kRoom * budget_ && now_ns - changed_ns_ >= patience_ns_) {
-        order = restore(share, now_ns);
     }
     begin_anew(now_ns);
     return order;

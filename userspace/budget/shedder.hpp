@@ -43,7 +43,8 @@ struct ShedOrder {
 /// Past the budget for two periods, or twice past it, the least needed hook goes that would help,
 /// and of two the more expensive one; if this process is what costs, it looks less often; when
 /// nothing else is left, everything goes. Steps are taken back one by one, the last first, while
-/// less than half of the budget is spent; hooking instead of polling, whatever that costs. What has to be shed again soon is tried again ever later.
+/// less than half of the budget is spent; what polls hooks again, whatever polling costs. What has
+/// to be shed again soon is tried again ever later.
 /// Pure: is told the time and the costs.
 class Shedder {
 public:

@@ -48,6 +48,8 @@ protected:
     /// Further options of every watch(), and a command that runs it.
     std::vector<std::string> watch_options_;
     std::vector<std::string> watch_wrapper_;
+    /// Verdicts are not to depend on how fast the machine is.
+    std::string cpu_budget_ = "0";
 
     /// Waits for the zero window's line; remembers how far the reader had come.
     void wait_for_zero(std::chrono::milliseconds limit);
