@@ -12,18 +12,6 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define SOCK_OF(tp) (&(tp)->inet_conn.icsk_inet.sk)
 
-/* The slot of a watched connection; NULL for everything else. */
-static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
-{
-	struct dw_ref *ref = find_ref(sk);
-
-	if (!ref || ref->self != (__u64)sk)
-		return NULL;
-	*slot = ref->slot;
-	count(DW_COUNT_EVENTS);
-	return bpf_map_lookup_elem(&slots, slot);
-}
-
 /*
  * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
  * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
@@ -40,7 +28,7 @@ DW_ENTRY(tcp_probe, struct sock *sk)
 		return 0;
 	s = slot_of(sk, &slot);
 	if (!s) {
-		if (config.arrivals_by_probe)
+		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
 			follow_again(sk);
 		return 0;
 	}
@@ -64,7 +52,8 @@ DW_ENTRY(sk_data_ready, struct sock *sk)
 
 	s = slot_of(sk, &slot);
 	if (!s) {
-		follow_again(sk);
+		if (slot == DW_NO_SLOT)
+			follow_again(sk);
 		return 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -73,6 +62,7 @@ DW_ENTRY(sk_data_ready, struct sock *sk)
 	now_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, now_ns);
+	s->arrived_jiffies = (__u32)bpf_jiffies64();
 	announce_danger(slot, s, now_ns);
 	return 0;
 }
@@ -96,7 +86,8 @@ DW_ENTRY(tcp_rcv_space_adjust, struct sock *sk)
 
 /*
  * recvmsg has returned and the segments it consumed are freed. The lock is
- * released: only words that stand for themselves may be written.
+ * released: only words that stand for themselves may be written. Where nothing
+ * is left unread, the next arrival will tell.
  */
 DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 {
@@ -106,7 +97,7 @@ DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 	if (ret <= 0)
 		return 0;
 	s = slot_of(sk, &slot);
-	if (s)
+	if (s && dw_unread_bytes(s))
 		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
 	return 0;
 }
@@ -134,7 +125,7 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 		track_acknowledged(slot, s, sk, now_ns);
 		announce_danger(slot, s, now_ns);
 	}
-	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->head + skb->transport_header))
+	if (!may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) || read_header(&tcp, skb))
 		return 0;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
@@ -160,12 +151,14 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 /* Who calls connect() or listen() is known here; accepted connections follow their listener. */
 DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct dw_ref *ref;
+	struct dw_ref *ref = find_ref(sk);
+	struct tcp_sock *tp;
 
+	if (!ref && !may_begin_watch(newstate))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	ref = find_ref(sk);
 	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
 		forget_socket(sk, ref, bpf_ktime_get_ns());
 		ref = NULL;

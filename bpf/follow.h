@@ -62,6 +62,14 @@ static __always_inline int acknowledges_more(const struct dw_slot *s, const stru
 	return BPF_CORE_READ(tp, rcv_nxt) != s->window.rcv_nxt;
 }
 
+/* When the read that is under way happened. The clock is what costs most here. */
+static __always_inline __u64 read_time_ns(const struct dw_slot *s, __u32 copied_seq)
+{
+	if (dw_keeps_up(s, copied_seq, (__u32)bpf_jiffies64(), config.jiffy_ns))
+		return dw_fifo_newest_ns(&s->unread);
+	return bpf_ktime_get_ns();
+}
+
 /* Did the application read? Then it did so now, and `current` is the reader if by_current. */
 static __always_inline void track_progress(struct dw_slot *s, const struct tcp_sock *tp,
 					   int by_current)
@@ -71,7 +79,7 @@ static __always_inline void track_progress(struct dw_slot *s, const struct tcp_s
 
 	if (copied_seq == s->copied_seq)
 		return;
-	dw_track_read(s, copied_seq, bpf_ktime_get_ns(), habit_period, config.warn_after_ns);
+	dw_track_read(s, copied_seq, read_time_ns(s, copied_seq), habit_period, config.warn_after_ns);
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;
@@ -111,15 +119,19 @@ static __always_inline void announce_window(__u32 kind, __u32 slot, const struct
 /* Wake the user side when an ageing queue has filled by another step. */
 static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
 {
-	__u32 level = dw_danger_level(s);
 	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
+	__u32 level;
 
+	if (!oldest || now_ns - oldest < config.danger_age_ns) {
+		if (s->danger)
+			s->danger = 0;
+		return;
+	}
+	level = dw_danger_level(s);
 	if (level <= s->danger) {
 		s->danger = level;
 		return;
 	}
-	if (now_ns - oldest < config.danger_age_ns)
-		return;
 	if (now_ns - danger_woken_ns < config.danger_interval_ns)
 		return;
 	danger_woken_ns = now_ns;
@@ -130,13 +142,10 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 /* Data has come to a watched connection that has no slot. */
 static __always_inline void follow_again(struct sock *sk)
 {
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct dw_ref *ref = find_ref(sk);
-	struct tcp_sock *tp;
 
-	if (!ref || ref->self != (__u64)sk || ref->slot != DW_NO_SLOT)
-		return;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
+	if (tp && ref)
 		adopt_late(tp, ref);
 }
 

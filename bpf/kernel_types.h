@@ -117,6 +117,10 @@ struct sk_buff {
 	__u16 transport_header;
 };
 
+struct tcphdr {
+	__be16 window;
+};
+
 struct signal_struct {
 	atomic_t live;
 };

@@ -94,7 +94,22 @@ struct {
 	__type(value, __u64);
 } attention SEC(".maps");
 
-/* Free slots; filled before anything attaches. Empty: the socket is not watched, and counted. */
+/*
+ * Low bits of a cookie -> the slot of the last socket that had them: a hint,
+ * for the slot itself has the whole cookie. Written here as a slot is taken;
+ * of two sockets in one place, the earlier is found by its storage.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set before load: config.index_mask + 1 */
+	__type(key, __u32);
+	__type(value, __u32);
+} slot_index SEC(".maps");
+
+/*
+ * Free slots; filled before anything attaches. Empty: a socket that
+ * has something unread is not followed now, and counted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1); /* as slots */
@@ -163,7 +178,8 @@ static __always_inline void count_exactly(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
+	/* wakes the user side unless it is at work on the ring already */
+	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), 0))
 		count_exactly(DW_COUNT_RING_FULL);
 	else
 		count_exactly(DW_COUNT_SENT);

@@ -9,6 +9,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
+/* Makes plain loads of memory that the verifier does not trust; 6.2. */
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+
 /* What may change with every segment: plain loads. */
 static __always_inline void read_window(struct dw_window *w, const struct tcp_sock *tp)
 {
@@ -106,6 +109,28 @@ static __always_inline __u64 last_arrival_ns(const struct sock *sk, __u64 now_ns
 	__u64 age_ns = (__u64)((__u32)bpf_jiffies64() - lrcvtime) * config.jiffy_ns;
 
 	return lrcvtime && age_ns < now_ns ? now_ns - age_ns : now_ns;
+}
+
+/* The header of a segment that leaves. */
+static __always_inline int read_header(struct tcp_header *tcp, const struct sk_buff *skb)
+{
+	return bpf_probe_read_kernel(tcp, sizeof(*tcp), skb->head + skb->transport_header);
+}
+
+/*
+ * Might this segment announce a window that is open where the last one was
+ * closed, or closed where it was open? Nearly none does, and it takes one load
+ * to say so.
+ */
+static __always_inline int may_turn_window(const struct sk_buff *skb, int was_closed)
+{
+	const struct tcphdr *tcp;
+
+	if (!bpf_rdonly_cast)
+		return 1;
+	tcp = bpf_rdonly_cast(skb->head + skb->transport_header,
+			      bpf_core_type_id_kernel(struct tcphdr));
+	return (tcp->window == 0) != was_closed;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What is known of a socket, by two ways. Socket storage is the better one: a
- * socket that is not watched costs one load, and the storage ends with the
+ * socket that is not watched costs a load or two, and the storage ends with the
  * socket. Tracing programs may use it since 5.11 (RHEL 8.5), and may ask for
  * cookies since 5.12 (8.6); before that, a hash keyed by the socket's address
  * has to do. config is constant at load, so the verifier sees one of the two,
@@ -25,6 +25,64 @@ static __always_inline struct dw_ref *find_ref(struct sock *sk)
 	if (!sk->sk_bpf_storage)
 		return NULL;
 	return bpf_sk_storage_get(&sockets, sk, NULL, 0);
+}
+
+static __always_inline void enter_index(__u64 cookie, __u32 slot)
+{
+	__u32 place = cookie & config.index_mask;
+	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
+
+	if (entry)
+		*entry = slot;
+}
+
+/* The slot that the index has for the cookie, if it is that socket's: cheaper than its storage. */
+static __always_inline struct dw_slot *indexed_slot(__u64 cookie, __u32 *slot)
+{
+	__u32 place = cookie & config.index_mask;
+	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
+	struct dw_slot *s;
+
+	if (!entry)
+		return NULL;
+	*slot = *entry;
+	s = bpf_map_lookup_elem(&slots, slot);
+	return s && s->cookie == cookie && !s->ended_ns ? s : NULL;
+}
+
+/* The slot that the socket's own reference names. */
+static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *slot)
+{
+	struct dw_ref *ref = find_ref(sk);
+
+	if (!ref || ref->self != (__u64)sk)
+		return NULL;
+	*slot = ref->slot;
+	return bpf_map_lookup_elem(&slots, slot);
+}
+
+/*
+ * The slot of a watched connection; NULL for everything else, and *slot is
+ * DW_NO_SLOT for one that is watched and has none. By storage, whoever is
+ * watched has a cookie, and few others have.
+ */
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+{
+	struct dw_slot *s = NULL;
+	__u64 cookie;
+
+	*slot = 0;
+	if (!config.sockets_by_address) {
+		cookie = sk->__sk_common.skc_cookie.counter;
+		if (!cookie)
+			return NULL;
+		s = indexed_slot(cookie, slot);
+	}
+	if (!s)
+		s = referenced_slot(sk, slot);
+	if (s)
+		count(DW_COUNT_EVENTS);
+	return s;
 }
 
 /* Remember this socket, which has no slot yet. What is remembered already stays. */

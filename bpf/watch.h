@@ -102,15 +102,34 @@ static __always_inline __u32 open_slot(struct tcp_sock *tp, __u32 owner_tgid, __
 	return slot;
 }
 
-/* Give the connection that this is about a slot; the full look tries again if none is free. */
+/* Who is known has a cookie, by which slot_of() tells him from strangers. */
+static __always_inline void stay_known(struct sock *sk)
+{
+	if (!config.sockets_by_address)
+		bpf_get_socket_cookie(sk);
+}
+
+/*
+ * Give the connection that this is about a slot. The last free ones are for
+ * those that have something unread; others are given one when data comes. If
+ * none is free for that, the full look tries again.
+ */
 static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 {
+	int has_unread = tp->copied_seq != tp->rcv_nxt;
 	__u64 cookie = 0;
 
 	ref->self = (__u64)tp;
-	ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
+	ref->slot = DW_NO_SLOT;
+	if (has_unread || slots_free > slots_reserve)
+		ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
 	ref->cookie = cookie;
-	if (ref->slot == DW_NO_SLOT && !ref->turned_away) {
+	if (ref->slot != DW_NO_SLOT) {
+		enter_index(cookie, ref->slot);
+		return;
+	}
+	stay_known(&tp->inet_conn.icsk_inet.sk);
+	if (has_unread && !ref->turned_away) {
 		ref->turned_away = 1;
 		count(DW_COUNT_TABLE_FULL);
 	}
@@ -182,20 +201,25 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 
 /*
  * A connection without a slot is found: its birth was missed, no slot was free
- * then, or it was idle and gave its own back. The last free slots are for those
- * that have something unread. (The state's hook comes before the state changes,
- * so who is seen as established has had it.)
+ * then, or it was idle and gave its own back. (The state's hook comes before the
+ * state changes, so who is seen as established has had it.)
  */
 static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
-	if (slots_free <= slots_reserve && tp->copied_seq == tp->rcv_nxt)
-		return;
 	if (dw_carries_data(sk->__sk_common.skc_state) && port_wanted(sk)) {
 		ref->listens_on = 0;
 		take_slot(tp, ref);
 	}
+}
+
+/* What begin_watch() does nothing about, it need not be asked about. */
+static __always_inline int may_begin_watch(int newstate)
+{
+	if (newstate == DW_TCP_LISTEN || newstate == DW_TCP_SYN_SENT)
+		return 1;
+	return newstate == DW_TCP_ESTABLISHED && (config.watch_all || config.sockets_by_address);
 }
 
 /*

@@ -21,17 +21,18 @@
 #define DW_NO_SLOT 0xffffffffu
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
-/* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). */
+/* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most
+ * of a slot are these.
+ */
 struct dw_arrival {
 	__u64 at_ns;
 	__u32 end_seq;
-	__u32 pad;
-};
+} __attribute__((packed, aligned(4)));
 
-/* Arrivals that are still unread, oldest first. See bpf/unread_fifo.h. */
+/* Arrivals that are still unread, oldest first. See unread_fifo.h. */
 struct dw_fifo {
-	__u32 head;
-	__u32 count;
+	__u16 head;
+	__u16 count;
 	struct dw_arrival entry[DW_FIFO_LEN];
 };
 
@@ -49,9 +50,9 @@ struct dw_habit {
 
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and
- * reads come on different CPUs: what seldom changes; what every event changes,
- * up to the first entry of the FIFO, which is all that a reader who keeps up
- * needs; the rest.
+ * reads come on different CPUs: what seldom changes; what both change, up to
+ * the first entries of the FIFO, which are all that a reader who keeps up
+ * needs; what reads alone change; what arrivals alone change; the rest.
  */
 struct dw_slot {
 	__u64 cookie;        /* identity; a slot whose cookie changed is another socket: see dw_own_cookie */
@@ -71,18 +72,20 @@ struct dw_slot {
 
 	__u32 copied_seq;    /* head of what is unread */
 	__u32 data_end;      /* rcv_nxt without a received FIN */
-	__u32 end_at_open;   /* data_end when the watch began: what was there before us */
-	__u32 generation;    /* how many sockets this slot has served; survives them */
 	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u32 reader_tgid;   /* who moved copied_seq last */
 	__u32 reader_tid;
-	__u32 danger;        /* highest level announced, see dw_danger_level */
-	__u32 pad[2];
+	__u32 arrived_jiffies; /* when data last came, low bits; only sk_data_ready sets it */
 	struct dw_fifo unread;
 
-	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
 	struct dw_habit habit;
-	__u8 local[16];      /* address; IPv4 in the first four bytes */
+
+	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
+	__u32 danger;            /* highest level announced, see dw_danger_level */
+
+	__u32 end_at_open;       /* data_end when the watch began: what was there before us */
+	__u32 generation;        /* how many sockets this slot has served; survives them */
+	__u8 local[16];          /* address; IPv4 in the first four bytes */
 	__u8 remote[16];
 } __attribute__((aligned(64)));
 
@@ -135,6 +138,8 @@ struct dw_config {
 	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
 	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
 	__u8 pad[3];
+	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */
+	__u32 pad_too;
 	__u64 warn_after_ns;             /* longer gaps are no habit */
 	__u64 danger_age_ns;             /* younger queues do not wake the user side */
 	__u64 danger_interval_ns;        /* nor do two within this time */
@@ -175,7 +180,7 @@ struct dw_runs {
 enum dw_counter {
 	DW_COUNT_SENT,          /* records in the ring */
 	DW_COUNT_RING_FULL,     /* records that found it full */
-	DW_COUNT_TABLE_FULL,    /* sockets not watched: no slot was free */
+	DW_COUNT_TABLE_FULL,    /* sockets that had something unread when no slot was free */
 	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made, or no room was left */
 	DW_COUNT_EVENTS,        /* tracepoint hits of watched sockets */
 	DW_COUNTERS

@@ -68,7 +68,7 @@ struct Holder {
 /// What was not seen, since the start.
 struct Losses {
     std::uint64_t ring_full = 0;       ///< notices that found the ring full
-    std::uint64_t table_full = 0;      ///< sockets for which no slot was free
+    std::uint64_t table_full = 0;      ///< sockets with unread data for which no slot was free
     std::uint64_t storage_failed = 0;  ///< sockets that the kernel gave no storage
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
@@ -114,6 +114,9 @@ public:
     /// Readable when there are notices; -1 if none ever come by themselves.
     [[nodiscard]] virtual int wake_fd() const = 0;
     [[nodiscard]] virtual std::vector<Notice> take_notices() = 0;
+
+    /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
+    [[nodiscard]] virtual bool tells_of_filling() const = 0;
 
     /// Sockets with unread data, and those of `followed`.
     [[nodiscard]] virtual Look look(const std::vector<Cookie>& followed) = 0;

@@ -416,7 +416,51 @@ TEST_F(Ownership, places_and_addresses_are_used_again)
     EXPECT_EQ(summary.json["events_lost"], 0);
 }
 
-/// A full table is said; as soon as there is room, who was left out is watched.
+/// The index of a table of 256 has 512 places: two cookies that are alike in nine bits share one.
+TEST_F(Ownership, two_sockets_in_one_place_of_the_index)
+{
+    constexpr int kMost = 10'000;
+    make_target({}, [](int listener, Control& control) {
+        std::uint64_t first = 0;
+        while (control.accepted < 2) {
+            const int fd = accept(listener, nullptr, nullptr);
+            std::uint64_t cookie = 0;
+            socklen_t length = sizeof(cookie);
+            getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+            if (control.accepted == 0) {
+                first = cookie;
+                control.accepted++;
+            } else if (((cookie ^ first) & 511) == 0) {
+                control.accepted++;
+            } else {
+                close(fd);
+            }
+            control.child++;
+        }
+        while (!control.quit) {
+            nap(1ms);
+        }
+    });
+    watch({"--max-sockets", "256"});
+    const Sender& first = connect({});
+    std::unique_ptr<Sender> second;
+    for (std::uint32_t i = 2; control().accepted < 2 && i < kMost; i++) {
+        second = std::make_unique<Sender>(target().port(), Flow{});
+        ASSERT_TRUE(wait_until([&] { return control().child == i; }, 5s));
+    }
+    ASSERT_EQ(control().accepted, 2U) << "no two such sockets";
+    ASSERT_EQ(send(second->fd(), "second", 6, 0), 6);
+    ASSERT_EQ(send(first.fd(), "first", 5, 0), 5);
+    const auto of_second = watcher().wait_for(about(*second, is_trouble), 5s);
+    const auto of_first = watcher().wait_for(about(first, is_trouble), 5s);
+    ASSERT_TRUE(of_second && of_first);
+    EXPECT_EQ(of_second->json["queue_bytes"], 6);
+    EXPECT_EQ(of_first->json["queue_bytes"], 5);
+    finish();
+}
+
+/// A table full of sockets in trouble is said; as soon as there is room, who was left out is
+/// followed.
 TEST_F(Ownership, more_sockets_than_the_table_holds)
 {
     constexpr int kTable = 256;
@@ -439,17 +483,17 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     filling.reserve(kTable);
     for (int i = 0; i < kTable; i++) {
         filling.push_back(std::make_unique<Sender>(target().port(), Flow{}));
+        ASSERT_EQ(send(filling.back()->fd(), "unread", 6, 0), 6);
     }
     ASSERT_TRUE(wait_until([&] { return control().accepted == kTable; }, 5s));
     watch({"--max-sockets", "256"});
     Sender& late = connect(kSlow);
+    late.start();
     const auto lost = watcher().wait_for(event_is("lost"), 3s);
     ASSERT_TRUE(lost);
     EXPECT_EQ(lost->json["table_full"], 1);
     filling.clear();
     control().hold = true;
-    nap(1500ms);
-    late.start();
     ASSERT_NO_FATAL_FAILURE(expect_stall_of(late));
     finish();
 }

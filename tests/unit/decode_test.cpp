@@ -198,8 +198,8 @@ TEST(DecodeSlot, UnreadIsOldestFirstWhereverTheRingBegins)
 TEST(DecodeSlot, ATornCopyReadsNothingBeyondTheRing)
 {
     dw_slot slot{};
-    slot.unread.head = 0xfffffff1;
-    slot.unread.count = 0xffffffff;
+    slot.unread.head = 0xfff1;
+    slot.unread.count = 0xffff;
     for (dw_arrival& entry : slot.unread.entry) {
         entry.end_seq = 1;
     }
@@ -211,9 +211,9 @@ TEST(DecodeSlot, LeavesOutWhatIsReadAlready)
     dw_slot slot{};
     slot.copied_seq = 0xffffffff;
     slot.unread.count = 3;
-    slot.unread.entry[0] = {10, 0xfffffff0, 0};
-    slot.unread.entry[1] = {20, 0xffffffff, 0};
-    slot.unread.entry[2] = {30, 0x00000005, 0};
+    slot.unread.entry[0] = {10, 0xfffffff0};
+    slot.unread.entry[1] = {20, 0xffffffff};
+    slot.unread.entry[2] = {30, 0x00000005};
     const SocketSample s = decode_slot(slot, 100);
     ASSERT_EQ(s.unread.size(), 1U);
     EXPECT_EQ(s.unread[0].at_ns, 30U);

@@ -24,7 +24,7 @@ std::vector<std::uint32_t> ends(const dw_fifo& f)
 {
     std::vector<std::uint32_t> all;
     for (std::uint32_t i = 0; i < f.count; i++) {
-        all.push_back(f.entry[(f.head + i) % DW_FIFO_LEN].end_seq);
+        all.push_back(std::uint32_t{f.entry[(f.head + i) % DW_FIFO_LEN].end_seq});
     }
     return all;
 }
@@ -98,7 +98,7 @@ TEST(UnreadFifo, TheSeventeenthMakesRoomAndLosesNeitherEnd)
     EXPECT_LE(f.count, 16U);
     EXPECT_EQ(dw_fifo_oldest_ns(&f), 1 * kMs);
     EXPECT_EQ(ends(f).back(), 1700U);
-    EXPECT_EQ(f.entry[(f.head + f.count - 1) % DW_FIFO_LEN].at_ns, 17 * kMs);
+    EXPECT_EQ(dw_fifo_at_ns(&f, f.count - 1), 17 * kMs);
 }
 
 TEST(UnreadFifo, MergedArrivalsAreReadToTheEndOfTheLast)

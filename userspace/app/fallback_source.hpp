@@ -24,6 +24,7 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return current_->report(); }
     [[nodiscard]] int wake_fd() const override { return current_->wake_fd(); }
     [[nodiscard]] std::vector<Notice> take_notices() override { return current_->take_notices(); }
+    [[nodiscard]] bool tells_of_filling() const override { return current_->tells_of_filling(); }
     [[nodiscard]] Look look(const std::vector<Cookie>& followed) override
     {
         return current_->look(followed);

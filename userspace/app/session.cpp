@@ -30,10 +30,18 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
+/// A look for a silence that reaches its limit comes just then, but not closer than this to the
+/// last.
+constexpr std::uint64_t kClosestLookNs = ns(1ms);
+
+/// While nothing lies unread, and a queue that fills wakes us, looks come four times within
+/// --warn-after, at most so far apart.
+constexpr std::uint64_t kIdleLookNs = ns(250ms);
+
 /// Each full look comes once a second, or less often where it is expensive: it may take this share
 /// of a CPU at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
-constexpr std::uint64_t kFullLookShare = 500;
+constexpr std::uint64_t kFullLookShare = 2000;
 /// Without events, it is the only way to find a new target.
 constexpr std::uint64_t kFullLookShareOfPolling = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
@@ -225,7 +233,7 @@ void Session::print_losses()
     event.name = "lost";
     event.severity = Severity::warning;
     event.reason = losses.table_full != 0
-                       ? "some sockets are not watched: raise --max-sockets"
+                       ? "some sockets with unread data are not followed: raise --max-sockets"
                        : "some events were lost; verdicts rest on the kernel's counters and hold";
     add_accounts(event, source_->accounts());
     event.fields["ring_full"] = losses.ring_full;
@@ -258,6 +266,17 @@ void Session::print_summary()
     print(event);
 }
 
+/// With --verbose, once a tick.
+void Session::print_standing()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!options_.verbose || now_ns < standing_due_ns_) {
+        return;
+    }
+    standing_due_ns_ = now_ns + ns(options_.tick);
+    print(monitor_.standing());
+}
+
 void Session::take_notices()
 {
     for (const Notice& notice : source_->take_notices()) {
@@ -288,9 +307,22 @@ void Session::look()
     for (const Cookie cookie : look.gone) {
         print(monitor_.gone(cookie, now_ns));
     }
-    const std::uint64_t step =
-        monitor_.wants_close_look() ? std::min(kCloseLookNs, ns(options_.tick)) : ns(options_.tick);
-    look_due_ns_ = now_ns + step * budget_.look_spacing();
+    look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
+    if (const auto threshold_ns = monitor_.next_threshold_ns()) {
+        look_due_ns_ = std::min(look_due_ns_, std::max(*threshold_ns, now_ns + kClosestLookNs));
+    }
+}
+
+std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
+{
+    const std::uint64_t tick_ns = ns(options_.tick) * budget_.look_spacing();
+    if (monitor_.wants_close_look()) {
+        return std::min(kCloseLookNs * budget_.look_spacing(), tick_ns);
+    }
+    if (nothing_unread && source_->tells_of_filling() && wakes_early()) {
+        return std::max(tick_ns, std::min(kIdleLookNs, ns(options_.limits.warn_after) / 4));
+    }
+    return tick_ns;
 }
 
 std::vector<ProcessNotice> Session::find_targets()
@@ -334,9 +366,8 @@ bool Session::wait()
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
-    const bool wakes_early = budget_.look_spacing() == 1;
     const auto output_events = static_cast<short>(lines_.pending() ? POLLOUT : 0);
-    std::array<pollfd, 3> watched{{{wakes_early ? source_->wake_fd() : -1, POLLIN, 0},
+    std::array<pollfd, 3> watched{{{wakes_early() ? source_->wake_fd() : -1, POLLIN, 0},
                                    {signals_, POLLIN, 0},
                                    {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
@@ -371,6 +402,7 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
                 print(notice);

@@ -42,9 +42,13 @@ private:
 
     void take_notices();
     void look();
+    void print_standing();
+    [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
     void keep_budget();
+    /// Not if looks are to come less often.
+    [[nodiscard]] bool wakes_early() const { return budget_.look_spacing() == 1; }
     /// Sleeps until something happens or is due. False when it is time to end.
     [[nodiscard]] bool wait();
 
@@ -63,6 +67,7 @@ private:
     std::uint64_t started_ns_ = 0;
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
+    std::uint64_t standing_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;

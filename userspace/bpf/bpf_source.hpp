@@ -33,6 +33,7 @@ public:
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override;
     [[nodiscard]] bool relies_on_healing() const override;
+    [[nodiscard]] bool tells_of_filling() const override { return !relies_on_healing(); }
     [[nodiscard]] bool enters_namespaces() const override;
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -103,12 +104,17 @@ bool has_tracepoint(const btf& kernel, std::string_view tracepoint)
     return btf__find_by_name_kind(&kernel, name.c_str(), BTF_KIND_TYPEDEF) > 0;
 }
 
-Skeleton open_skeleton(const dw_config& config, std::uint32_t slots)
+/// So that few cookies share a place.
+constexpr std::uint32_t kIndexPlacesPerSlot = 2;
+
+Skeleton open_skeleton(dw_config config, std::uint32_t slots)
 {
     Skeleton skeleton(drainwatch_bpf__open());
     if (!skeleton) {
         return nullptr;
     }
+    const std::uint32_t places = std::bit_ceil(slots * kIndexPlacesPerSlot);
+    config.index_mask = places - 1;
     // The skeleton declares its copy const; this is the one place where it is written.
     const_cast<dw_config&>(
         *reinterpret_cast<const volatile dw_config*>(&skeleton->rodata->config)) = config;
@@ -116,6 +122,7 @@ Skeleton open_skeleton(const dw_config& config, std::uint32_t slots)
          {skeleton->maps.slots, skeleton->maps.attention, skeleton->maps.free_slots}) {
         bpf_map__set_max_entries(map, slots);
     }
+    bpf_map__set_max_entries(skeleton->maps.slot_index, places);
     bpf_map__set_max_entries(skeleton->maps.sockets_by_address, slots + DW_MAX_LISTENERS);
     return skeleton;
 }

@@ -2,7 +2,6 @@
 
 #include "drainwatch/socket_track.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
@@ -10,15 +9,22 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <utility>
-#include <vector>
 
 namespace drainwatch {
 namespace {
 
-static_assert(sizeof(dw_slot) % 8 == 0, "array values are laid out in steps of eight bytes");
+static_assert(sizeof(dw_slot) % 64 == 0, "slots do not share cache lines");
 
 constexpr int kTries = 8;
+
+/// Slots are mapped so many at a time: whole pages.
+constexpr std::uint32_t kWindow = 64;
+constexpr std::size_t kWindowBytes = kWindow * sizeof(dw_slot);
+static_assert(kWindowBytes % 4096 == 0, "a window begins on a page");
+static_assert(DW_FILL_BATCH % kWindow == 0, "a table is made of whole windows");
+
+/// 20 MiB: then all are given back, and those in use are mapped anew.
+constexpr std::size_t kMostWindows = (std::size_t{20} << 20) / kWindowBytes;
 
 std::size_t whole_pages(std::size_t bytes)
 {
@@ -26,59 +32,56 @@ std::size_t whole_pages(std::size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-std::byte* map_shared(int fd, std::size_t bytes, int protection)
+bool is_taken(const dw_slot& slot)
 {
-    void* at = mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
-    return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+    return slot.cookie != 0 && slot.ended_ns == 0;
 }
 
 }  // namespace
 
+SlotTable::SlotTable(int slots_fd, std::uint32_t size)
+    : slots_fd_(slots_fd), size_(size), windows_(size / kWindow)
+{}
+
 Result<SlotTable> SlotTable::map(int slots_fd, int attention_fd, std::uint32_t size)
 {
-    SlotTable table;
-    table.size_ = size;
-    table.slots_bytes_ = whole_pages(std::size_t{size} * sizeof(dw_slot));
-    table.attention_bytes_ = whole_pages(std::size_t{size} * sizeof(std::uint64_t));
-    table.slots_ = map_shared(slots_fd, table.slots_bytes_, PROT_READ);
-    if (table.slots_ == nullptr) {
+    SlotTable table(slots_fd, size);
+    if (size == 0 || table.at(0) == nullptr) {
         return tl::unexpected(system_error("map", "the table of sockets", errno));
     }
-    table.attention_ = map_shared(attention_fd, table.attention_bytes_, PROT_READ | PROT_WRITE);
-    if (table.attention_ == nullptr) {
+    table.attention_ = SharedMapping(attention_fd, 0, whole_pages(size * sizeof(std::uint64_t)),
+                                     PROT_READ | PROT_WRITE);
+    if (!table.attention_) {
         return tl::unexpected(system_error("map", "the flags of unread data", errno));
     }
     return table;
 }
 
-SlotTable::SlotTable(SlotTable&& other) noexcept
-{
-    *this = std::move(other);
-}
-
-SlotTable& SlotTable::operator=(SlotTable&& other) noexcept
-{
-    std::swap(slots_, other.slots_);
-    std::swap(attention_, other.attention_);
-    std::swap(slots_bytes_, other.slots_bytes_);
-    std::swap(attention_bytes_, other.attention_bytes_);
-    std::swap(size_, other.size_);
-    return *this;
-}
-
-SlotTable::~SlotTable()
-{
-    if (slots_ != nullptr) {
-        munmap(const_cast<std::byte*>(slots_), slots_bytes_);
-    }
-    if (attention_ != nullptr) {
-        munmap(attention_, attention_bytes_);
-    }
-}
-
 const std::byte* SlotTable::at(std::uint32_t slot) const
 {
-    return slots_ + std::size_t{slot} * sizeof(dw_slot);
+    SharedMapping& window = windows_[slot / kWindow];
+    if (!window) {
+        if (mapped_ == kMostWindows) {
+            windows_ = std::vector<SharedMapping>(windows_.size());
+            mapped_ = 0;
+        }
+        const auto offset = static_cast<off_t>(slot / kWindow * kWindowBytes);
+        window = SharedMapping(slots_fd_, offset, kWindowBytes, PROT_READ);
+        if (!window) {
+            return nullptr;
+        }
+        mapped_++;
+    }
+    return window.at() + slot % kWindow * sizeof(dw_slot);
+}
+
+dw_slot SlotTable::head(std::uint32_t slot, std::size_t bytes) const
+{
+    dw_slot value{};
+    if (const std::byte* from = at(slot); from != nullptr) {
+        std::memcpy(&value, from, bytes);
+    }
+    return value;
 }
 
 std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
@@ -86,10 +89,9 @@ std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
     std::set<std::uint32_t> found;
     for (std::uint32_t slot = 0; slot < end; slot++) {
         // What changes half way is found by the next look.
-        dw_slot head;
-        std::memcpy(&head, at(slot), offsetof(dw_slot, family));
-        if (head.cookie != 0 && head.ended_ns == 0) {
-            found.insert(head.netns);
+        const dw_slot value = head(slot, offsetof(dw_slot, family));
+        if (is_taken(value)) {
+            found.insert(value.netns);
         }
     }
     return found;
@@ -98,9 +100,8 @@ std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
 std::optional<std::uint32_t> SlotTable::find(Cookie cookie, std::uint32_t end) const
 {
     for (std::uint32_t slot = 0; slot < end; slot++) {
-        dw_slot head;
-        std::memcpy(&head, at(slot), offsetof(dw_slot, zero_ns));
-        if (Cookie{head.cookie} == cookie && head.ended_ns == 0) {
+        const dw_slot value = head(slot, offsetof(dw_slot, zero_ns));
+        if (is_taken(value) && Cookie{value.cookie} == cookie) {
             return slot;
         }
     }
@@ -112,12 +113,10 @@ std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
 {
     std::vector<std::uint64_t> idle;
     for (std::uint32_t slot = 0; slot < end; slot++) {
-        // One that changes half way is looked at again by the kernel side.
-        dw_slot head;
-        std::memcpy(&head, at(slot), offsetof(dw_slot, unread.entry));
-        const bool is_idle = head.cookie != 0 && head.ended_ns == 0 && head.unread.count == 0;
-        if (is_idle && dw_active_ns(&head) < limit_ns) {
-            idle.push_back(dw_active_ns(&head));
+        // What changes half way is looked at again by the kernel side.
+        const dw_slot value = head(slot, offsetof(dw_slot, unread.entry));
+        if (is_taken(value) && value.unread.count == 0 && dw_active_ns(&value) < limit_ns) {
+            idle.push_back(dw_active_ns(&value));
         }
     }
     if (idle.empty()) {
@@ -130,12 +129,16 @@ std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
 
 bool SlotTable::calls_for_attention(std::uint32_t slot)
 {
-    auto* flag = reinterpret_cast<std::uint64_t*>(attention_) + slot;
+    auto* flag = reinterpret_cast<std::uint64_t*>(attention_.at()) + slot;
     if (__atomic_load_n(flag, __ATOMIC_RELAXED) == 0) {
         return false;
     }
+    const std::byte* from = at(slot);
+    if (from == nullptr) {
+        return true;
+    }
     const auto* count =
-        reinterpret_cast<const std::uint32_t*>(at(slot) + offsetof(dw_slot, unread.count));
+        reinterpret_cast<const std::uint16_t*>(from + offsetof(dw_slot, unread.count));
     if (__atomic_load_n(count, __ATOMIC_RELAXED) != 0) {
         return true;
     }
@@ -152,6 +155,9 @@ std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const
 {
     using Bytes = std::array<std::byte, sizeof(dw_slot)>;
     const std::byte* from = at(slot);
+    if (from == nullptr) {
+        return std::nullopt;
+    }
     Bytes first;
     Bytes second;
     std::memcpy(first.data(), from, first.size());

@@ -3,25 +3,22 @@
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
 #include "drainwatch/sample.hpp"
+#include "host/shared_mapping.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace drainwatch {
 
-/// The kernel side's table of sockets, mapped: a look costs no system call. Only the flags that
-/// call for attention are written to from here.
+/// The kernel side's table of sockets, mapped: a look costs no system call. Of the slots, only
+/// those parts are mapped that were asked for lately, so that a large table of idle sockets does
+/// not count as memory of ours. Only the flags that call for attention are written to from here.
 class SlotTable {
 public:
     [[nodiscard]] static Result<SlotTable> map(int slots_fd, int attention_fd, std::uint32_t size);
-
-    SlotTable(SlotTable&& other) noexcept;
-    SlotTable& operator=(SlotTable&& other) noexcept;
-    SlotTable(const SlotTable&) = delete;
-    SlotTable& operator=(const SlotTable&) = delete;
-    ~SlotTable();
 
     [[nodiscard]] std::uint32_t size() const { return size_; }
 
@@ -44,15 +41,19 @@ public:
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
 
 private:
-    SlotTable() = default;
+    SlotTable(int slots_fd, std::uint32_t size);
 
+    /// Null if this part of the table cannot be mapped now.
     [[nodiscard]] const std::byte* at(std::uint32_t slot) const;
+    /// The first bytes of a slot, and zeros. It may change half way.
+    [[nodiscard]] dw_slot head(std::uint32_t slot, std::size_t bytes) const;
 
-    const std::byte* slots_ = nullptr;
-    std::byte* attention_ = nullptr;
-    std::size_t slots_bytes_ = 0;
-    std::size_t attention_bytes_ = 0;
-    std::uint32_t size_ = 0;
+    int slots_fd_;
+    std::uint32_t size_;
+    SharedMapping attention_;
+    // A cache: what is mapped changes no answer.
+    mutable std::vector<SharedMapping> windows_;
+    mutable std::size_t mapped_ = 0;  ///< windows that are mapped
 };
 
 }  // namespace drainwatch

@@ -48,9 +48,32 @@ void Monitor::update(Followed& socket, SocketSample sample)
 
 void Monitor::source_changed()
 {
+    from_before_.clear();
     for (auto& [cookie, socket] : sockets_) {
         socket.from_another_source = true;
+        from_before_.push_back(cookie);
     }
+}
+
+/// Where the kernel has given a connection no cookie, one source makes its own and another has it
+/// made.
+void Monitor::know_again(const SocketSample& sample)
+{
+    std::erase_if(from_before_, [&](Cookie cookie) {
+        const auto known = sockets_.find(cookie);
+        if (known == sockets_.end() || !known->second.from_another_source) {
+            return true;
+        }
+        const SocketSample& last = known->second.last;
+        const bool is_same = last.local == sample.local && last.remote == sample.remote &&
+                             last.netns == sample.netns;
+        if (is_same && cookie != sample.cookie) {
+            auto renamed = sockets_.extract(known);
+            renamed.key() = sample.cookie;
+            sockets_.insert(std::move(renamed));
+        }
+        return is_same;
+    });
 }
 
 Episode& Monitor::episode_of(Followed& socket)
@@ -173,6 +196,7 @@ void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
 std::vector<Alert> Monitor::observe(const SocketSample& sample)
 {
     std::vector<Alert> alerts;
+    know_again(sample);
     if (sample.unread_bytes() == 0 && !sample.closed && !follows(sample.cookie)) {
         return alerts;
     }
@@ -192,6 +216,9 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
     std::vector<Alert> alerts;
     if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
         return alerts;  // the look that follows says it all
+    }
+    if (sample) {
+        know_again(*sample);
     }
     const bool is_new = !follows(notice.cookie);
     if (is_new && !sample) {
@@ -277,6 +304,38 @@ bool Monitor::wants_close_look() const
     return std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
         return entry.second.suspicious && !entry.second.episode;
     });
+}
+
+std::optional<std::uint64_t> Monitor::next_threshold_ns() const
+{
+    std::optional<std::uint64_t> next;
+    for (const auto& [cookie, socket] : sockets_) {
+        const Reading& reading = socket.reading;
+        if (reading.unread_bytes == 0 || !reading.wanted) {
+            continue;
+        }
+        for (const auto limit : {limits_.warn_after, limits_.critical_after}) {
+            const auto limit_ns = static_cast<std::uint64_t>(limit.count());
+            if (reading.silent_ns < limit_ns) {
+                const std::uint64_t at_ns = reading.at_ns + limit_ns - reading.silent_ns;
+                next = std::min(next.value_or(at_ns), at_ns);
+            }
+        }
+    }
+    return next;
+}
+
+std::vector<Alert> Monitor::standing() const
+{
+    std::vector<Alert> alerts;
+    for (const auto& [cookie, socket] : sockets_) {
+        if (socket.episode) {
+            const Reading& reading = socket.reading;
+            alerts.push_back(make_alert(Alert::Kind::queue, Severity::info, socket, reading.at_ns,
+                                        queue_in_words(reading)));
+        }
+    }
+    return alerts;
 }
 
 }  // namespace drainwatch

@@ -35,6 +35,7 @@ public:
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override { return {}; }
     [[nodiscard]] bool relies_on_healing() const override { return false; }
+    [[nodiscard]] bool tells_of_filling() const override { return false; }
     [[nodiscard]] bool enters_namespaces() const override { return true; }
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;

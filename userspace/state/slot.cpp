@@ -31,11 +31,11 @@ SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns)
     const std::uint32_t entries = std::min<std::uint32_t>(slot.unread.count, DW_FIFO_LEN);
     s.unread.reserve(entries);
     for (std::uint32_t i = 0; i < entries; i++) {
-        const std::uint32_t at = (slot.unread.head + i) % DW_FIFO_LEN;
-        if (!dw_seq_before(slot.copied_seq, slot.unread.entry[at].end_seq)) {
+        const dw_arrival arrival = slot.unread.entry[(slot.unread.head + i) % DW_FIFO_LEN];
+        if (!dw_seq_before(slot.copied_seq, arrival.end_seq)) {
             continue;  // read already; two CPUs have crossed
         }
-        s.unread.push_back({slot.unread.entry[at].end_seq, slot.unread.entry[at].at_ns});
+        s.unread.push_back({arrival.end_seq, arrival.at_ns});
     }
     s.age_is_lower_bound = slot.flags & DW_SLOT_LOWER_BOUND;
     s.last_read_ns = slot.last_read_ns;
