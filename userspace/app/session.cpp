@@ -342,17 +342,25 @@ Result<void> Session::heal()
 
 void Session::keep_budget()
 {
-    const Tier before = source_->tier();
+    const Tier tier_before = source_->tier();
+    const bool relied_on_healing = source_->relies_on_healing();
     const auto change = budget_.review();
     if (!change) {
         return;
     }
     print(*change);
-    healing_ = pace_of_healing(*source_, options_);
-    if (source_->tier() != before) {
+    healing_.space_like(pace_of_healing(*source_, options_));
+    if (source_->relies_on_healing() && !relied_on_healing) {
+        healing_.make_due(monotonic_ns() + ns(options_.tick));
+    }
+    if (source_->tier() != tier_before) {
         monitor_.source_changed();
-        finding_ = pace_of_full_looks(*source_);
-        (void)find_targets();  // what there is, is known
+        finding_.space_like(pace_of_full_looks(*source_));
+        for (const ProcessNotice& notice : find_targets()) {
+            if (!notice.target) {
+                print(notice);  // polling may not watch it; the others are known
+            }
+        }
         (void)heal();
         budget_.begin();
     }

@@ -20,6 +20,13 @@ public:
     [[nodiscard]] std::uint64_t due_ns() const { return due_ns_; }
     void make_due(std::uint64_t at_ns) { due_ns_ = std::min(due_ns_, at_ns); }
 
+    /// Spaced like that one from the next run on; when it is due stays.
+    void space_like(const Pace& other)
+    {
+        spacing_ns_ = other.spacing_ns_;
+        share_ = other.share_;
+    }
+
     /// Runs the task, whether it is due or not, and sets when it is next. Returns the CPU time that
     /// it took.
     template <typename Task>
