@@ -130,6 +130,8 @@ public:
 
     /// Takes the counters of every watched socket again, for what an event may have missed.
     [[nodiscard]] virtual Result<void> heal() = 0;
+    /// A new target may be seen no sooner than by find_targets().
+    [[nodiscard]] virtual bool relies_on_finding() const = 0;
     /// An arrival or a read may be seen no sooner than by heal().
     [[nodiscard]] virtual bool relies_on_healing() const = 0;
 

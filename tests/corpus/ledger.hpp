@@ -13,7 +13,7 @@ constexpr std::size_t kMostLinks = 64;
 
 constexpr std::size_t kMostGaps = 64;
 
-/// No read from one to the other; CLOCK_REALTIME.
+/// No read from one to the other; the first begins with the connection. CLOCK_REALTIME.
 struct Gap {
     std::uint64_t begin_ns;
     std::uint64_t end_ns;
@@ -22,6 +22,7 @@ struct Gap {
 /// What the target's readers did with one link.
 struct LinkLedger {
     std::atomic<std::uint32_t> peer_port{0};
+    std::atomic<std::uint64_t> accepted_ns{0};  ///< CLOCK_REALTIME
     std::atomic<std::uint64_t> bytes_read{0};
     std::atomic<std::uint64_t> last_read_ns{0};  ///< CLOCK_REALTIME
     std::atomic<std::uint32_t> gaps{0};

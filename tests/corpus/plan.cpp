@@ -298,6 +298,7 @@ Plan vary(Random& random)
 std::vector<std::string_view> class_names()
 {
     std::vector<std::string_view> names;
+    names.reserve(kKinds.size());
     for (const Kind& kind : kKinds) {
         names.push_back(kind.name);
     }

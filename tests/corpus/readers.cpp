@@ -174,6 +174,7 @@ private:
             }
             LinkLedger& ledger = ledger_.link[number];
             ledger.peer_port = peer_port(fd);
+            ledger.accepted_ns = live::realtime_ns();
             links_.push_back({fd, &ledger});
             if (links_.size() >= share && !has_crowd) {
                 return;
@@ -247,11 +248,9 @@ private:
     static void note_read(LinkLedger& ledger)
     {
         const std::uint64_t now_ns = live::realtime_ns();
-        const std::uint64_t before_ns = ledger.last_read_ns;
+        const std::uint64_t before_ns =
+            std::max(ledger.last_read_ns.load(), ledger.accepted_ns.load());
         ledger.last_read_ns = now_ns;
-        if (before_ns == 0) {
-            return;
-        }
         const std::uint32_t gaps = ledger.gaps;
         const std::uint64_t length = now_ns - before_ns;
         const bool is_record =

@@ -130,7 +130,7 @@ private:
             arguments.insert(arguments.end(), {"--tier", "poll"});
         }
         watcher_ = std::make_unique<live::Watcher>(arguments);
-        observation_.watched_ns = realtime_ns();
+        observation_.watched_ns = watcher_->lines(live::event_is("start")).front().read_ns;
     }
 
     void connect_peers()

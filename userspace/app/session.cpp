@@ -42,8 +42,8 @@ constexpr std::uint64_t kIdleLookNs = ns(250ms);
 /// of a CPU at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 2000;
-/// Without events, it is the only way to find a new target.
-constexpr std::uint64_t kFullLookShareOfPolling = 300;
+/// Where no event tells of a new target, it is the only way to find one.
+constexpr std::uint64_t kFindingShare = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
 /// with each tick, and may take a hundredth, and a quarter of the budget.
 constexpr std::uint64_t kHealingShare = 100;
@@ -54,8 +54,7 @@ constexpr std::uint64_t kNewTargetShare = 10;
 
 Pace pace_of_full_looks(const Source& source)
 {
-    const bool polls = source.tier() == Tier::poll;
-    return {kFullLookNs, polls ? kFullLookShareOfPolling : kFullLookShare};
+    return {kFullLookNs, source.relies_on_finding() ? kFindingShare : kFullLookShare};
 }
 
 Pace pace_of_healing(const Source& source, const WatchOptions& options)

@@ -304,6 +304,12 @@ bool BpfSource::is_attached(std::string_view hook) const
            report_.attached.end();
 }
 
+bool BpfSource::relies_on_finding() const
+{
+    return !is_attached("sched_process_fork") || !is_attached("sched_process_exec") ||
+           !is_attached("task_rename");
+}
+
 bool BpfSource::relies_on_healing() const
 {
     // Without sk_data_ready, the acknowledgement of a segment tells of it.
@@ -327,10 +333,8 @@ bool BpfSource::enters_namespaces() const
 /// was lost or cannot come.
 bool BpfSource::may_have_missed_processes()
 {
-    const bool hooked = is_attached("sched_process_fork") && is_attached("sched_process_exec") &&
-                        is_attached("task_rename");
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    const bool missed = !scanned_ || !hooked || ring_full != ring_full_at_scan_;
+    const bool missed = !scanned_ || relies_on_finding() || ring_full != ring_full_at_scan_;
     scanned_ = true;
     ring_full_at_scan_ = ring_full;
     return missed;

@@ -32,6 +32,7 @@ public:
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override;
+    [[nodiscard]] bool relies_on_finding() const override;
     [[nodiscard]] bool relies_on_healing() const override;
     [[nodiscard]] bool tells_of_filling() const override { return !relies_on_healing(); }
     [[nodiscard]] bool enters_namespaces() const override;

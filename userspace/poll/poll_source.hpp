@@ -34,6 +34,7 @@ public:
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override { return {}; }
+    [[nodiscard]] bool relies_on_finding() const override { return true; }
     [[nodiscard]] bool relies_on_healing() const override { return false; }
     [[nodiscard]] bool tells_of_filling() const override { return false; }
     [[nodiscard]] bool enters_namespaces() const override { return true; }
