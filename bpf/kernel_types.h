@@ -60,6 +60,7 @@ struct sock_common {
 
 struct bpf_local_storage;
 struct socket;
+struct msghdr;
 
 struct sock {
 	struct sock_common __sk_common;
@@ -113,6 +114,7 @@ struct tcp_sock {
 
 struct sk_buff {
 	struct sock *sk;
+	char cb[48]; /* in TCP's hands: struct tcp_skb_cb */
 	unsigned char *head;
 	__u16 transport_header;
 };
@@ -121,19 +123,40 @@ struct tcphdr {
 	__be16 window;
 };
 
+struct tcp_skb_cb {
+	__u32 seq;
+	__u32 end_seq; /* a FIN counts */
+	__u8 tcp_flags;
+};
+
 struct signal_struct {
 	atomic_t live;
 };
 
 struct files_struct;
 
+struct thread_info {
+	__u32 status; /* x86: TS_COMPAT, in a 32-bit system call */
+};
+
+struct pt_regs {
+	unsigned long orig_ax; /* x86-64: number of the system call, -1 outside of one */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int __state; /* 5.14 */
+	void *stack;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	char comm[16];
+};
+
+struct task_struct___old {
+	long state; /* before 5.14 */
 };
 
 struct inode {
@@ -191,6 +214,11 @@ struct tcp_header {
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 #define TCP_FLAG_ACK 0x10
+
+#define MSG_PEEK 0x02
+
+#define TASK_DEAD 0x80 /* not before its last time on a CPU is over */
+#define TS_COMPAT 0x02
 
 #define AF_INET		 2
 #define AF_INET6	 10
