@@ -8,8 +8,11 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "host/pace.hpp"
+#include "host/symbols.hpp"
 #include "output/source_json.hpp"
+#include "profile/folded.hpp"
 #include "profile/report.hpp"
+#include "profile/units.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -58,8 +61,8 @@ public:
         }
         const std::string all =
             duration_.count() > 0
-                ? fmt::format(" of {:.3g} s", std::chrono::duration<double>(duration_).count())
-                : "; Ctrl-C ends it";
+                ? " of " + duration_in_words(static_cast<double>(duration_.count()))
+                : "";
         fmt::print(stderr, "\r\x1b[Kmeasuring: {} s{}, {} reads", elapsed_ns / kNsPerS, all,
                    profiler.reads());
     }
@@ -76,6 +79,7 @@ void measure(Profiler& profiler, std::chrono::nanoseconds duration, int signals)
     const std::uint64_t ends_ns =
         duration.count() > 0 ? began_ns + static_cast<std::uint64_t>(duration.count()) : kNever;
     Pace looking(kFullLookNs, kFullLookShare);
+    looking.run([] {});  // one was taken just now
     const Progress progress(duration);
     for (std::uint64_t now_ns = began_ns; now_ns < ends_ns; now_ns = monotonic_ns()) {
         if (looking.is_due()) {
@@ -149,6 +153,15 @@ void print(const Report& report, const Event& event, OutputFormat format)
     lines.drain(1s);
 }
 
+std::string folded(const Measurement& measurement)
+{
+    Symbols symbols;
+    return fold_stacks(measurement, {[&](std::uint64_t address) { return symbols.kernel(address); },
+                                     [&](std::uint32_t pid, std::uint64_t address) {
+                                         return symbols.user(pid, address);
+                                     }});
+}
+
 }  // namespace
 
 Result<int> run_profile(const ProfileOptions& options)
@@ -182,6 +195,12 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!profiler) {
         return fail("profile cannot do without BPF: " + profiler.error().message);
     }
+    (*profiler)->find_targets();
+    fmt::print(stderr, "drainwatch: measuring {}{}\n", targets_in_words(options.targets),
+               options.duration.count() > 0
+                   ? fmt::format(" for {}", duration_in_words(static_cast<double>(
+                                                options.duration.count())))
+                   : "; Ctrl-C ends it");
     measure(**profiler, options.duration, signals->get());
     const Measurement measurement = (*profiler)->finish();
 
@@ -195,10 +214,14 @@ Result<int> run_profile(const ProfileOptions& options)
     event.fields["version"] = version();
     event.fields["targets"] = to_json(options.targets);
     print(report, event, options.output);
-    if (auto saved = write_to(*save, options.save,
-                              render(event, OutputFormat::json, realtime_ns()) + "\n");
-        !saved) {
-        return tl::unexpected(saved.error());
+    const std::string saved = render(event, OutputFormat::json, realtime_ns()) + "\n";
+    if (auto written = write_to(*save, options.save, saved); !written) {
+        return tl::unexpected(written.error());
+    }
+    if (!options.stacks.empty()) {
+        if (auto written = write_to(*stacks, options.stacks, folded(measurement)); !written) {
+            return tl::unexpected(written.error());
+        }
     }
     return 0;
 }

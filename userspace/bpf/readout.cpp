@@ -87,6 +87,16 @@ void read_waits(const profile_bpf& skeleton, Measurement& into)
         });
 }
 
+std::vector<std::uint64_t> read_stack(const profile_bpf& skeleton, std::int32_t id)
+{
+    std::vector<std::uint64_t> frames(DW_STACK_DEPTH);
+    if (id < 0 || bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.stacks), &id, frames.data()) != 0) {
+        return {};
+    }
+    frames.erase(std::find(frames.begin(), frames.end(), 0), frames.end());
+    return frames;
+}
+
 /// Their names, and the waits that are under way.
 void read_threads(const profile_bpf& skeleton, dw_grouping grouping, std::uint64_t now_ns,
                   Measurement& into)
@@ -96,9 +106,15 @@ void read_threads(const profile_bpf& skeleton, dw_grouping grouping, std::uint64
             into.threads[tid] = {thread.tgid,
                                  {thread.comm, strnlen(thread.comm, sizeof(thread.comm))}};
             const std::uint64_t ns = dw_thread_settle(&thread, now_ns);
-            if (ns != 0) {
-                into.groups[group_of(grouping, 0, thread.tgid, tid)].waiting.add(thread.state,
-                                                                                thread.call, ns);
+            if (ns == 0) {
+                return;
+            }
+            into.groups[group_of(grouping, 0, thread.tgid, tid)].waiting.add(thread.state,
+                                                                             thread.call, ns);
+            if (skeleton.rodata->profile_config.stacks && thread.state != DW_THREAD_RUNNING) {
+                into.stacks.push_back({thread.tgid, thread.state, thread.call,
+                                       read_stack(skeleton, thread.kernel_stack),
+                                       read_stack(skeleton, thread.user_stack), ns});
             }
         });
 }
@@ -146,16 +162,6 @@ void read_socket_names(const profile_bpf& skeleton, Measurement& into)
             std::copy(std::begin(name.remote), std::end(name.remote),
                       socket.remote.address.begin());
         });
-}
-
-std::vector<std::uint64_t> read_stack(const profile_bpf& skeleton, std::int32_t id)
-{
-    std::vector<std::uint64_t> frames(DW_STACK_DEPTH);
-    if (id < 0 || bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.stacks), &id, frames.data()) != 0) {
-        return {};
-    }
-    frames.erase(std::find(frames.begin(), frames.end(), 0), frames.end());
-    return frames;
 }
 
 void read_stacks(const profile_bpf& skeleton, Measurement& into)

@@ -11,16 +11,17 @@ namespace {
 constexpr double kNsPerMs = 1e6;
 constexpr double kNsPerS = 1e9;
 
-double rounded(double value, double unit)
+/// To one part in `scale`.
+double rounded(double value, double scale)
 {
-    return std::round(value / unit) * unit;
+    return std::round(value * scale) / scale;
 }
 
 Json to_json(const Distribution& distribution)
 {
     Json json;
     json["count"] = distribution.count();
-    json["mean"] = std::round(distribution.mean() * 10) / 10;
+    json["mean"] = rounded(distribution.mean(), 10);
     for (const NamedQuantile& quantile : kNamedQuantiles) {
         json[std::string(quantile.name)] = std::llround(distribution.quantile(quantile.q));
     }
@@ -37,9 +38,9 @@ Json to_json(const Shares& shares)
     if (shares.total_ns == 0) {
         return nullptr;
     }
-    constexpr double kDigits = 1e-6;
+    constexpr double kDigits = 1e6;
     Json json;
-    json["total_ms"] = rounded(shares.total_ns / kNsPerMs, 1e-3);
+    json["total_ms"] = rounded(shares.total_ns / kNsPerMs, 1e3);
     json["running"] = rounded(shares.running, kDigits);
     json["runnable"] = rounded(shares.runnable, kDigits);
     json["sleeping"] = rounded(shares.sleeping, kDigits);
@@ -158,13 +159,13 @@ Json to_json(const Figures& figures)
 {
     Json json;
     const Distribution& reads = figures.of(DW_DIST_READ_BYTES);
-    json["duration_ms"] = rounded(static_cast<double>(figures.duration_ns) / kNsPerMs, 1e-3);
+    json["duration_ms"] = rounded(static_cast<double>(figures.duration_ns) / kNsPerMs, 1e3);
     json["reads"] = reads.count();
     json["bytes"] = std::llround(reads.sum());
     json["empty_reads"] = figures.of(DW_DIST_EMPTY_READS).count();
     json["peeks"] = figures.of(DW_DIST_PEEKS).count();
-    json["reads_per_s"] = rounded(figures.rate(static_cast<double>(reads.count())), 1e-3);
-    json["bytes_per_s"] = rounded(figures.rate(reads.sum()), 1e-3);
+    json["reads_per_s"] = rounded(figures.rate(static_cast<double>(reads.count())), 1e3);
+    json["bytes_per_s"] = rounded(figures.rate(reads.sum()), 1e3);
     for (const NamedDistribution& named : kNamedDistributions) {
         json[std::string(named.name)] = to_json(figures.of(named.which));
     }

@@ -132,7 +132,7 @@ void add_waiting(Lines& lines, const Shares& waiting)
 void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
 {
     constexpr auto kGroupRow = "{:>9} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6}  {}";
-    lines.push_back(fmt::format(kGroupRow, "reads", "p50", "p99", "max", "run %", "no CPU",
+    lines.push_back(fmt::format(kGroupRow, "reads", "p50", "p99", "max", "run", "no CPU",
                                 "sleep", "group"));
     for (std::size_t i = 0; i < std::min(groups.size(), kMostGroups); i++) {
         const Figures& figures = groups[i].figures;
