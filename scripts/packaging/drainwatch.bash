@@ -6,7 +6,7 @@ _drainwatch()
     local targets='--process --pid --port --all' output='--output --verbose --help' words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='watch doctor demo --help --version'
+        words='watch profile doctor demo --help --version'
     else
         case $before in
             --output) words='text json' ;;
@@ -16,11 +16,14 @@ _drainwatch()
             --duration) words='0 10s 1m 1h 4h' ;;
             --warn-after|--critical-after|--horizon) words='500ms 1s 2s 5s 10s' ;;
             --tick) words='10ms 50ms 100ms' ;;
+            --per) words='process socket thread' ;;
+            --stacks|--save|--compare) COMPREPLY=($(compgen -f -- "$word")); return ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
                                   --tier --max-sockets --without $output" ;;
+                    profile) words="$targets --duration --per --stacks --save --compare $output" ;;
                     doctor) words="$targets $output" ;;
                     demo) words=$output ;;
                 esac

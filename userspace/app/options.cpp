@@ -111,9 +111,8 @@ void add_tier(CLI::App& command, Raw& raw)
 
 void add_profile_options(CLI::App& command, Raw& raw)
 {
-    static const std::map<std::string, dw_grouping> kGroupings{{"process", DW_GROUP_PROCESS},
-                                                               {"socket", DW_GROUP_SOCKET},
-                                                               {"thread", DW_GROUP_THREAD}};
+    static const std::map<std::string, dw_grouping> kGroupings{
+        {"process", DW_GROUP_PROCESS}, {"socket", DW_GROUP_SOCKET}, {"thread", DW_GROUP_THREAD}};
     command.add_option("--per", raw.grouping, "report each of these as well")
         ->transform(CLI::CheckedTransformer(kGroupings).description(""))
         ->option_text("process|socket|thread");
@@ -226,11 +225,12 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
 
     CLI::App* watch = app.add_subcommand("watch", "watch, warn, clear");
     add_targets(*watch, raw);
-    add_duration(*watch, raw.durations["duration"], "duration", preset.duration, "4h", "stop after this; 0 never");
+    add_duration(*watch, raw.durations["duration"], "duration", preset.duration, "4h",
+                 "stop after this; 0 never");
     add_duration(*watch, raw.durations["warn-after"], "warn-after", preset.limits.warn_after, "1s",
                  "age of the oldest unread byte, with no read since, that is a warning");
-    add_duration(*watch, raw.durations["critical-after"], "critical-after", preset.limits.critical_after, "2s",
-                 "and that is critical");
+    add_duration(*watch, raw.durations["critical-after"], "critical-after",
+                 preset.limits.critical_after, "2s", "and that is critical");
     add_duration(*watch, raw.durations["horizon"], "horizon", preset.limits.horizon, "5s",
                  "warn of a zero window that is nearer than this");
     add_duration(*watch, raw.durations["tick"], "tick", preset.tick, "50ms",
@@ -246,8 +246,8 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         ->option_text("PART");
     add_output(*watch, raw);
 
-    CLI::App* profile = app.add_subcommand(
-        "profile", "measure how fast a process reads, and what it does instead");
+    CLI::App* profile =
+        app.add_subcommand("profile", "measure how fast a process reads, and what it does instead");
     add_targets(*profile, raw);
     add_duration(*profile, raw.measuring_ns, "duration", ProfileOptions{}.duration, "10s",
                  "measure for this long; 0 until told to stop");

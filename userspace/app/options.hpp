@@ -51,8 +51,7 @@ struct HelpText {
     std::string text;
 };
 
-using Command =
-    std::variant<WatchOptions, ProfileOptions, DoctorOptions, DemoOptions, HelpText>;
+using Command = std::variant<WatchOptions, ProfileOptions, DoctorOptions, DemoOptions, HelpText>;
 
 /// The command line. The error is one sentence.
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char* const* argv);

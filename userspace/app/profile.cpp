@@ -195,11 +195,10 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!profiler) {
         return fail("profile cannot do without BPF: " + profiler.error().message);
     }
-    (*profiler)->find_targets();
     fmt::print(stderr, "drainwatch: measuring {}{}\n", targets_in_words(options.targets),
                options.duration.count() > 0
-                   ? fmt::format(" for {}", duration_in_words(static_cast<double>(
-                                                options.duration.count())))
+                   ? fmt::format(" for {}",
+                                 duration_in_words(static_cast<double>(options.duration.count())))
                    : "; Ctrl-C ends it");
     measure(**profiler, options.duration, signals->get());
     const Measurement measurement = (*profiler)->finish();

@@ -83,6 +83,7 @@ Result<std::unique_ptr<Profiler>> Profiler::open(const ProfilerOptions& options)
         return tl::unexpected(source.error());
     }
     profiler->source_ = std::move(*source);
+    profiler->find_targets();
     profiler->began_ns_ = monotonic_ns();
     return profiler;
 }

@@ -21,7 +21,7 @@ struct ProfilerOptions {
 /// programs of its own on top.
 class Profiler {
 public:
-    /// Attaches; measures what find_targets() finds, from then on.
+    /// Attaches, takes the first full look, and measures from then on.
     [[nodiscard]] static Result<std::unique_ptr<Profiler>> open(const ProfilerOptions& options);
     ~Profiler();
     Profiler(const Profiler&) = delete;
@@ -30,7 +30,7 @@ public:
     /// What is not there on this kernel, and what that costs.
     [[nodiscard]] const std::vector<MissingPart>& missing() const { return missing_; }
 
-    /// The full look for targets and sockets; to be repeated now and then.
+    /// A full look for targets and sockets that no event told of; to be taken now and then.
     void find_targets();
 
     /// Reads so far: cheap enough for a progress line.

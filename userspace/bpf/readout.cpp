@@ -101,22 +101,21 @@ std::vector<std::uint64_t> read_stack(const profile_bpf& skeleton, std::int32_t 
 void read_threads(const profile_bpf& skeleton, dw_grouping grouping, std::uint64_t now_ns,
                   Measurement& into)
 {
-    for_each_entry<std::uint32_t, dw_thread>(
-        skeleton.maps.threads, [&](std::uint32_t tid, dw_thread& thread) {
-            into.threads[tid] = {thread.tgid,
-                                 {thread.comm, strnlen(thread.comm, sizeof(thread.comm))}};
-            const std::uint64_t ns = dw_thread_settle(&thread, now_ns);
-            if (ns == 0) {
-                return;
-            }
-            into.groups[group_of(grouping, 0, thread.tgid, tid)].waiting.add(thread.state,
-                                                                             thread.call, ns);
-            if (skeleton.rodata->profile_config.stacks && thread.state != DW_THREAD_RUNNING) {
-                into.stacks.push_back({thread.tgid, thread.state, thread.call,
-                                       read_stack(skeleton, thread.kernel_stack),
-                                       read_stack(skeleton, thread.user_stack), ns});
-            }
-        });
+    for_each_entry<std::uint32_t, dw_thread>(skeleton.maps.threads, [&](std::uint32_t tid,
+                                                                        dw_thread& thread) {
+        into.threads[tid] = {thread.tgid, {thread.comm, strnlen(thread.comm, sizeof(thread.comm))}};
+        const std::uint64_t ns = dw_thread_settle(&thread, now_ns);
+        if (ns == 0) {
+            return;
+        }
+        into.groups[group_of(grouping, 0, thread.tgid, tid)].waiting.add(thread.state, thread.call,
+                                                                         ns);
+        if (skeleton.rodata->profile_config.stacks && thread.state != DW_THREAD_RUNNING) {
+            into.stacks.push_back({thread.tgid, thread.state, thread.call,
+                                   read_stack(skeleton, thread.kernel_stack),
+                                   read_stack(skeleton, thread.user_stack), ns});
+        }
+    });
 }
 
 /// What lies unread, and for how long its depth has been what it is.
@@ -128,18 +127,16 @@ void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping 
     auto m = std::make_unique<dw_measured_socket>();
     for (std::uint32_t slot = 0; slot < slots; slot++) {
         dw_slot s{};
-        const bool live = bpf_map_lookup_elem(slots_fd, &slot, &s) == 0 && s.cookie != 0 &&
-                          s.ended_ns == 0 &&
-                          bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 &&
-                          m->cookie == s.cookie;
+        const bool live =
+            bpf_map_lookup_elem(slots_fd, &slot, &s) == 0 && s.cookie != 0 && s.ended_ns == 0 &&
+            bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 && m->cookie == s.cookie;
         if (!live) {
             continue;
         }
         const std::uint32_t unread = m->data_end - m->copied_seq;
         into.unread_bytes += unread;
         into.unread_sockets += unread != 0 ? 1 : 0;
-        const std::uint64_t group =
-            group_of(grouping, m->cookie, m->reader_tgid, m->reader_tid);
+        const std::uint64_t group = group_of(grouping, m->cookie, m->reader_tgid, m->reader_tid);
         const std::uint64_t us = dw_later_by(now_ns, m->depth_since_ns) / 1000;
         into.groups[group].distributions[DW_DIST_QUEUE_BYTES].add(unread, us);
         if (m->waits != 0 && m->reader_tid == 0) {

@@ -62,9 +62,8 @@ ElfSymbols::ElfSymbols(int fd)
             }
         }
     }
-    std::stable_sort(
-        functions_.begin(), functions_.end(),
-        [](const Function& a, const Function& b) { return a.address < b.address; });
+    std::stable_sort(functions_.begin(), functions_.end(),
+                     [](const Function& a, const Function& b) { return a.address < b.address; });
 }
 
 std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const

@@ -11,7 +11,7 @@ namespace drainwatch {
 
 /// A figure before and after.
 struct Change {
-    std::string name;    ///< "read_latency_ns.p99", as in JSON
+    std::string name;  ///< "read_latency_ns.p99", as in JSON
     double before = 0;
     double after = 0;
     /// after / before; nothing if there was nothing before.

@@ -56,7 +56,8 @@ struct NamedQuantile {
     std::string_view name;
 };
 inline constexpr std::array kNamedQuantiles{NamedQuantile{0.5, "p50"}, NamedQuantile{0.9, "p90"},
-                                     NamedQuantile{0.99, "p99"}, NamedQuantile{0.999, "p999"}};
+                                            NamedQuantile{0.99, "p99"},
+                                            NamedQuantile{0.999, "p999"}};
 
 [[nodiscard]] Figures to_figures(const Measured& measured, std::uint64_t duration_ns);
 

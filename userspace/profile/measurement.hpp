@@ -16,8 +16,8 @@ namespace drainwatch {
 /// Of the time in which data lay unread, what its readers did, in nanoseconds.
 struct Waiting {
     std::uint64_t running_ns = 0;
-    std::uint64_t runnable_ns = 0;                  ///< no CPU was to be had
-    std::uint64_t unknown_ns = 0;                   ///< nobody has read, it is not known who would
+    std::uint64_t runnable_ns = 0;  ///< no CPU was to be had
+    std::uint64_t unknown_ns = 0;   ///< nobody has read, it is not known who would
     std::map<std::int32_t, std::uint64_t> asleep_ns;  ///< by system call, DW_NO_CALL: in none
 
     [[nodiscard]] std::uint64_t sleeping_ns() const;
@@ -74,7 +74,7 @@ struct NotMeasured {
 
 struct Measurement {
     std::uint64_t duration_ns = 0;
-    std::map<std::uint64_t, Measured> groups;  ///< by tgid, cookie or tid, or all in 0
+    std::map<std::uint64_t, Measured> groups;        ///< by tgid, cookie or tid, or all in 0
     std::map<std::uint32_t, std::string> processes;  ///< names, raw, of those that still run
     std::map<std::uint32_t, ReaderThread> threads;
     std::map<std::uint64_t, MeasuredSocket> sockets;

@@ -46,8 +46,7 @@ std::string group_name(const Measurement& measurement, dw_grouping grouping, std
 {
     switch (grouping) {
         case DW_GROUP_ALL: return "";
-        case DW_GROUP_PROCESS:
-            return process_name(measurement, static_cast<std::uint32_t>(group));
+        case DW_GROUP_PROCESS: return process_name(measurement, static_cast<std::uint32_t>(group));
         case DW_GROUP_SOCKET: return socket_name(measurement, group);
         case DW_GROUP_THREAD: return thread_name(measurement, static_cast<std::uint32_t>(group));
     }
@@ -74,17 +73,19 @@ std::string chief_occupation(const Shares& waiting)
         return "nobody reads: which of its threads would is not known";
     }
     if (most == waiting.running) {
-        return fmt::format("it does something else: it ran for {:.0f} % of the time that data "
-                           "waited",
-                           waiting.running * 100);
+        return fmt::format(
+            "it does something else: it ran for {:.0f} % of the time that data "
+            "waited",
+            waiting.running * 100);
     }
     if (most == waiting.runnable) {
-        return fmt::format("it gets no CPU: it could have run, and did not, for {:.0f} % of the "
-                           "time that data waited",
-                           waiting.runnable * 100);
+        return fmt::format(
+            "it gets no CPU: it could have run, and did not, for {:.0f} % of the "
+            "time that data waited",
+            waiting.runnable * 100);
     }
-    return fmt::format("it sleeps: {:.0f} % of the time that data waited{}",
-                       waiting.sleeping * 100, chief_call(waiting));
+    return fmt::format("it sleeps: {:.0f} % of the time that data waited{}", waiting.sleeping * 100,
+                       chief_call(waiting));
 }
 
 Json to_json(const NotMeasured& not_measured)
@@ -120,6 +121,7 @@ Report make_report(const Measurement& measurement, dw_grouping grouping, std::st
     std::stable_sort(
         report.groups.begin(), report.groups.end(),
         [&](const ReportGroup& a, const ReportGroup& b) { return reads(a) > reads(b); });
+    report.target_was_seen = !measurement.processes.empty();
     report.unread_sockets = measurement.unread_sockets;
     report.unread_bytes = measurement.unread_bytes;
     report.not_measured = measurement.not_measured;
@@ -133,6 +135,10 @@ std::string verdict(const Report& report)
     const double seconds = static_cast<double>(figures.duration_ns) / 1e9;
     if (latency.count() == 0 && figures.of(DW_DIST_READ_BYTES).count() == 0) {
         std::string text = fmt::format("no reads in {:.3g} s", seconds);
+        if (!report.target_was_seen) {
+            return text + ": no such process with a TCP connection was there (" + report.target +
+                   ")";
+        }
         if (report.unread_sockets != 0) {
             text += fmt::format("; {} bytes wait unread in {} socket{}", report.unread_bytes,
                                 report.unread_sockets, report.unread_sockets == 1 ? "" : "s");

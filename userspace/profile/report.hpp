@@ -1,8 +1,8 @@
 #pragma once
 
+#include "drainwatch/source.hpp"
 #include "profile/comparison.hpp"
 #include "profile/figures.hpp"
-#include "drainwatch/source.hpp"
 
 #include <optional>
 #include <string>
@@ -17,9 +17,10 @@ struct ReportGroup {
 
 /// What `profile` has to tell.
 struct Report {
-    std::string target;  ///< in words: "gip and pid 29543, port 8765"
+    std::string target;           ///< in words: "gip and pid 29543, port 8765"
+    bool target_was_seen = true;  ///< a process of it, with a TCP connection
     Figures figures;
-    std::vector<ReportGroup> groups;  ///< with --per: most reads first
+    std::vector<ReportGroup> groups;   ///< with --per: most reads first
     std::uint32_t unread_sockets = 0;  ///< at the end
     std::uint64_t unread_bytes = 0;    ///< at the end
     NotMeasured not_measured;

@@ -86,17 +86,16 @@ void add_histogram(Lines& lines, const Distribution& values)
     if (octaves.empty()) {
         return;
     }
-    const auto fullest = std::max_element(
-        octaves.begin(), octaves.end(),
-        [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto fullest =
+        std::max_element(octaves.begin(), octaves.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     lines.emplace_back("read latency, up to");
     for (std::uint32_t octave = octaves.begin()->first; octave <= octaves.rbegin()->first;
          octave++) {
         const std::uint64_t count = octaves[octave];
         const double part = static_cast<double>(count) / static_cast<double>(fullest->second);
         const auto length = static_cast<std::size_t>(std::ceil(part * kBarColumns));
-        const double share =
-            static_cast<double>(count) / static_cast<double>(values.count()) * 100;
+        const double share = static_cast<double>(count) / static_cast<double>(values.count()) * 100;
         lines.push_back(fmt::format("{:>10} {:>10} {:>6.2f} % |{}",
                                     duration_in_words(std::exp2(octave + 1)), count, share,
                                     std::string(length, '#')));
@@ -132,8 +131,8 @@ void add_waiting(Lines& lines, const Shares& waiting)
 void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
 {
     constexpr auto kGroupRow = "{:>9} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6}  {}";
-    lines.push_back(fmt::format(kGroupRow, "reads", "p50", "p99", "max", "run", "no CPU",
-                                "sleep", "group"));
+    lines.push_back(
+        fmt::format(kGroupRow, "reads", "p50", "p99", "max", "run", "no CPU", "sleep", "group"));
     for (std::size_t i = 0; i < std::min(groups.size(), kMostGroups); i++) {
         const Figures& figures = groups[i].figures;
         const Distribution& latency = figures.of(DW_DIST_READ_LATENCY);
@@ -148,8 +147,8 @@ void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
             percent(waiting.runnable), percent(waiting.sleeping), groups[i].name));
     }
     if (groups.size() > kMostGroups) {
-        lines.push_back(fmt::format("... and {} more (--output json has all)",
-                                    groups.size() - kMostGroups));
+        lines.push_back(
+            fmt::format("... and {} more (--output json has all)", groups.size() - kMostGroups));
     }
 }
 
@@ -216,14 +215,12 @@ std::vector<std::string> to_text(const Report& report)
     if (reads.count() != 0 || latency.count() != 0) {
         lines.emplace_back();
         add_wrapped(
-            lines,
-            fmt::format("{} reads in {}: {:.1f} a second, {} a second; {} empty reads, {} peeks",
-                        reads.count(),
-                        duration_in_words(static_cast<double>(figures.duration_ns)),
-                        figures.rate(static_cast<double>(reads.count())),
-                        bytes_in_words(figures.rate(reads.sum())),
-                        figures.of(DW_DIST_EMPTY_READS).count(),
-                        figures.of(DW_DIST_PEEKS).count()));
+            lines, fmt::format(
+                       "{} reads in {}: {:.1f} a second, {} a second; {} empty reads, {} peeks",
+                       reads.count(), duration_in_words(static_cast<double>(figures.duration_ns)),
+                       figures.rate(static_cast<double>(reads.count())),
+                       bytes_in_words(figures.rate(reads.sum())),
+                       figures.of(DW_DIST_EMPTY_READS).count(), figures.of(DW_DIST_PEEKS).count()));
         lines.emplace_back();
         add_table(lines, figures);
         lines.emplace_back();

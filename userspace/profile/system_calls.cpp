@@ -32,8 +32,8 @@ std::string system_call_name(std::int32_t call)
     const auto found = std::find_if(calls.begin(), calls.end(), [&](const SystemCall& known) {
         return known.number == number;
     });
-    const std::string name = found != calls.end() ? std::string(found->name)
-                                                  : fmt::format("system call {}", number);
+    const std::string name =
+        found != calls.end() ? std::string(found->name) : fmt::format("system call {}", number);
     return compat ? name + " (32-bit)" : name;
 }
 

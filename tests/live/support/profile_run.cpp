@@ -13,8 +13,14 @@ namespace drainwatch::live {
 
 ProfileRun::ProfileRun(const std::string& comm, const std::vector<std::string>& more)
 {
-    std::vector<std::string> command{drainwatch_executable(), "profile",    "--output", "json",
-                                     "--process",             comm,         "--duration", "100s"};
+    std::vector<std::string> command{drainwatch_executable(),
+                                     "profile",
+                                     "--output",
+                                     "json",
+                                     "--process",
+                                     comm,
+                                     "--duration",
+                                     "100s"};
     command.insert(command.end(), more.begin(), more.end());
     std::array<int, 2> out{};
     std::array<int, 2> err{};
