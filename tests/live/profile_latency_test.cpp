@@ -12,6 +12,9 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
+#include <thread>
+#include <vector>
 
 namespace drainwatch::live {
 namespace {
@@ -31,10 +34,14 @@ struct Witnessed {
 
 using Witness = SharedArray<Witnessed>;
 
-/// Reads one message, with the kernel's stamp. Where segments were put together in the queue, the
-/// stamp is that of the last of them: then the sender's own time tells more, for on loopback the
-/// message arrives as it is sent.
-bool read_message(int fd, Witness& witness)
+/// What the reader of one connection knows of a message.
+struct Receipt {
+    std::uint64_t sent_ns = 0;
+    std::uint64_t stamp_ns = 0;
+    std::uint64_t read_ns = 0;
+};
+
+std::optional<Receipt> read_message(int fd)
 {
     Message message;
     iovec part{&message, sizeof(message)};
@@ -45,25 +52,46 @@ bool read_message(int fd, Witness& witness)
     header.msg_control = control.data();
     header.msg_controllen = control.size();
     if (recvmsg(fd, &header, MSG_WAITALL) != sizeof(message)) {
-        return false;
+        return std::nullopt;
     }
-    const std::uint64_t read_ns = realtime_ns();
-    std::uint64_t stamp_ns = 0;
+    Receipt receipt{message.sent_ns, 0, realtime_ns()};
     for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
             timespec t{};
             std::memcpy(&t, CMSG_DATA(c), sizeof(t));
-            stamp_ns = static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
-                       static_cast<std::uint64_t>(t.tv_nsec);
+            receipt.stamp_ns = static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
+                               static_cast<std::uint64_t>(t.tv_nsec);
         }
     }
-    constexpr std::uint64_t kOwnStampNs = 20'000;
-    const bool own = stamp_ns >= message.sent_ns && stamp_ns < message.sent_ns + kOwnStampNs;
-    witness.push({read_ns, read_ns - (own ? stamp_ns : message.sent_ns)});
-    return true;
+    return receipt;
 }
 
-void set_nonstop_timestamps(int fd)
+/// Notes the messages of one connection. Segments that the kernel puts together in the queue all
+/// have the stamp of the last of them. Those before it arrived as they were sent, on loopback.
+class Reader {
+public:
+    explicit Reader(Witness& witness) : witness_(witness) {}
+
+    void read(int fd)
+    {
+        const auto receipt = read_message(fd);
+        if (!receipt) {
+            return;
+        }
+        if (before_.read_ns != 0) {
+            const bool own = before_.stamp_ns != receipt->stamp_ns;
+            const std::uint64_t arrived_ns = own ? before_.stamp_ns : before_.sent_ns;
+            witness_.push({before_.read_ns, before_.read_ns - arrived_ns});
+        }
+        before_ = *receipt;
+    }
+
+private:
+    Witness& witness_;
+    Receipt before_;  ///< read_ns is 0 before the first
+};
+
+void ask_for_stamps(int fd)
 {
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
@@ -104,7 +132,8 @@ TEST_P(ProfileLatency, agrees_with_the_kernels_stamps)
         std::vector<std::thread> readers;
         for (std::size_t i = 0; i < load.links; i++) {
             readers.emplace_back([&, fd = accept(listener, nullptr, nullptr)] {
-                set_nonstop_timestamps(fd);
+                Reader reader(witness);
+                ask_for_stamps(fd);
                 control.accepted++;
                 while (!control.quit) {
                     char byte = 0;
@@ -112,7 +141,7 @@ TEST_P(ProfileLatency, agrees_with_the_kernels_stamps)
                         nap(load.pause);
                         continue;
                     }
-                    read_message(fd, witness);
+                    reader.read(fd);
                 }
             });
         }
@@ -129,7 +158,8 @@ TEST_P(ProfileLatency, agrees_with_the_kernels_stamps)
             while (!done) {
                 Message message;
                 message.sent_ns = realtime_ns();
-                send(link.fd(), &message, sizeof(message), MSG_NOSIGNAL);
+                // A segment of its own.
+                send(link.fd(), &message, sizeof(message), MSG_NOSIGNAL | MSG_EOR);
                 next += load.spacing;
                 std::this_thread::sleep_until(next);
             }

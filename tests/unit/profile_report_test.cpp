@@ -150,7 +150,7 @@ TEST(SavedProfile, garbage_is_refused)
     EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"] = 5; }));
     EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["count"] = 1; }));
     EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["buckets"] = "many"; }));
-    EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["buckets"][0][0] = 1; }));
+    EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["buckets"][1][0] = 1; }));
     EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["buckets"][1] = {1}; }));
     EXPECT_FALSE(without([](Json& j) { j["read_latency_ns"]["buckets"][1][1] = -4; }));
     EXPECT_FALSE(without([](Json& j) { j["waiting"]["running"] = 2; }));
@@ -202,8 +202,8 @@ TEST(FoldedStacks, one_line_for_each_stack)
                            }};
     EXPECT_EQ(fold_stacks(m, names),
               "?(2);[asleep since before] 5\n"
-              "gi p:x;1:48;1:48;15_[k];16_[k] 111\n"
-              "gi p:x;16_[k];[no CPU] 7\n");
+              "gi p:x;16_[k];[no CPU] 7\n"
+              "gi p:x;1:48;1:48;15_[k];16_[k] 111\n");
 }
 
 TEST(SystemCalls, have_their_names)
