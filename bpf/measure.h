@@ -305,11 +305,8 @@ static __always_inline void record_latency(__u64 group, const struct dw_thread *
 		record(group, DW_DIST_UNATTRIBUTED, parts.unattributed, read->count);
 }
 
-/*
- * Record the oldest entry of the queue, if all of it has been read; 0 if there
- * is no such. A global function, to be verified once.
- */
-__noinline int measure_oldest(__u32 slot, __u32 tid, __u64 now_ns)
+/* Record the oldest entry of the queue, read at read_ns. A global function, to be verified once. */
+__noinline int measure_oldest(__u32 slot, __u32 tid, __u64 read_ns)
 {
 	struct dw_measured_socket *m = bpf_map_lookup_elem(&measured, &slot);
 	struct dw_thread *t = bpf_map_lookup_elem(&threads, &tid);
@@ -319,25 +316,40 @@ __noinline int measure_oldest(__u32 slot, __u32 tid, __u64 now_ns)
 		return 0;
 	if (read.at_ns)
 		record_latency(group_of(m->cookie, bpf_get_current_pid_tgid() >> 32, tid), t, &read,
-			       now_ns);
+			       read_ns);
 	else
 		count_missed(DW_EARLY_SEGMENTS, read.count);
-	return 1;
+	return 0;
 }
 
-/* The task that runs has copied everything before copied_seq. */
-static __always_inline void measure_read(__u32 slot, struct dw_measured_socket *m,
+/* All that was copied so far has been read by this time. */
+static __always_inline void measure_latencies(__u32 slot, struct dw_measured_socket *m, __u32 tid,
+					      __u64 read_ns)
+{
+	for (int i = 0; i < DW_QUEUE_LEN; i++) {
+		if (!dw_queue_can_pop(&m->queue, m->copied_seq))
+			break;
+		measure_oldest(slot, tid, read_ns);
+	}
+}
+
+/*
+ * The task that runs has copied everything before copied_seq. What the last
+ * piece brought it has only when its call returns, and on the way there the
+ * kernel may send an acknowledgement, which takes longer than the copying. The
+ * pieces before, if there were any, it has had since they were copied: it may
+ * have slept since, to wait for more.
+ */
+static __always_inline void measure_copy(__u32 slot, struct dw_measured_socket *m,
 					 struct reader reader, __u32 copied_seq, __u64 now_ns)
 {
 	thread_of(reader, now_ns);
+	measure_latencies(slot, m, reader.tid, m->copied_ns);
 	record_depth(m, now_ns);
+	m->copied_ns = now_ns;
 	m->copied_seq = copied_seq;
 	if (dw_seq_before(m->data_end, copied_seq))
 		m->data_end = copied_seq; /* no hook told of it */
-	for (int i = 0; i < DW_QUEUE_LEN; i++) {
-		if (!measure_oldest(slot, reader.tid, now_ns))
-			break;
-	}
 	hand_over(m, reader, now_ns);
 	follow_wait(m, now_ns);
 }

@@ -82,6 +82,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	struct dw_measured_socket *m;
 	struct tcp_sock *tp;
 	__u32 slot, copied_seq, bytes;
+	__u64 now_ns;
 
 	m = measured_of(sk, &slot);
 	if (!m)
@@ -93,9 +94,12 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	if (!dw_seq_before(m->copied_seq, copied_seq))
 		return 0;
 	bytes = copied_seq - m->copied_seq;
-	measure_read(slot, m, reader, copied_seq, bpf_ktime_get_ns());
-	if (profile_config.reads_by_chunk || ends_without_recvmsg())
+	now_ns = bpf_ktime_get_ns();
+	measure_copy(slot, m, reader, copied_seq, now_ns);
+	if (profile_config.reads_by_chunk || ends_without_recvmsg()) {
+		measure_latencies(slot, m, reader.tid, now_ns);
 		record(group_of(m->cookie, reader.tgid, reader.tid), DW_DIST_READ_BYTES, bytes, 1);
+	}
 	return 0;
 }
 
@@ -103,19 +107,20 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 static __always_inline void measure_call(struct sock *sk, int ret, int flags)
 {
 	struct reader reader = current_reader();
-	struct dw_slot *s;
+	struct dw_measured_socket *m;
 	__u64 group;
 	__u32 slot;
 
-	s = slot_of(sk, &slot);
-	if (!s)
+	m = measured_of(sk, &slot);
+	if (!m)
 		return;
-	group = group_of(s->cookie, reader.tgid, reader.tid);
+	group = group_of(m->cookie, reader.tgid, reader.tid);
 	if (flags & MSG_PEEK) {
 		if (ret > 0)
 			record(group, DW_DIST_PEEKS, 0, 1);
 	} else if (ret > 0) {
 		record(group, DW_DIST_READ_BYTES, ret, 1);
+		measure_latencies(slot, m, reader.tid, bpf_ktime_get_ns()); /* after what takes time */
 	} else if (ret == -EAGAIN) {
 		record(group, DW_DIST_EMPTY_READS, 0, 1);
 	}

@@ -100,15 +100,19 @@ static inline void dw_queue_push(struct dw_arrival_queue *q, __u32 end_seq, __u6
 	q->count++;
 }
 
-/* The oldest entry, if all of it lies before copied_seq; it is taken out. 0 if not. */
+/* Does all of the oldest entry lie before copied_seq? */
+static inline int dw_queue_can_pop(struct dw_arrival_queue *q, __u32 copied_seq)
+{
+	return q->count && !dw_seq_before(copied_seq, dw_queue_entry(q, 0)->end_seq);
+}
+
+/* Take the oldest entry out, if all of it lies before copied_seq; 0 if not. */
 static inline int dw_queue_pop(struct dw_arrival_queue *q, __u32 copied_seq,
 			       struct dw_segments *taken)
 {
-	const struct dw_segments *oldest = dw_queue_entry(q, 0);
-
-	if (!q->count || dw_seq_before(copied_seq, oldest->end_seq))
+	if (!dw_queue_can_pop(q, copied_seq))
 		return 0;
-	*taken = *oldest;
+	*taken = *dw_queue_entry(q, 0);
 	q->head = (q->head + 1) & DW_QUEUE_MASK;
 	q->count--;
 	if (!q->count)

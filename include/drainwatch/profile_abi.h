@@ -34,7 +34,8 @@ struct dw_arrival_queue {
 struct dw_measured_socket {
 	__u64 cookie;         /* of the slot it was begun for; another one's is a successor */
 	__u64 depth_since_ns; /* up to when its depth has been recorded */
-	__u64 orphan_since_ns;/* unread data, and no thread has ever read here; 0: not so */
+	__u64 orphan_since_ns;/* since when data is unread here with no known reader, if it is so */
+	__u64 copied_ns;      /* when copied_seq moved last */
 	__u32 copied_seq;
 	__u32 data_end;
 	__u32 reader_tid;     /* who read last, or is the only one who can; 0: not known */
@@ -77,7 +78,7 @@ struct dw_thread {
 };
 
 enum dw_distribution {
-	DW_DIST_READ_LATENCY, /* ns, one for each segment: arrival to copy */
+	DW_DIST_READ_LATENCY, /* ns, one for each segment: arrival to read, see measure_call() */
 	DW_DIST_WAKEUP,       /* ns, the part until its reader was woken */
 	DW_DIST_SCHEDULE,     /* ns, the part until that had a CPU */
 	DW_DIST_APPLICATION,  /* ns, the part until it read */
