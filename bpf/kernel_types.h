@@ -59,8 +59,13 @@ struct sock_common {
 };
 
 struct bpf_local_storage;
+struct sk_buff;
 struct socket;
 struct msghdr;
+
+struct sk_buff_head {
+	struct sk_buff *prev; /* the newest */
+};
 
 struct sock {
 	struct sock_common __sk_common;
@@ -68,6 +73,7 @@ struct sock {
 		atomic_t rmem_alloc;
 		int len;
 	} sk_backlog;
+	struct sk_buff_head sk_receive_queue;
 	int sk_rcvbuf;
 	int sk_rcvlowat;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
@@ -99,6 +105,7 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 rcv_ooopack; /* out-of-order segments that came, ever; 5.4 */
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 rcv_wup;
@@ -114,6 +121,7 @@ struct tcp_sock {
 
 struct sk_buff {
 	struct sock *sk;
+	__s64 tstamp; /* CLOCK_REALTIME ns, of a received one that was stamped */
 	char cb[48]; /* in TCP's hands: struct tcp_skb_cb */
 	unsigned char *head;
 	__u16 transport_header;

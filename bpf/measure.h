@@ -12,6 +12,7 @@
 #include "drainwatch/reader_thread.h"
 
 #define NS_PER_US 1000
+#define NS_PER_S 1000000000
 
 /* Who reads: the task that runs. */
 struct reader {
@@ -269,6 +270,35 @@ static __always_inline void make_room(__u32 slot, struct dw_measured_socket *m, 
 	for (__u32 i = 1; i < DW_QUEUE_LEN; i++)
 		merge_step(slot, i, now_ns);
 	count_missed(DW_MERGED_SEGMENTS, dw_queue_end_merge(&m->queue));
+}
+
+/*
+ * When a segment came to this host, by its stamp, if it has one. The kernel has
+ * had it in hand at clock_ns: what waited in the backlog, for the reader held
+ * the socket, by up to some milliseconds later.
+ */
+static __always_inline __u64 stamp_or_clock(const struct sk_buff *skb, __u64 clock_ns)
+{
+	__u64 stamp_ns = (__u64)BPF_CORE_READ(skb, tstamp) - realtime_offset_ns;
+
+	return clock_ns - stamp_ns < NS_PER_S ? stamp_ns : clock_ns;
+}
+
+/*
+ * The same for what has just reached the receive queue: its last segment, unless
+ * others came out of order. Those have waited for this one, and come with it.
+ */
+static __always_inline __u64 arrival_ns(struct dw_measured_socket *m, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u32 out_of_order = tp->rcv_ooopack;
+	__u64 clock_ns = segment_time_ns(tp);
+
+	if (m->out_of_order != out_of_order) {
+		m->out_of_order = out_of_order;
+		return clock_ns;
+	}
+	return stamp_or_clock(BPF_CORE_READ(sk, sk_receive_queue.prev), clock_ns);
 }
 
 /* In-order data up to data_end came at at_ns. */

@@ -45,7 +45,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (BPF_CORE_READ(segment, tcp_flags) & TCP_FLAG_FIN)
 		end_seq--;
 	if (!dw_seq_before(tp->rcv_nxt, seq) && dw_seq_before(tp->rcv_nxt, end_seq))
-		measure_arrival(slot, m, end_seq, bpf_ktime_get_ns());
+		measure_arrival(slot, m, end_seq, stamp_or_clock(skb, bpf_ktime_get_ns()));
 	return 0;
 }
 
@@ -63,7 +63,7 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
 		measure_arrival(slot, m, data_end_of(tp->rcv_nxt, sk->__sk_common.skc_state),
-				segment_time_ns(tp));
+				arrival_ns(m, tp));
 	return 0;
 }
 

@@ -9,6 +9,9 @@
 /* What is to be measured, written before load. */
 const volatile struct dw_profile_config profile_config = {};
 
+/* Written by the user side: CLOCK_REALTIME less CLOCK_MONOTONIC. */
+__u64 realtime_offset_ns = 0;
+
 /* slot -> dw_measured_socket. Written here under the socket's lock, and as the user side begins it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

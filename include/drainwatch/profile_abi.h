@@ -41,7 +41,7 @@ struct dw_measured_socket {
 	__u32 reader_tid;     /* who read last, or is the only one who can; 0: not known */
 	__u32 reader_tgid;
 	__u32 waits;          /* it is counted in its reader's `unread` */
-	__u32 pad;
+	__u32 out_of_order;   /* segments that had come out of order, at the last arrival */
 	struct dw_arrival_queue queue;
 };
 

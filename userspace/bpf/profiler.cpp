@@ -9,6 +9,7 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <array>
 #include <cerrno>
 #include <set>
@@ -83,6 +84,7 @@ Result<std::unique_ptr<Profiler>> Profiler::open(const ProfilerOptions& options)
         return tl::unexpected(source.error());
     }
     profiler->source_ = std::move(*source);
+    profiler->ask_for_stamps();
     profiler->find_targets();
     profiler->began_ns_ = monotonic_ns();
     return profiler;
@@ -140,6 +142,22 @@ Result<void> Profiler::attach(const drainwatch_bpf& watch)
     return {};
 }
 
+/// A socket that wants stamps makes the kernel stamp every packet, for all who want to know. If it
+/// does not, the time at which the socket was handed the segment has to do.
+void Profiler::ask_for_stamps()
+{
+    stamping_ = File(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    (void)setsockopt(stamping_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+}
+
+/// Stamps are by CLOCK_REALTIME, which may be set.
+void Profiler::tell_time()
+{
+    const ClockPair clocks = clock_pair();
+    skeleton_->bss->realtime_offset_ns = clocks.realtime_ns - clocks.monotonic_ns;
+}
+
 /// Who reads what has never been read: the only thread of the process that holds it.
 void Profiler::add_lone_readers()
 {
@@ -180,6 +198,7 @@ void Profiler::begin_slots()
 
 void Profiler::find_targets()
 {
+    tell_time();
     (void)source_->take_notices();  // they keep count of the processes
     (void)source_->find_targets();
     add_lone_readers();

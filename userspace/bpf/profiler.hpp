@@ -50,6 +50,8 @@ private:
     [[nodiscard]] Result<void> attach(const drainwatch_bpf& watch);
     [[nodiscard]] ProfileSkeleton load(const drainwatch_bpf& watch, const dw_profile_config& config,
                                        bool calls_by_fexit) const;
+    void ask_for_stamps();
+    void tell_time();
     void add_lone_readers();
     void begin_slots();
     void name_processes(Measurement& measurement) const;
@@ -58,6 +60,7 @@ private:
     std::vector<MissingPart> missing_;
     std::unique_ptr<BpfSource> source_;  ///< its maps outlive the programs that share them
     ProfileSkeleton skeleton_;
+    File stamping_;  ///< as long as it is open, the kernel stamps what it receives
     std::uint64_t began_ns_ = 0;
 };
 
