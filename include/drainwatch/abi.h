@@ -19,6 +19,7 @@
 #define DW_MAX_PORTS 16     /* --port, at most */
 #define DW_MAX_LISTENERS 4096 /* whose waiting connections are found */
 #define DW_NO_SLOT 0xffffffffu
+#define DW_STREAM_WINDOW 65536 /* of each direction, bytes from the first one on that are looked into */
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
 /* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most

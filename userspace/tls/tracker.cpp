@@ -1,0 +1,162 @@
+#include "tls/tracker.hpp"
+
+#include "drainwatch/abi.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace drainwatch::tls {
+namespace {
+
+/// A record's header, behind which nothing is encrypted (RFC 8446, section 5.1).
+constexpr std::size_t kHeaderBytes = 5;
+
+/// Is this segment one alert, by the header at its front and by its length?
+bool is_alert(const StreamBytes& segment)
+{
+    constexpr std::uint8_t kAlert = 21;
+    constexpr std::uint8_t kMajorVersion = 3;
+    if (segment.bytes.size() < kHeaderBytes) {
+        return false;
+    }
+    const auto length = static_cast<std::uint32_t>(segment.bytes[3] << 8 | segment.bytes[4]);
+    return segment.bytes[0] == kAlert && segment.bytes[1] == kMajorVersion &&
+           length + kHeaderBytes == segment.segment_bytes;
+}
+
+}  // namespace
+
+Tracker::Tracker(Version minimum, std::chrono::nanoseconds warn_after)
+    : minimum_(minimum), warn_after_(warn_after)
+{}
+
+Tracker::Place Tracker::place_of(const StreamBytes& segment)
+{
+    const auto known = places_.find(segment.socket.cookie);
+    if (known != places_.end()) {
+        return known->second;
+    }
+    tracked_.push_back({segment.socket, Connection(minimum_)});
+    const Place place = std::prev(tracked_.end());
+    places_.emplace(segment.socket.cookie, place);
+    return place;
+}
+
+std::vector<Fact> Tracker::tell(const SocketSample& socket, std::uint64_t at_ns,
+                                std::vector<Connection::News> news)
+{
+    std::vector<Fact> facts;
+    for (Connection::News& one : news) {
+        const auto* handshake = std::get_if<Handshake>(&one);
+        const bool agreed =
+            handshake != nullptr && handshake->selected && handshake->result == Result::completed;
+        const Peer peer{socket.remote.family, socket.remote.address};
+        if (agreed && (versions_.size() < kMostPeers || versions_.contains(peer))) {
+            versions_[peer].insert(handshake->selected->version);
+        }
+        std::visit([&](auto& what) { facts.push_back({socket, at_ns, std::move(what)}); }, one);
+    }
+    return facts;
+}
+
+void Tracker::forget(Place place)
+{
+    kept_bytes_ -= place->kept_bytes;
+    places_.erase(place->socket.cookie);
+    tracked_.erase(place);
+}
+
+/// No more of this connection is wanted.
+void Tracker::settle(Place place)
+{
+    const Cookie cookie = place->socket.cookie;
+    settled_.push_back({cookie, place->connection.state() != Connection::State::not_tls});
+    if (lately_.insert(cookie).second) {
+        lately_in_order_.push_back(cookie);
+    }
+    if (lately_in_order_.size() > kMostConnections) {
+        lately_.erase(lately_in_order_.front());
+        lately_in_order_.pop_front();
+    }
+    forget(place);
+}
+
+void Tracker::keep_within_bounds()
+{
+    while (tracked_.size() > kMostConnections || kept_bytes_ > kMostBytes) {
+        given_up_++;
+        settle(tracked_.begin());
+    }
+}
+
+std::vector<Fact> Tracker::take(const StreamBytes& segment)
+{
+    if (segment.is_past_handshake) {
+        if (!is_alert(segment)) {
+            return {};
+        }
+        return tell(segment.socket, segment.at_ns,
+                    {Alert{segment.from, std::nullopt, std::nullopt}});
+    }
+    if (lately_.contains(segment.socket.cookie)) {
+        return {};
+    }
+    const Place place = place_of(segment);
+    auto facts = tell(segment.socket, segment.at_ns, place->connection.take(segment));
+    if (segment.offset + segment.segment_bytes >= DW_STREAM_WINDOW) {
+        const auto more = tell(segment.socket, segment.at_ns,
+                               place->connection.end(Result::unknown, segment.at_ns));
+        facts.insert(facts.end(), more.begin(), more.end());
+    }
+    kept_bytes_ += place->connection.kept_bytes() - place->kept_bytes;
+    place->kept_bytes = place->connection.kept_bytes();
+    if (place->connection.state() != Connection::State::handshake) {
+        settle(place);
+    }
+    keep_within_bounds();
+    return facts;
+}
+
+std::vector<Fact> Tracker::end(Cookie cookie, Result result, std::uint64_t at_ns)
+{
+    const auto known = places_.find(cookie);
+    if (known == places_.end()) {
+        return {};
+    }
+    const Place place = known->second;
+    auto facts = tell(place->socket, at_ns, place->connection.end(result, at_ns));
+    settle(place);
+    return facts;
+}
+
+std::optional<std::string> Tracker::unread(const SocketSample& sample) const
+{
+    const auto known = places_.find(sample.cookie);
+    if (known == places_.end() || sample.unread_bytes() == 0) {
+        return std::nullopt;
+    }
+    return known->second->connection.received_at(sample.window.copied_seq);
+}
+
+std::optional<Fact> Tracker::look(const SocketSample& sample)
+{
+    const auto what = unread(sample);
+    if (!what || sample.unread.empty()) {
+        return std::nullopt;
+    }
+    Tracked& tracked = *places_.at(sample.cookie);
+    const std::uint64_t since_ns = std::max(sample.unread.front().at_ns, sample.last_read_ns);
+    const std::uint64_t age_ns = sample.taken_ns > since_ns ? sample.taken_ns - since_ns : 0;
+    if (tracked.stall_told || age_ns < static_cast<std::uint64_t>(warn_after_.count())) {
+        return std::nullopt;
+    }
+    tracked.stall_told = true;
+    return Fact{sample, sample.taken_ns, Stalled{*what, sample.unread_bytes(), age_ns}};
+}
+
+std::vector<Settled> Tracker::take_settled()
+{
+    return std::exchange(settled_, {});
+}
+
+}  // namespace drainwatch::tls
