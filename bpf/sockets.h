@@ -52,7 +52,7 @@ static __always_inline struct dw_slot *indexed_slot(const struct sock *sk, __u32
 }
 
 /* The slot of a watched connection; NULL for everything else. */
-static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+static __always_inline struct dw_slot *find_slot(struct sock *sk, __u32 *slot)
 {
 	struct dw_slot *s = NULL;
 	struct dw_ref *ref;
@@ -69,6 +69,14 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 		*slot = ref->slot;
 		s = bpf_map_lookup_elem(&slots, slot);
 	}
+	return s;
+}
+
+/* The same, for an event that counts as one. */
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+{
+	struct dw_slot *s = find_slot(sk, slot);
+
 	if (s)
 		count(DW_COUNT_EVENTS);
 	return s;

@@ -67,7 +67,7 @@ void read_out(const std::vector<Fact>& facts)
 void play(Input& input, Tracker& tracker,
           std::array<std::array<std::uint32_t, 2>, kConnections>& next)
 {
-    enum Kind : unsigned { in_order, anywhere, past_handshake, end, look, kinds };
+    enum Kind : unsigned { in_order, anywhere, past_handshake, end, look, glimpse, kinds };
     const std::uint32_t step = input.number(1);
     const unsigned which = step / 2 % kConnections;
     const Cookie cookie{which + 1};
@@ -75,13 +75,18 @@ void play(Input& input, Tracker& tracker,
     segment.socket.cookie = cookie;
     segment.from = (step & 1) != 0 ? Side::peer : Side::local;
     segment.at_ns = 1;
-    switch (static_cast<Kind>(step / 8 % kinds)) {
+    const auto kind = static_cast<Kind>(step / 8 % kinds);
+    switch (kind) {
         case in_order:
         case anywhere:
-        case past_handshake: {
+        case past_handshake:
+        case glimpse: {
             std::uint32_t& at = next[which][step & 1];
-            segment.is_past_handshake = step / 8 % kinds == past_handshake;
-            segment.offset = step / 8 % kinds == in_order ? at : input.number(3);
+            if (kind == past_handshake || kind == glimpse) {
+                segment.part =
+                    kind == glimpse ? StreamBytes::Part::glimpse : StreamBytes::Part::alert;
+            }
+            segment.offset = kind == in_order ? at : input.number(3);
             const Bytes bytes = input.take(input.number(2));
             segment.bytes.assign(bytes.begin(), bytes.end());
             segment.segment_bytes = static_cast<std::uint32_t>(bytes.size());

@@ -56,11 +56,11 @@ TEST(TlsHello, WhatIsOffered)
 TEST(TlsHello, OfServer)
 {
     EXPECT_EQ(parse_server_hello(server_hello_body(kTls10)),
-              (ServerHello{kTls10, kSomeSuite, false}));
+              (ServerHello{kTls10, kSomeSuite, false, false}));
     EXPECT_EQ(parse_server_hello(server_hello_body(kTls12, kTls13)),
-              (ServerHello{kTls13, 0x1301, false}));
+              (ServerHello{kTls13, 0x1301, false, false}));
     EXPECT_EQ(parse_server_hello(server_hello_body(kTls12, kTls13, retry_random())),
-              (ServerHello{kTls13, 0x1301, true}));
+              (ServerHello{kTls13, 0x1301, false, true}));
 }
 
 /// Cut anywhere, a hello is none; with a block of extensions that may be left out, it may be one.
@@ -88,6 +88,29 @@ TEST(TlsHello, OfSsl2Format)
     bytes[4] = 2;  // suites of three bytes each
     EXPECT_EQ(parse_v2_client_hello(bytes), std::nullopt);
     EXPECT_EQ(parse_v2_client_hello(Bytes(bytes).first(10)), std::nullopt);
+}
+
+/// By RFC 5246, section 6.2.3, RFC 7366 and the ciphers' own.
+TEST(TlsHello, LengthOfAnEncryptedAlert)
+{
+    struct Case {
+        ServerHello selected;
+        int bytes;
+    };
+    for (const Case& c :
+         {Case{{kTls12, 0xc02f, false, false}, 31},  // AES_128_GCM
+          Case{{kTls12, 0xcca8, false, false}, 23},  // CHACHA20_POLY1305
+          Case{{kTls12, 0xc0a2, false, false}, 23},  // AES_128_CCM_8
+          Case{{kTls10, 0xc014, false, false}, 37},  // AES_256_CBC_SHA
+          Case{{kTls12, 0xc014, false, false}, 53},  // with an IV
+          Case{{kTls12, 0xc014, true, false}, 57},   // encrypt, then MAC
+          Case{{kTls12, 0xc028, false, false}, 85},  // AES_256_CBC_SHA384
+          Case{{kTls10, 0x000a, false, false}, 29},  // 3DES_EDE_CBC_SHA
+          Case{{kTls10, 0x0005, false, false}, 27},  // RC4_128_SHA
+          Case{{kTls13, 0x1301, false, false}, 0}, Case{{kTls12, 0xfffe, false, false}, 0}}) {
+        EXPECT_EQ(encrypted_alert_bytes(c.selected), c.bytes)
+            << cipher_suite_name(c.selected.cipher_suite);
+    }
 }
 
 TEST(TlsHello, Names)

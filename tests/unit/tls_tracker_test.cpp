@@ -166,7 +166,7 @@ TEST_F(TlsTracker, Handshakes)
         EXPECT_EQ(handshake->duration_ns, c.duration_ms * kMs) << c.name;
         const auto settled = tracker.take_settled();
         ASSERT_EQ(settled.size(), 1U) << c.name;
-        EXPECT_TRUE(settled[0].is_tls) << c.name;
+        EXPECT_EQ(settled[0].alert_bytes, c.version == kTls13 ? 0 : 31) << c.name;
         EXPECT_EQ(tracker.versions().begin()->second, std::set<Version>{c.version}) << c.name;
         EXPECT_TRUE(dialogue.says(server, alert_record(2, 40)).empty()) << "it is over";
         EXPECT_EQ(tracker.kept_bytes(), 0U);
@@ -193,7 +193,7 @@ TEST_F(TlsTracker, RefusedForTheVersion)
     const auto mismatch = find<VersionMismatch>(facts);
     EXPECT_EQ(mismatch->kind, VersionMismatch::Kind::alert);
     EXPECT_EQ(mismatch->by, Side::local);
-    EXPECT_EQ(mismatch->handshake.offered->max_version(), kTls10);
+    EXPECT_EQ(mismatch->offered_max, kTls10);
 }
 
 TEST_F(TlsTracker, RefusedByTheClient)
@@ -202,7 +202,7 @@ TEST_F(TlsTracker, RefusedByTheClient)
                              {Side::local, server_hello(kTls10)},
                              {Side::peer, alert_record(kAlertFatal, kProtocolVersion)}});
     EXPECT_EQ(find<VersionMismatch>(facts)->by, Side::peer);
-    EXPECT_EQ(find<VersionMismatch>(facts)->handshake.selected->version, kTls10);
+    EXPECT_EQ(find<VersionMismatch>(facts)->selected, kTls10);
 }
 
 TEST_F(TlsTracker, RefusedForTheCertificateIsNoMismatch)
@@ -331,7 +331,7 @@ TEST_F(TlsTracker, TooLongAHandshake)
         facts = dialogue_.says(Side::local, chain);
     }
     EXPECT_EQ(find<Handshake>(facts)->result, Result::unknown);
-    EXPECT_TRUE(tracker_.take_settled().at(0).is_tls);
+    EXPECT_EQ(tracker_.take_settled().size(), 1U);
 }
 
 TEST_F(TlsTracker, NotTls)
@@ -339,7 +339,7 @@ TEST_F(TlsTracker, NotTls)
     EXPECT_TRUE(dialogue_.says(Side::peer, {'G', 'E', 'T', ' ', '/'}).empty());
     const auto settled = tracker_.take_settled();
     ASSERT_EQ(settled.size(), 1U);
-    EXPECT_FALSE(settled[0].is_tls);
+    EXPECT_EQ(settled[0].alert_bytes, 0);
     EXPECT_TRUE(dialogue_.says(Side::local, client_hello(kOffers13)).empty());
     EXPECT_TRUE(dialogue_.ends(Result::reset).empty());
 }
@@ -357,7 +357,7 @@ TEST_F(TlsTracker, AlertPastTheHandshake)
         StreamBytes segment;
         segment.socket = dialogue_.socket();
         segment.from = Side::peer;
-        segment.is_past_handshake = true;
+        segment.part = StreamBytes::Part::alert;
         segment.bytes = c.bytes;
         segment.segment_bytes = c.segment_bytes;
         const auto facts = tracker_.take(segment);
@@ -369,7 +369,35 @@ TEST_F(TlsTracker, AlertPastTheHandshake)
     }
 }
 
-/// `seq` bytes of it are read, and the oldest unread one has been there for `age_ns`.
+/// Of a connection that was there before, the headers of its data tell, up to TLS 1.2.
+TEST_F(TlsTracker, GlimpseOfAnEarlierConnection)
+{
+    struct Case {
+        ByteVector bytes;
+        std::uint32_t segment_bytes;
+        std::optional<Version> told;
+    };
+    std::uint64_t cookie = 100;
+    for (const Case& c : {Case{{23, 3, 1, 0, 26}, 31, kTls10}, Case{{23, 3, 2, 0, 26}, 31, 0x0302},
+                          Case{{23, 3, 3, 0, 26}, 31, {}}, Case{{23, 3, 1, 0, 26}, 32, {}},
+                          Case{{22, 3, 1, 0, 26}, 31, {}}, Case{{23, 3, 1}, 3, {}}}) {
+        StreamBytes segment;
+        segment.socket.cookie = Cookie{cookie++};
+        segment.part = StreamBytes::Part::glimpse;
+        segment.bytes = c.bytes;
+        segment.segment_bytes = c.segment_bytes;
+        const auto facts = tracker_.take(segment);
+        ASSERT_EQ(facts.size(), c.told ? 1U : 0U);
+        if (c.told) {
+            EXPECT_EQ(find<VersionMismatch>(facts)->selected, c.told);
+            EXPECT_EQ(find<VersionMismatch>(facts)->kind,
+                      VersionMismatch::Kind::in_use_below_minimum);
+        }
+        EXPECT_TRUE(tracker_.take(segment).empty()) << "told once";
+    }
+}
+
+/// `read` bytes of it are read, and the oldest unread one has been there for `age_ns`.
 SocketSample unread_since(const Dialogue& dialogue, std::uint32_t read, std::uint32_t bytes,
                           std::uint64_t age_ns)
 {

@@ -77,30 +77,37 @@ void Connection::finish(Result result, std::uint64_t at_ns, std::vector<News>& n
     }
     const Version version = handshake.selected->version;
     if (result == Result::completed && version < minimum_) {
-        news.emplace_back(VersionMismatch{VersionMismatch::Kind::below_minimum, *client_,
-                                          std::move(handshake), minimum_});
+        news.emplace_back(mismatch(VersionMismatch::Kind::below_minimum, *client_));
     } else if (result != Result::completed && result != Result::unknown && offered_ &&
                !offered_->offers(version)) {
-        news.emplace_back(VersionMismatch{VersionMismatch::Kind::no_common_version, *client_,
-                                          std::move(handshake), minimum_});
+        news.emplace_back(mismatch(VersionMismatch::Kind::no_common_version, *client_));
     }
+}
+
+VersionMismatch Connection::mismatch(VersionMismatch::Kind kind, Side by) const
+{
+    VersionMismatch told{kind, by, *client_, std::nullopt, std::nullopt, minimum_};
+    if (offered_) {
+        told.offered_max = offered_->max_version();
+    }
+    if (selected_ && !selected_->is_retry) {
+        told.selected = selected_->version;
+    }
+    return told;
 }
 
 /// An alert ends the handshake.
 void Connection::refuse(std::optional<std::uint8_t> description, Side from, std::uint64_t at_ns,
                         std::vector<News>& news)
 {
+    finish(Result::refused, at_ns, news);
     if (description != kProtocolVersion) {
-        finish(Result::refused, at_ns, news);
         return;
     }
-    std::vector<News> told;
-    finish(Result::refused, at_ns, told);
-    if (!told.empty()) {
-        const auto handshake = std::get<Handshake>(told.front());
-        news.emplace_back(handshake);
-        news.emplace_back(VersionMismatch{VersionMismatch::Kind::alert, from, handshake, minimum_});
+    if (std::holds_alternative<VersionMismatch>(news.back())) {
+        news.pop_back();  // the alert says it better
     }
+    news.emplace_back(mismatch(VersionMismatch::Kind::alert, from));
 }
 
 void Connection::take(const ClientHello& hello, Side from)

@@ -30,6 +30,9 @@ public:
 
     [[nodiscard]] State state() const { return state_; }
 
+    /// What was selected; nothing if that was not seen.
+    [[nodiscard]] const std::optional<ServerHello>& selected() const { return selected_; }
+
     /// The oldest part of the handshake that has come in and lies at or behind this sequence
     /// number: "a TLS 1.2 ClientHello".
     [[nodiscard]] std::optional<std::string> received_at(std::uint32_t seq) const;
@@ -60,6 +63,7 @@ private:
     void take(const AlertMessage& alert, Side from, std::uint64_t at_ns, std::vector<News>& news);
     void take(const ApplicationData& data, Side from, std::uint64_t at_ns, std::vector<News>& news);
     void finish(Result result, std::uint64_t at_ns, std::vector<News>& news);
+    [[nodiscard]] VersionMismatch mismatch(VersionMismatch::Kind kind, Side by) const;
     void refuse(std::optional<std::uint8_t> description, Side from, std::uint64_t at_ns,
                 std::vector<News>& news);
 

@@ -37,10 +37,17 @@ struct Alert {
 
 /// The peers cannot agree on a version, or have agreed on one that is too old.
 struct VersionMismatch {
-    enum class Kind { alert, no_common_version, below_minimum };
+    enum class Kind {
+        alert,              ///< protocol_version
+        no_common_version,  ///< closed after hellos whose versions do not meet
+        below_minimum,
+        in_use_below_minimum,  ///< on a connection whose handshake was before the watch
+    };
     Kind kind{};
-    Side by{};  ///< alert: whose
-    Handshake handshake;
+    Side by{};      ///< alert: whose
+    Side client{};  ///< who offers; not known if in_use_below_minimum
+    std::optional<Version> offered_max;
+    std::optional<Version> selected;
     Version minimum = 0;
 };
 

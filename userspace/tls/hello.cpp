@@ -7,6 +7,7 @@ namespace drainwatch::tls {
 namespace {
 
 constexpr std::uint16_t kServerName = 0x0000;
+constexpr std::uint16_t kEncryptThenMac = 0x0016;
 constexpr std::uint16_t kSupportedVersions = 0x002b;
 constexpr std::size_t kRandomBytes = 32;
 /// RFC 1035, section 2.3.4.
@@ -160,6 +161,8 @@ std::optional<ServerHello> parse_server_hello(Bytes message)
     const bool whole = visit_extensions(reader, [&](std::uint16_t type, Bytes data) {
         if (type == kSupportedVersions && data.size() == 2) {
             hello.version = Reader(data).number(2);
+        } else if (type == kEncryptThenMac) {
+            hello.encrypt_then_mac = true;
         }
     });
     return whole ? std::optional(hello) : std::nullopt;

@@ -30,6 +30,7 @@ struct ClientHello {
 struct ServerHello {
     Version version = 0;
     std::uint16_t cipher_suite = 0;
+    bool encrypt_then_mac = false;
     bool is_retry = false;  ///< a HelloRetryRequest: the client is to say hello again
 
     bool operator==(const ServerHello&) const = default;

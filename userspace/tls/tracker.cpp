@@ -1,6 +1,7 @@
 #include "tls/tracker.hpp"
 
 #include "drainwatch/abi.h"
+#include "tls/cipher_suite.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -8,20 +9,27 @@
 namespace drainwatch::tls {
 namespace {
 
-/// A record's header, behind which nothing is encrypted (RFC 8446, section 5.1).
-constexpr std::size_t kHeaderBytes = 5;
+constexpr std::uint8_t kAlertRecord = 21;
+constexpr std::uint8_t kDataRecord = 23;
 
-/// Is this segment one alert, by the header at its front and by its length?
-bool is_alert(const StreamBytes& segment)
+struct Header {
+    std::uint8_t type = 0;
+    Version version = 0;
+};
+
+/// The header at the front of a segment that holds one whole record and nothing else.
+std::optional<Header> only_record(const StreamBytes& segment)
 {
-    constexpr std::uint8_t kAlert = 21;
-    constexpr std::uint8_t kMajorVersion = 3;
+    constexpr std::size_t kHeaderBytes = 5;
     if (segment.bytes.size() < kHeaderBytes) {
-        return false;
+        return std::nullopt;
     }
     const auto length = static_cast<std::uint32_t>(segment.bytes[3] << 8 | segment.bytes[4]);
-    return segment.bytes[0] == kAlert && segment.bytes[1] == kMajorVersion &&
-           length + kHeaderBytes == segment.segment_bytes;
+    const auto version = static_cast<Version>(segment.bytes[1] << 8 | segment.bytes[2]);
+    if (length + kHeaderBytes != segment.segment_bytes || version < kSsl3 || version > kTls13) {
+        return std::nullopt;
+    }
+    return Header{segment.bytes[0], version};
 }
 
 }  // namespace
@@ -36,7 +44,7 @@ Tracker::Place Tracker::place_of(const StreamBytes& segment)
     if (known != places_.end()) {
         return known->second;
     }
-    tracked_.push_back({segment.socket, Connection(minimum_)});
+    tracked_.push_back({segment.socket, segment.place, Connection(minimum_)});
     const Place place = std::prev(tracked_.end());
     places_.emplace(segment.socket.cookie, place);
     return place;
@@ -50,9 +58,8 @@ std::vector<Fact> Tracker::tell(const SocketSample& socket, std::uint64_t at_ns,
         const auto* handshake = std::get_if<Handshake>(&one);
         const bool agreed =
             handshake != nullptr && handshake->selected && handshake->result == Result::completed;
-        const Peer peer{socket.remote.family, socket.remote.address};
-        if (agreed && (versions_.size() < kMostPeers || versions_.contains(peer))) {
-            versions_[peer].insert(handshake->selected->version);
+        if (agreed) {
+            note_version(socket, handshake->selected->version);
         }
         std::visit([&](auto& what) { facts.push_back({socket, at_ns, std::move(what)}); }, one);
     }
@@ -66,11 +73,16 @@ void Tracker::forget(Place place)
     tracked_.erase(place);
 }
 
-/// No more of this connection is wanted.
-void Tracker::settle(Place place)
+void Tracker::note_version(const SocketSample& socket, Version version)
 {
-    const Cookie cookie = place->socket.cookie;
-    settled_.push_back({cookie, place->connection.state() != Connection::State::not_tls});
+    const Peer peer{socket.remote.family, socket.remote.address};
+    if (versions_.size() < kMostPeers || versions_.contains(peer)) {
+        versions_[peer].insert(version);
+    }
+}
+
+void Tracker::leave_alone(Cookie cookie)
+{
     if (lately_.insert(cookie).second) {
         lately_in_order_.push_back(cookie);
     }
@@ -78,6 +90,15 @@ void Tracker::settle(Place place)
         lately_.erase(lately_in_order_.front());
         lately_in_order_.pop_front();
     }
+}
+
+/// No more of this connection is wanted.
+void Tracker::settle(Place place)
+{
+    const auto& selected = place->connection.selected();
+    const std::uint8_t alert_bytes = selected ? encrypted_alert_bytes(*selected) : std::uint8_t{0};
+    settled_.push_back({place->socket.cookie, place->place, alert_bytes});
+    leave_alone(place->socket.cookie);
     forget(place);
 }
 
@@ -91,13 +112,44 @@ void Tracker::keep_within_bounds()
 
 std::vector<Fact> Tracker::take(const StreamBytes& segment)
 {
-    if (segment.is_past_handshake) {
-        if (!is_alert(segment)) {
-            return {};
-        }
-        return tell(segment.socket, segment.at_ns,
-                    {Alert{segment.from, std::nullopt, std::nullopt}});
+    switch (segment.part) {
+        case StreamBytes::Part::handshake: return take_handshake(segment);
+        case StreamBytes::Part::alert: return take_alert(segment);
+        case StreamBytes::Part::glimpse: return take_glimpse(segment);
     }
+    return {};
+}
+
+std::vector<Fact> Tracker::take_alert(const StreamBytes& segment)
+{
+    const auto header = only_record(segment);
+    if (!header || header->type != kAlertRecord) {
+        return {};
+    }
+    return tell(segment.socket, segment.at_ns, {Alert{segment.from, std::nullopt, std::nullopt}});
+}
+
+/// Up to TLS 1.2, the header of a record that holds data has the version that was agreed on; 1.3
+/// calls itself 1.2 there.
+std::vector<Fact> Tracker::take_glimpse(const StreamBytes& segment)
+{
+    const auto header = only_record(segment);
+    if (!header || header->type != kDataRecord || header->version >= kTls12 ||
+        lately_.contains(segment.socket.cookie)) {
+        return {};
+    }
+    leave_alone(segment.socket.cookie);
+    note_version(segment.socket, header->version);
+    if (header->version >= minimum_) {
+        return {};
+    }
+    return tell(segment.socket, segment.at_ns,
+                {VersionMismatch{VersionMismatch::Kind::in_use_below_minimum, segment.from,
+                                 segment.from, std::nullopt, header->version, minimum_}});
+}
+
+std::vector<Fact> Tracker::take_handshake(const StreamBytes& segment)
+{
     if (lately_.contains(segment.socket.cookie)) {
         return {};
     }

@@ -21,7 +21,8 @@ namespace drainwatch::tls {
 /// A connection of which no more of the handshake is wanted.
 struct Settled {
     Cookie cookie{};
-    bool is_tls = false;
+    std::uint32_t place = 0;       ///< as the source has marked it
+    std::uint8_t alert_bytes = 0;  ///< segments of this length may be alerts; 0: none can be told
 };
 
 /// Follows the handshakes of all watched connections. Knows no kernel, no clock, no output; what
@@ -66,6 +67,7 @@ public:
 private:
     struct Tracked {
         SocketSample socket;
+        std::uint32_t place = 0;
         Connection connection;
         std::size_t kept_bytes = 0;
         bool stall_told = false;
@@ -73,6 +75,11 @@ private:
     using Place = std::list<Tracked>::iterator;
 
     [[nodiscard]] Place place_of(const StreamBytes& segment);
+    [[nodiscard]] std::vector<Fact> take_handshake(const StreamBytes& segment);
+    [[nodiscard]] std::vector<Fact> take_alert(const StreamBytes& segment);
+    [[nodiscard]] std::vector<Fact> take_glimpse(const StreamBytes& segment);
+    void note_version(const SocketSample& socket, Version version);
+    void leave_alone(Cookie cookie);
     [[nodiscard]] std::vector<Fact> tell(const SocketSample& socket, std::uint64_t at_ns,
                                          std::vector<Connection::News> news);
     void settle(Place place);
