@@ -45,6 +45,7 @@ static __always_inline void take_bytes(struct sk_buff *skb, __u32 slot, struct d
 	wanted += payload_at;
 	if (wanted > STREAM_MOST_BYTES)
 		wanted = STREAM_MOST_BYTES;
+	what.taken_bytes = wanted - payload_at;
 	what.cookie = s->cookie;
 	what.at_ns = bpf_ktime_get_ns();
 	what.slot = slot;

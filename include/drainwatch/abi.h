@@ -133,7 +133,8 @@ struct dw_stream_bytes {
 	__u32 start_seq;     /* of the direction's first byte; unknown for a glimpse */
 	__u32 offset;        /* of the payload, from there */
 	__u32 payload_at;    /* where it begins in the bytes that follow */
-	__u32 segment_bytes; /* payload of the segment; less of it may follow */
+	__u32 segment_bytes; /* payload of the segment */
+	__u32 taken_bytes;   /* of that, so many follow, and then padding */
 	__u32 netns;
 	__u32 owner_tgid;
 	__u32 reader_tgid;
@@ -144,6 +145,7 @@ struct dw_stream_bytes {
 	__u8 part;           /* enum dw_stream_part */
 	__u8 local[16];
 	__u8 remote[16];
+	__u32 pad;
 };
 
 enum dw_stream_part {

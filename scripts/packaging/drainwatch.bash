@@ -16,11 +16,12 @@ _drainwatch()
             --duration) words='0 10s 1m 1h 4h' ;;
             --warn-after|--critical-after|--horizon) words='500ms 1s 2s 5s 10s' ;;
             --tick) words='10ms 50ms 100ms' ;;
+            --tls-min) words='1.0 1.1 1.2 1.3' ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
-                                  --tier --max-sockets --without $output" ;;
+                                  --tier --max-sockets --without --no-tls --tls-min $output" ;;
                     doctor) words="$targets $output" ;;
                     demo) words=$output ;;
                 esac

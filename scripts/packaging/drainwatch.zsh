@@ -41,6 +41,8 @@ _drainwatch()
                 '--tick[how often to look]:duration:(10ms 50ms 100ms)' \
                 '--tier[how to watch]:tier:(auto bpf poll)' \
                 '--max-sockets[watched at once, at most]:count' \
+                '--no-tls[do not look for TLS handshakes]' \
+                '--tls-min[an older TLS version is a mismatch]:version:(1.0 1.1 1.2 1.3)' \
                 '*--without[do without this tracepoint, or way to ask]:part'
             ;;
         doctor) _arguments : ':command' $targets $output ;;

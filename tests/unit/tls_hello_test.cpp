@@ -1,8 +1,8 @@
 #include "tls/hello.hpp"
 
+#include "support/tls_bytes.hpp"
 #include "tls/alert.hpp"
 #include "tls/cipher_suite.hpp"
-#include "tls_bytes.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 #include "tls/records.hpp"
 
+#include "support/tls_bytes.hpp"
 #include "tls/reassembly.hpp"
-#include "tls_bytes.hpp"
 
 #include <gtest/gtest.h>
 #include <numeric>

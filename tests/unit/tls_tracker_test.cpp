@@ -1,8 +1,8 @@
 #include "tls/tracker.hpp"
 
 #include "drainwatch/abi.h"
+#include "support/tls_bytes.hpp"
 #include "tls/alert.hpp"
-#include "tls_bytes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -168,7 +168,10 @@ TEST_F(TlsTracker, Handshakes)
         ASSERT_EQ(settled.size(), 1U) << c.name;
         EXPECT_EQ(settled[0].alert_bytes, c.version == kTls13 ? 0 : 31) << c.name;
         EXPECT_EQ(tracker.versions().begin()->second, std::set<Version>{c.version}) << c.name;
-        EXPECT_TRUE(dialogue.says(server, alert_record(2, 40)).empty()) << "it is over";
+        EXPECT_TRUE(dialogue.says(server, application_data(40)).empty()) << "it is over";
+        const auto late = dialogue.says(client, record(21, ByteVector(26, 0x77)));
+        ASSERT_EQ(late.size(), 1U) << "alerts are told all the same";
+        EXPECT_EQ(find<Alert>(late)->description, std::nullopt);
         EXPECT_EQ(tracker.kept_bytes(), 0U);
     }
 }

@@ -7,6 +7,7 @@
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/pace.hpp"
+#include "tls/tracker.hpp"
 
 #include <functional>
 #include <memory>
@@ -33,11 +34,14 @@ private:
     void print(const Event& event);
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
+    void print(const tls::Fact& fact);
     void print_start();
     void print_summary();
     void print_losses();
 
     void take_notices();
+    void take(const SocketNotice& notice);
+    void take(const StreamBytes& bytes);
     void look();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
@@ -52,6 +56,7 @@ private:
     LineQueue lines_;
     Owners owners_;
     Monitor monitor_;
+    tls::Tracker tls_;
     Pace finding_;  ///< full looks
     Pace healing_;
     Severity worst_ = Severity::info;

@@ -28,8 +28,9 @@ Result<std::unique_ptr<Source>> open_bpf(const SourceOptions& options)
 Result<std::unique_ptr<Source>> open_source(const WatchOptions& options)
 {
     set_libbpf_verbosity(options.verbose);
-    const SourceOptions source_options{options.targets, options.limits.warn_after, options.tick,
-                                       options.max_sockets, options.without};
+    const SourceOptions source_options{options.targets, options.limits.warn_after,
+                                       options.tick,    options.max_sockets,
+                                       options.tls,     options.without};
     if (options.tier == Tier::poll) {
         return PollSource::open(source_options, "--tier poll asks for it");
     }

@@ -207,6 +207,40 @@ Attempt load_most(const dw_config& config, std::uint32_t slots, const Memory& me
     return load_selection(config, slots, memory, wanted.hooks);
 }
 
+/// Bytes of streams are handed on by the hooks that see segments (bpf/tls.h).
+constexpr std::string_view kStreams = "tls";
+
+MissingPart without_streams(std::string reason)
+{
+    return {std::string(kStreams), std::move(reason), "there are no TLS facts"};
+}
+
+/// The hooks that hand on bytes of streams load without that, and not with it: the error number of
+/// why; else 0.
+int refuses_streams(dw_config config, const Wanted& wanted)
+{
+    constexpr std::uint32_t kFewSlots = DW_FILL_BATCH;
+    Selection hooks{};
+    for (std::size_t i = 0; i < kHooks.size(); i++) {
+        const bool sees_segments =
+            kHooks[i].tracepoint == "tcp_probe" || kHooks[i].tracepoint == "net_dev_queue";
+        hooks[i] = sees_segments && wanted.hooks[i];
+    }
+    for (const Memory& memory : kMemories) {
+        const int error = load_selection(config, kFewSlots, memory, hooks).error;
+        if (error == 0) {
+            return 0;
+        }
+        config.tls = false;
+        const bool loads_without = load_selection(config, kFewSlots, memory, hooks).error == 0;
+        config.tls = true;
+        if (loads_without) {
+            return error;
+        }
+    }
+    return 0;  // it is not this that they are refused for
+}
+
 /// With everything by the best memory that takes it, or else with most by the best that does.
 Attempt load_best(const dw_config& config, std::uint32_t slots, const Wanted& wanted,
                   const std::vector<std::string>& without, SourceReport& report)
@@ -263,10 +297,11 @@ std::vector<std::string> hook_names()
     std::transform(kHooks.begin(), kHooks.end(), names.begin(),
                    [](const Hook& hook) { return std::string(hook.tracepoint); });
     names.emplace_back(kMemories.front().name);
+    names.emplace_back(kStreams);
     return names;
 }
 
-Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+Result<Skeleton> load_programs(dw_config config, std::uint32_t slots,
                                const std::vector<std::string>& without, SourceReport& report)
 {
     const Btf kernel(btf__load_vmlinux_btf());
@@ -276,6 +311,10 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
             "or newer");
     }
     Wanted wanted;
+    if (config.tls && std::find(without.begin(), without.end(), kStreams) != without.end()) {
+        config.tls = false;
+        wanted.missing.push_back(without_streams(std::string(kLeftOut)));
+    }
     for (std::size_t i = 0; i < kHooks.size(); i++) {
         wanted.hooks[i] = true;
         if (std::find(without.begin(), without.end(), kHooks[i].tracepoint) != without.end()) {
@@ -286,6 +325,13 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
     }
     if (!tells_of_arrivals(wanted.hooks)) {
         return fail("neither sk_data_ready nor tcp_probe is there to tell of arrivals");
+    }
+    if (config.tls) {
+        if (const int error = refuses_streams(config, wanted); error != 0) {
+            config.tls = false;
+            wanted.missing.push_back(
+                without_streams(system_error("load", std::string(kStreams), error).message));
+        }
     }
     std::uint32_t fitting = slots;
     Attempt attempt = load_best(config, fitting, wanted, without, report);
@@ -317,6 +363,11 @@ std::uint32_t table_size(const drainwatch_bpf& skeleton)
 bool remembers_by_address(const drainwatch_bpf& skeleton)
 {
     return bpf_map__autocreate(skeleton.maps.sockets_by_address);
+}
+
+bool looks_for_tls(const drainwatch_bpf& skeleton)
+{
+    return skeleton.rodata->config.tls;
 }
 
 std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton)

@@ -2,6 +2,7 @@
 
 #include "drainwatch/abi.h"
 #include "drainwatch/result.hpp"
+#include "drainwatch/sample.hpp"
 #include "host/shared_mapping.hpp"
 
 #include <cstddef>
@@ -14,7 +15,8 @@ namespace drainwatch {
 
 /// The kernel side's table of sockets, mapped: a look costs no system call. Of the slots, only
 /// those parts are mapped that were asked for lately, so that a large table of idle sockets does
-/// not count as memory of ours. Only the flags that call for attention are written to from here.
+/// not count as memory of ours. Written to from here are only the flags that call for attention,
+/// and that a TLS handshake is past.
 class SlotTable {
 public:
     [[nodiscard]] static Result<SlotTable> map(int slots_fd, int attention_fd, std::uint32_t size);
@@ -28,6 +30,9 @@ public:
     /// changes too fast, which a later look will not find.
     [[nodiscard]] std::optional<dw_slot> read(std::uint32_t slot) const;
 
+    /// Tells the kernel side that no more of this socket's handshake is wanted (tls_phase.h).
+    void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes);
+
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
 
@@ -35,7 +40,7 @@ private:
     SlotTable(int slots_fd, std::uint32_t size);
 
     /// Null if this part of the table cannot be mapped now.
-    [[nodiscard]] const std::byte* at(std::uint32_t slot) const;
+    [[nodiscard]] std::byte* at(std::uint32_t slot) const;
 
     int slots_fd_;
     std::uint32_t size_;

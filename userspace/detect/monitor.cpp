@@ -162,7 +162,8 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
                                    const std::optional<SocketSample>& sample)
 {
     std::vector<Alert> alerts;
-    if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
+    if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling ||
+        notice.kind == SocketNotice::Kind::closed) {
         return alerts;  // the look that follows says it all
     }
     const bool is_new = !follows(notice.cookie);
@@ -208,6 +209,7 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             sockets_.erase(notice.cookie);
             break;
         }
+        case SocketNotice::Kind::closed:
         case SocketNotice::Kind::filling:
         case SocketNotice::Kind::ended: break;
     }

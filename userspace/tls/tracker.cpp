@@ -151,7 +151,7 @@ std::vector<Fact> Tracker::take_glimpse(const StreamBytes& segment)
 std::vector<Fact> Tracker::take_handshake(const StreamBytes& segment)
 {
     if (lately_.contains(segment.socket.cookie)) {
-        return {};
+        return take_alert(segment);  // the source was not told in time
     }
     const Place place = place_of(segment);
     auto facts = tell(segment.socket, segment.at_ns, place->connection.take(segment));
