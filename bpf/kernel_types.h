@@ -117,6 +117,7 @@ struct sk_buff {
 	unsigned int len;
 	unsigned char *head;
 	unsigned char *data;
+	__u16 mac_header;
 	__u16 transport_header;
 };
 

@@ -81,7 +81,7 @@ static __always_inline void take_received(struct sk_buff *skb, __u32 slot, struc
 		take_bytes(skb, slot, s, bpf_ntohl(tcp.seq), header_bytes(&tcp), 1);
 }
 
-/* At net_dev_queue, skb->data is the first header of all. */
+/* At net_dev_queue, skb->data is the first header of all: __dev_queue_xmit() has just set mac_header. */
 static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw_slot *s)
 {
 	struct tcp_header tcp = {};
@@ -92,7 +92,7 @@ static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
 		return;
-	headers = (__u32)(skb->head + skb->transport_header - skb->data) + header_bytes(&tcp);
+	headers = skb->transport_header - skb->mac_header + header_bytes(&tcp);
 	take_bytes(skb, slot, s, bpf_ntohl(tcp.seq), headers, 0);
 }
 

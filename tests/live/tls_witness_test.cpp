@@ -84,7 +84,7 @@ protected:
         for (const Meeting& meeting : meetings) {
             const TlsServer server(meeting.server, kPort);
             for (const std::string& client : meeting.clients) {
-                run({"sh", "-c", "timeout 10 " + client + " </dev/null"});
+                (void)run({"sh", "-c", "timeout 10 " + client + " </dev/null"});
             }
         }
     }
