@@ -66,6 +66,7 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 	now_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, now_ns);
+	s->arrived_jiffies = (__u32)bpf_jiffies64();
 	announce_danger(slot, s, now_ns);
 	return 0;
 }
@@ -90,7 +91,8 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 
 /*
  * recvmsg has returned and the segments it consumed are freed. The lock is
- * released: only words that stand for themselves may be written.
+ * released: only words that stand for themselves may be written. Where nothing
+ * is left unread, the next arrival will tell.
  */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
@@ -101,7 +103,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret)
 	if (ret <= 0)
 		return 0;
 	s = slot_of(sk, &slot);
-	if (s)
+	if (s && dw_unread_bytes(s))
 		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
 	return 0;
 }
@@ -159,12 +161,14 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct dw_ref *ref;
+	struct dw_ref *ref = find_ref(sk);
+	struct tcp_sock *tp;
 
+	if (!ref && !may_begin_watch(newstate))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	ref = find_ref(sk);
 	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
 		forget_socket(sk, ref, bpf_ktime_get_ns());
 		ref = NULL;

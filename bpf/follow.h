@@ -62,19 +62,11 @@ static __always_inline int acknowledges_more(const struct dw_slot *s, const stru
 	return BPF_CORE_READ(tp, rcv_nxt) != s->window.rcv_nxt;
 }
 
-/*
- * When the read that is under way happened. The clock is what costs most here,
- * so a reader that keeps up is spared it: of the data that it has taken, all
- * came within the last jiffy or two, and the next silence begins with the next
- * arrival. The last segment's time will do, short by two jiffies at most.
- */
-static __always_inline __u64 read_time_ns(const struct dw_slot *s, const struct tcp_sock *tp)
+/* When the read that is under way happened. The clock is what costs most here. */
+static __always_inline __u64 read_time_ns(const struct dw_slot *s, __u32 copied_seq)
 {
-	__u64 segment_ns = segment_time_ns(tp);
-
-	if (tp->copied_seq == tp->rcv_nxt && is_recent(tp) &&
-	    segment_ns - dw_fifo_oldest_ns(&s->unread) <= config.jiffy_ns)
-		return segment_ns;
+	if (dw_keeps_up(s, copied_seq, (__u32)bpf_jiffies64(), config.jiffy_ns))
+		return dw_fifo_newest_ns(&s->unread);
 	return bpf_ktime_get_ns();
 }
 
@@ -87,7 +79,7 @@ static __always_inline void track_progress(struct dw_slot *s, const struct tcp_s
 
 	if (copied_seq == s->copied_seq)
 		return;
-	dw_track_read(s, copied_seq, read_time_ns(s, tp), habit_period, config.warn_after_ns);
+	dw_track_read(s, copied_seq, read_time_ns(s, copied_seq), habit_period, config.warn_after_ns);
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;

@@ -165,13 +165,23 @@ static __always_inline void count(__u32 what)
 		(*value)++;
 }
 
+/* The same where not one may be missing: an interrupt may come in between and count as well. */
+static __always_inline void count_exactly(__u32 what)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &what);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
-		count(DW_COUNT_RING_FULL);
+	/* wakes the user side unless it is at work on the ring already */
+	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), 0))
+		count_exactly(DW_COUNT_RING_FULL);
 	else
-		count(DW_COUNT_SENT);
+		count_exactly(DW_COUNT_SENT);
 }
 
 #endif

@@ -96,12 +96,6 @@ static __always_inline __u64 segment_time_ns(const struct tcp_sock *tp)
 	return bpf_ktime_get_ns();
 }
 
-/* Data came within the last jiffy, or the one before. */
-static __always_inline int is_recent(const struct tcp_sock *tp)
-{
-	return (__u32)bpf_jiffies64() - tp->inet_conn.icsk_ack.lrcvtime <= 1;
-}
-
 static __always_inline __u32 data_end_of(__u32 rcv_nxt, __u8 state)
 {
 	return dw_fin_received(state) ? rcv_nxt - 1 : rcv_nxt;

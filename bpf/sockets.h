@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What is known of a socket, by two ways. Socket storage is the better one: a
- * socket that is not watched costs one load, and the storage ends with the
+ * socket that is not watched costs a load or two, and the storage ends with the
  * socket. Tracing programs may use it since 5.11 (RHEL 8.5), and may ask for
  * cookies since 5.12 (8.6); before that, a hash keyed by the socket's address
  * has to do. config is constant at load, so the verifier sees one of the two,
@@ -36,10 +36,9 @@ static __always_inline void enter_index(__u64 cookie, __u32 slot)
 		*entry = slot;
 }
 
-/* The socket's slot, if the index has it: a third of what its storage costs. */
-static __always_inline struct dw_slot *indexed_slot(const struct sock *sk, __u32 *slot)
+/* The slot that the index has for the cookie, if it is that socket's: cheaper than its storage. */
+static __always_inline struct dw_slot *indexed_slot(__u64 cookie, __u32 *slot)
 {
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	__u32 place = cookie & config.index_mask;
 	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
 	struct dw_slot *s;
@@ -48,27 +47,37 @@ static __always_inline struct dw_slot *indexed_slot(const struct sock *sk, __u32
 		return NULL;
 	*slot = *entry;
 	s = bpf_map_lookup_elem(&slots, slot);
-	return s && cookie && s->cookie == cookie && !s->ended_ns ? s : NULL;
+	return s && s->cookie == cookie && !s->ended_ns ? s : NULL;
 }
 
-/* The slot of a watched connection; NULL for everything else. */
+/* The slot that the socket's own reference names. */
+static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *slot)
+{
+	struct dw_ref *ref = find_ref(sk);
+
+	if (!ref || ref->self != (__u64)sk)
+		return NULL;
+	*slot = ref->slot;
+	return bpf_map_lookup_elem(&slots, slot);
+}
+
+/*
+ * The slot of a watched connection; NULL for everything else. By storage,
+ * whoever has a slot has a cookie, and few others have.
+ */
 static __always_inline struct dw_slot *find_slot(struct sock *sk, __u32 *slot)
 {
 	struct dw_slot *s = NULL;
-	struct dw_ref *ref;
+	__u64 cookie;
 
 	if (!config.sockets_by_address) {
-		if (!sk->sk_bpf_storage)
+		cookie = sk->__sk_common.skc_cookie.counter;
+		if (!cookie)
 			return NULL;
-		s = indexed_slot(sk, slot);
+		s = indexed_slot(cookie, slot);
 	}
-	if (!s) {
-		ref = find_ref(sk);
-		if (!ref || ref->self != (__u64)sk)
-			return NULL;
-		*slot = ref->slot;
-		s = bpf_map_lookup_elem(&slots, slot);
-	}
+	if (!s)
+		s = referenced_slot(sk, slot);
 	return s;
 }
 

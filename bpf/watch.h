@@ -194,6 +194,14 @@ static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
 	}
 }
 
+/* What begin_watch() does nothing about, it need not be asked about. */
+static __always_inline int may_begin_watch(int newstate)
+{
+	if (newstate == DW_TCP_LISTEN || newstate == DW_TCP_SYN_SENT)
+		return 1;
+	return newstate == DW_TCP_ESTABLISHED && (config.watch_all || config.sockets_by_address);
+}
+
 /*
  * A socket that is not watched changes its state: watch it if a target connects
  * or listens. A listener is watched whatever its port, for the sake of --port

@@ -32,8 +32,8 @@ struct dw_arrival {
 
 /* Arrivals that are still unread, oldest first. See unread_fifo.h. */
 struct dw_fifo {
-	__u32 head;
-	__u32 count;
+	__u16 head;
+	__u16 count;
 	struct dw_arrival entry[DW_FIFO_LEN];
 };
 
@@ -59,9 +59,9 @@ struct dw_tls {
 
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and
- * reads come on different CPUs: what seldom changes; what every event changes,
- * up to the first entries of the FIFO, which are all that a reader who keeps up
- * needs; the rest.
+ * reads come on different CPUs: what seldom changes; what both change, up to
+ * the first entries of the FIFO, which are all that a reader who keeps up
+ * needs; what reads alone change; what arrivals alone change; the rest.
  */
 struct dw_slot {
 	__u64 cookie;        /* identity; a slot whose cookie changed is another socket: see dw_own_cookie */
@@ -84,17 +84,20 @@ struct dw_slot {
 	__u64 last_read_ns;  /* last time that copied_seq moved */
 	__u32 reader_tgid;   /* who moved copied_seq last */
 	__u32 reader_tid;
-	__u32 danger;        /* highest level announced, see dw_danger_level */
+	__u32 arrived_jiffies; /* when data last came, low bits; only sk_data_ready sets it */
 	struct dw_fifo unread;
 
-	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
 	struct dw_habit habit;
+
+	struct dw_window window; /* as of the last arrival; copied_seq is the one above */
+	__u32 danger;            /* highest level announced, see dw_danger_level */
+
 	__u32 end_at_open;       /* data_end when the watch began: what was there before us */
 	__u32 generation;        /* how many sockets this slot has served; survives them */
 	__u32 zero_count;        /* times that a zero window was announced after an open one */
 	__u32 received_from;     /* sequence numbers of the first bytes of both directions */
 	__u32 sent_from;
-	__u8 local[16];      /* address; IPv4 in the first four bytes */
+	__u8 local[16];          /* address; IPv4 in the first four bytes */
 	__u8 remote[16];
 } __attribute__((aligned(64)));
 

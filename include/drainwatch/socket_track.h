@@ -61,6 +61,22 @@ static inline __u64 dw_silent_since_ns(const struct dw_slot *s)
 	return oldest > s->last_read_ns ? oldest : s->last_read_ns;
 }
 
+/*
+ * A read up to copied_seq at this time (in jiffies, low bits) is one of a reader
+ * that keeps up: it leaves nothing, and what it took came within one jiffy, two
+ * jiffies ago at most. The next silence of this reader begins with the next
+ * arrival, so the time of the newest one will do for that of the read. Only the
+ * slot is looked at: the socket's own times lie in the cache of another CPU.
+ */
+static inline int dw_keeps_up(const struct dw_slot *s, __u32 copied_seq, __u32 jiffies,
+			      __u64 jiffy_ns)
+{
+	const struct dw_fifo *unread = &s->unread;
+
+	return unread->count && copied_seq == s->data_end && jiffies - s->arrived_jiffies <= 1 &&
+	       dw_fifo_newest_ns(unread) - dw_fifo_oldest_ns(unread) <= jiffy_ns;
+}
+
 /* In-order data up to data_end is in the queue, the newest part since arrived_ns. */
 static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arrived_ns)
 {

@@ -78,6 +78,14 @@ struct Losses {
     bool operator==(const Losses&) const = default;
 };
 
+/// What became of the notices of the kernel side, since the start. After stop(), what was produced
+/// is what was consumed and what was lost, exactly; before, some may be on their way.
+struct NoticeAccounts {
+    std::uint64_t produced = 0;
+    std::uint64_t consumed = 0;
+    std::uint64_t lost = 0;  ///< found the ring full, or had an unknown shape
+};
+
 /// What the kernel side has cost.
 struct KernelCost {
     std::uint64_t runs = 0;    ///< of programs, while statistics were on
@@ -128,8 +136,13 @@ public:
 
     /// Takes the counters of every watched socket again, for what an event may have missed.
     [[nodiscard]] virtual Result<void> heal() = 0;
+    /// A new target may be seen no sooner than by find_targets().
+    [[nodiscard]] virtual bool relies_on_finding() const = 0;
     /// An arrival or a read may be seen no sooner than by heal().
     [[nodiscard]] virtual bool relies_on_healing() const = 0;
+
+    /// Targets may have to be looked for in network namespaces other than our own.
+    [[nodiscard]] virtual bool enters_namespaces() const = 0;
 
     /// Who held which watched socket at the last full look.
     [[nodiscard]] virtual const std::vector<Holder>& holders() const = 0;
@@ -137,7 +150,11 @@ public:
     /// The same of every process on the host: a look that costs.
     [[nodiscard]] virtual std::vector<Holder> all_holders() = 0;
 
+    /// Detaches. Notices that were on their way can be taken still, and sockets looked at.
+    virtual void stop() = 0;
+
     [[nodiscard]] virtual Losses losses() const = 0;
+    [[nodiscard]] virtual NoticeAccounts accounts() const = 0;
     [[nodiscard]] virtual std::uint64_t events_seen() const = 0;
 
     /// The kernel measures its side's cost while this is on.

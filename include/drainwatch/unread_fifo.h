@@ -30,6 +30,12 @@ static inline __u64 dw_fifo_at_ns(const struct dw_fifo *f, __u32 i)
 	return f->entry[dw_fifo_index(f, i)].at_ns;
 }
 
+/* When the newest unread bytes arrived; there are some. */
+static inline __u64 dw_fifo_newest_ns(const struct dw_fifo *f)
+{
+	return dw_fifo_at_ns(f, f->count - 1u);
+}
+
 /*
  * Make room in a full FIFO: neighbours that arrived within a quarter of its
  * time span become one. Any two that are left span more than a quarter, so at

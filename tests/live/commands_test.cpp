@@ -185,36 +185,6 @@ TEST_F(Commands, control_characters_in_a_name_are_escaped)
     finish();
 }
 
-/// Programs, maps and links of ours that the kernel holds, as bpftool shows them.
-std::ptrdiff_t kernel_objects()
-{
-    const Outcome programs = run({"bpftool", "prog", "show"});
-    const Outcome maps = run({"bpftool", "map", "show"});
-    const std::string shown = programs.out + maps.out;
-    std::ptrdiff_t found = 0;
-    for (const std::string name :
-         {"name tcp_probe", "name net_dev_queue", "name slots", "name attention"}) {
-        for (std::size_t at = 0; (at = shown.find(name, at)) != std::string::npos; at++) {
-            found++;
-        }
-    }
-    return found;
-}
-
-TEST_F(Commands, nothing_stays_behind_after_a_kill)
-{
-    if (polls()) {
-        GTEST_SKIP() << "polling puts nothing into the kernel";
-    }
-    // The kernel frees what earlier tests used a little after their end.
-    ASSERT_TRUE(wait_until([&] { return kernel_objects() == 0; }, 5s));
-    watch();
-    EXPECT_EQ(kernel_objects(), 4);
-    watcher().process().signal(SIGKILL);
-    EXPECT_EQ(watcher().process().wait(), 128 + SIGKILL);
-    EXPECT_TRUE(wait_until([&] { return kernel_objects() == 0; }, 5s));
-}
-
 TEST_F(Commands, doctor_says_what_there_is)
 {
     const Outcome text = drainwatch({"doctor", "--process", comm()});

@@ -198,8 +198,8 @@ TEST(DecodeSlot, UnreadIsOldestFirstWhereverTheRingBegins)
 TEST(DecodeSlot, ATornCopyReadsNothingBeyondTheRing)
 {
     dw_slot slot{};
-    slot.unread.head = 0xfffffff1;
-    slot.unread.count = 0xffffffff;
+    slot.unread.head = 0xfff1;
+    slot.unread.count = 0xffff;
     for (dw_arrival& entry : slot.unread.entry) {
         entry.end_seq = 1;
     }

@@ -3,6 +3,7 @@
 #include "link.hpp"
 
 #include <gtest/gtest.h>
+#include <cmath>
 
 namespace drainwatch {
 namespace {
@@ -38,13 +39,19 @@ SocketSample all_of_128k(std::uint32_t unread, int rmem)
     return s;
 }
 
+/// To a segment: that is how far the simulation goes at a time.
+void expect_bytes(double measured, double wanted)
+{
+    EXPECT_NEAR(measured, wanted, 1460) << "instead of " << wanted;
+}
+
 TEST(HeadroomByWindow, EndsAtTheFloorWhileTheEdgeMovesOn)
 {
     // q more bytes leave (131072 - q) / 2 of window. The right edge, q plus that, is farthest at
     // the floor: q = 122880.
-    EXPECT_DOUBLE_EQ(headroom(half_of_128k(0, 0)).window_bytes, 122880 + 4096);
+    expect_bytes(headroom(half_of_128k(0, 0)).window_bytes, 122880 + 4096);
     // 8000 bytes cost 10,000, so each costs 1.25: the floor is (121072 - 8192) / 1.25 bytes away
-    EXPECT_DOUBLE_EQ(headroom(half_of_128k(8000, 10'000)).window_bytes, 90304 + 4096);
+    expect_bytes(headroom(half_of_128k(8000, 10'000)).window_bytes, 90304 + 4096);
 }
 
 TEST(HeadroomByWindow, EndsWhereTheEdgeIsFarthest)
@@ -61,7 +68,7 @@ TEST(HeadroomByWindow, EndsWhereTheEdgeIsFarthest)
          }) {
         SocketSample s = all_of_128k(8000, 10'000);
         s.window.rcv_ssthresh = c.ssthresh;
-        EXPECT_DOUBLE_EQ(headroom(s).window_bytes, c.bytes) << "ssthresh " << c.ssthresh;
+        expect_bytes(headroom(s).window_bytes, c.bytes);
     }
 }
 
@@ -69,9 +76,9 @@ TEST(HeadroomByWindow, NeverBelowWhatIsAnnounced)
 {
     SocketSample s = half_of_128k(100'000, 125'000);  // below the floor: wants zero
     s.window.rcv_wnd = 80'000;                        // but the peer may still send
-    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 80'000);
+    expect_bytes(headroom(s).window_bytes, 80'000);
     s.window.rcv_wnd = 0;
-    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 0);
+    expect_bytes(headroom(s).window_bytes, 0);
 }
 
 TEST(HeadroomByWindow, EndsAtTheFloorWhereWindowsMayShrink)
@@ -79,11 +86,11 @@ TEST(HeadroomByWindow, EndsAtTheFloorWhereWindowsMayShrink)
     SocketSample s = half_of_128k(8000, 10'000);
     s.window.flags |= DW_SHRINK_WINDOW;
     s.window.rcv_wnd = 80'000;
-    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 90304);
+    expect_bytes(headroom(s).window_bytes, 90304);
     s = half_of_128k(100'000, 122'880);
     s.window.flags |= DW_SHRINK_WINDOW;
     s.window.rcv_wnd = 80'000;
-    EXPECT_DOUBLE_EQ(headroom(s).window_bytes, 0);
+    expect_bytes(headroom(s).window_bytes, 0);
 }
 
 TEST(HeadroomByWindow, OnKernelsBefore6_5)
@@ -100,8 +107,68 @@ TEST(HeadroomByWindow, OnKernelsBefore6_5)
         s.window.flags = 0;
         s.window.adv_win_scale = static_cast<std::int8_t>(c.scale);
         s.window.rcv_ssthresh = c.ssthresh;
-        EXPECT_DOUBLE_EQ(headroom(s).window_bytes, c.bytes) << "adv_win_scale " << c.scale;
+        expect_bytes(headroom(s).window_bytes, c.bytes);
     }
+}
+
+/// 64 KiB of window left, of which the kernel wants to announce nothing more; segments of 150
+/// bytes.
+SocketSample used_up(std::uint8_t wscale)
+{
+    SocketSample s = half_of_128k(100'000, 125'000);
+    s.window.flags |= DW_RCVBUF_LOCKED;
+    s.window.rcv_wnd = 65536;
+    s.window.rcv_wscale = wscale;
+    s.window.rcv_mss = 150;
+    s.window.rmem = 10'000;
+    s.window.rcv_ssthresh = 0;
+    return s;
+}
+
+TEST(HeadroomByWindow, WhatAnAckRoundsUpIsGivenBack)
+{
+    // An ACK in 40 ms: at 300 bytes a second for one segment, at 240 a second for ten of them.
+    const double slow = 300;
+    const double fast = 240 * 150;
+    EXPECT_NEAR(headroom(used_up(7), {slow, 1.0}).window_bytes, 65536 * 150.0 / 128, 500);
+    EXPECT_NEAR(headroom(used_up(10), {fast, 1.0}).window_bytes, 65536 * 1500.0 / 1024, 500);
+    EXPECT_NEAR(headroom(used_up(0), {fast, 1.0}).window_bytes, 65536, 500)
+        << "no scale, no rounding";
+    EXPECT_NEAR(headroom(used_up(10), {0, 1.0}).window_bytes, 65536, 500) << "no inflow known";
+}
+
+TEST(HeadroomByWindow, NeverEndsWhereEachAckIsForLessThanTheScalesUnit)
+{
+    EXPECT_TRUE(std::isinf(headroom(used_up(10), {300, 1.0}).window_bytes));
+    EXPECT_FALSE(std::isinf(headroom(used_up(10), {300, 1.0}).to_zero())) << "memory ends it";
+}
+
+TEST(HeadroomByWindow, GoesOnBehindACollapse)
+{
+    // Segments that cost four bytes a byte fill a locked buffer of 128 KiB with 32 KiB; collapsed,
+    // they take less than a third of it.
+    SocketSample s = half_of_128k(8000, 32'000);
+    s.window.flags |= DW_RCVBUF_LOCKED;
+    s.window.rcv_mss = 100;
+    s.window.rcv_wnd = 50'000;
+    EXPECT_GT(headroom(s, {0, 4.0}).window_bytes, 50'000);
+    s.window.flags &= static_cast<std::uint8_t>(~DW_RCVBUF_LOCKED);
+    s.window.rmem_max = s.window.rcvbuf;
+    EXPECT_GT(headroom(s, {0, 4.0}).window_bytes, 50'000);
+}
+
+TEST(Headroom, EndsWithAProbeUnlessWholeSegmentsUseItUp)
+{
+    SocketSample s = half_of_128k(0, 0);
+    s.window.rcv_mss = 100;
+    EXPECT_TRUE(headroom(s).ends_with_probe) << "a scaled window";
+    s.window.rcv_wscale = 0;
+    s.window.rcv_wnd = 5000;
+    EXPECT_FALSE(headroom(s).ends_with_probe);
+    s.window.rcv_wnd = 5050;
+    EXPECT_TRUE(headroom(s).ends_with_probe);
+    s.window.rcv_mss = 1;
+    EXPECT_FALSE(headroom(s).ends_with_probe);
 }
 
 TEST(HeadroomByMemory, IsTheRestOfTheLimitByTheCostOfAByte)
@@ -198,6 +265,18 @@ TEST(ArrivalRate, AfterAPartialReadCountsWhatIsLeft)
     auto link = three_arrivals();
     link.read(150, 1210 * kMs);  // 50 of the second arrival are left
     EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1300 * kMs), 1050 * kMs).value(), 600);
+}
+
+TEST(ArrivalRate, WhatWasThereBeforeTheWatchHasNone)
+{
+    auto link = three_arrivals();  // the first of them was seen to be there, not to arrive
+    link.raw().age_is_lower_bound = true;
+    EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1250 * kMs), 1 * kSecond).value(), 1000);
+    link.raw().unread.front().end_seq -= 50;  // 50 bytes of unknown age, then 150 and 100
+    EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1250 * kMs), 1 * kSecond).value(), 1250);
+    EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1500 * kMs), 1 * kSecond).value(), 500) << "a pause";
+    link.raw().unread.resize(1);
+    EXPECT_FALSE(arrival_rate(link.sample(1250 * kMs), 1 * kSecond));
 }
 
 TEST(ArrivalRate, AcrossTheWrapOfSequenceNumbers)

@@ -175,7 +175,37 @@ TEST(Monitor, WarnsByForecastLongBeforeTheAgeDoes)
     EXPECT_GE(w.alerts[0].at_ns, kBegin + 150 * kMs);
     EXPECT_LE(w.alerts[0].at_ns, kBegin + 190 * kMs);
     ASSERT_TRUE(w.alerts[0].zero_in_s);
-    EXPECT_NEAR(*w.alerts[0].zero_in_s, 1.83, 0.05);
+    EXPECT_NEAR(*w.alerts[0].zero_in_s, 1.83 + 0.2, 0.05);  // a probe brings the end
+}
+
+TEST(Monitor, NamesTheNextThreshold)
+{
+    Watch w;
+    Link link;
+    EXPECT_FALSE(w.monitor.next_threshold_ns());
+    link.arrive(100, kBegin);
+    w.look(link, kBegin + 300 * kMs);
+    EXPECT_EQ(w.monitor.next_threshold_ns(), kBegin + 1000 * kMs);
+    w.look(link, kBegin + 1000 * kMs);
+    EXPECT_EQ(w.monitor.next_threshold_ns(), kBegin + 2000 * kMs);
+    w.look(link, kBegin + 2000 * kMs);
+    EXPECT_FALSE(w.monitor.next_threshold_ns()) << "all is told";
+}
+
+TEST(Monitor, SaysHowEachEpisodeStands)
+{
+    Watch w;
+    Link link;
+    link.arrive(100, kBegin);
+    w.look(link, kBegin + 300 * kMs);
+    EXPECT_TRUE(w.monitor.standing().empty());
+    w.look(link, kBegin + 1000 * kMs);
+    const auto standing = w.monitor.standing();
+    ASSERT_EQ(standing.size(), 1U);
+    EXPECT_EQ(standing[0].kind, Kind::queue);
+    EXPECT_EQ(standing[0].severity, Severity::info);
+    EXPECT_EQ(standing[0].episode, 1U);
+    EXPECT_EQ(standing[0].reading.unread_bytes, 100U);
 }
 
 TEST(Monitor, AReaderThatLosesGroundIsFallingBehind)

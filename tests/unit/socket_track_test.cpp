@@ -31,6 +31,64 @@ void read_to(dw_slot& s, std::uint32_t copied_seq, std::uint64_t at_ns, std::uin
     dw_track_read(&s, copied_seq, at_ns, period, kWarnAfter);
 }
 
+/// A hundred jiffies a second; the read is at 5000.
+constexpr std::uint64_t kJiffy = 10 * kMs;
+constexpr std::uint32_t kNow = 5000;
+
+/// All of 1000 to 1100 is unread, and arrived in this jiffy.
+dw_slot slot_of_one_message()
+{
+    dw_slot s = fresh_slot();
+    arrive(s, 1100, kSecond);
+    s.arrived_jiffies = kNow;
+    return s;
+}
+
+TEST(KeepsUp, WhoReadsAllOfItAtOnce)
+{
+    const dw_slot s = slot_of_one_message();
+    EXPECT_TRUE(dw_keeps_up(&s, 1100, kNow, kJiffy));
+    EXPECT_TRUE(dw_keeps_up(&s, 1100, kNow + 1, kJiffy));
+}
+
+TEST(KeepsUp, NotWhoComesLater)
+{
+    const dw_slot s = slot_of_one_message();
+    EXPECT_FALSE(dw_keeps_up(&s, 1100, kNow + 2, kJiffy));
+    EXPECT_FALSE(dw_keeps_up(&s, 1100, kNow - 1, kJiffy)) << "two CPUs have crossed";
+}
+
+TEST(KeepsUp, NotWhoLeavesSomething)
+{
+    const dw_slot s = slot_of_one_message();
+    EXPECT_FALSE(dw_keeps_up(&s, 1099, kNow, kJiffy));
+}
+
+TEST(KeepsUp, NotWhoReadsWhatNoArrivalToldOf)
+{
+    dw_slot s = slot_of_one_message();
+    EXPECT_FALSE(dw_keeps_up(&s, 1101, kNow, kJiffy));
+    read_to(s, 1100, kSecond);
+    EXPECT_FALSE(dw_keeps_up(&s, 1100, kNow, kJiffy)) << "nothing is unread";
+}
+
+TEST(KeepsUp, NotWhoLetTheFirstOfItWait)
+{
+    dw_slot s = slot_of_one_message();
+    arrive(s, 1200, kSecond + kJiffy);
+    EXPECT_TRUE(dw_keeps_up(&s, 1200, kNow, kJiffy));
+    arrive(s, 1300, kSecond + kJiffy + 1);
+    EXPECT_FALSE(dw_keeps_up(&s, 1300, kNow, kJiffy));
+}
+
+TEST(KeepsUp, AcrossTheWrapOfJiffies)
+{
+    dw_slot s = slot_of_one_message();
+    s.arrived_jiffies = ~0U;
+    EXPECT_TRUE(dw_keeps_up(&s, 1100, 0, kJiffy));
+    EXPECT_FALSE(dw_keeps_up(&s, 1100, 1, kJiffy));
+}
+
 TEST(OwnCookie, IsUniqueAndExactInJson)
 {
     constexpr std::uint32_t kLastSlot = (1U << 20) - 1;

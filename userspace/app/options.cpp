@@ -77,7 +77,9 @@ void add_output(CLI::App& command, Raw& raw)
     command.add_option("--output", raw.output, "text, or json: one object a line")
         ->transform(CLI::CheckedTransformer(kFormats).description(""))
         ->option_text("text|json [text]");
-    command.add_flag("--verbose", raw.verbose, "print libbpf's own messages to stderr");
+    command.add_flag("--verbose", raw.verbose,
+                     "print libbpf's own messages to stderr; watch: print how each episode stands, "
+                     "every tick");
 }
 
 void add_targets(CLI::App& command, Raw& raw)

@@ -1,5 +1,6 @@
 #include "app/session.hpp"
 
+#include "app/privileges.hpp"
 #include "app/tiers.hpp"
 #include "app/version.hpp"
 #include "host/clock.hpp"
@@ -30,6 +31,10 @@ constexpr std::uint64_t kNever = ~0ULL;
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);
 
+/// A look for a silence that reaches its limit comes just then, but not closer than this to the
+/// last.
+constexpr std::uint64_t kClosestLookNs = ns(1ms);
+
 /// While nothing lies unread, and a queue that fills wakes us, looks come four times within
 /// --warn-after, at most so far apart.
 constexpr std::uint64_t kIdleLookNs = ns(250ms);
@@ -38,8 +43,8 @@ constexpr std::uint64_t kIdleLookNs = ns(250ms);
 /// of a CPU at most.
 constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 2000;
-/// Without events, it is the only way to find a new target.
-constexpr std::uint64_t kFullLookShareOfPolling = 300;
+/// Where no event tells of a new target, it is the only way to find one.
+constexpr std::uint64_t kFindingShare = 300;
 /// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
 /// with each tick, and may take a hundredth.
 constexpr std::uint64_t kHealingShare = 100;
@@ -49,8 +54,7 @@ constexpr std::uint64_t kNewTargetShare = 10;
 
 Pace pace_of_full_looks(const Source& source)
 {
-    const bool polls = source.tier() == Tier::poll;
-    return {kFullLookNs, polls ? kFullLookShareOfPolling : kFullLookShare};
+    return {kFullLookNs, source.relies_on_finding() ? kFindingShare : kFullLookShare};
 }
 
 Pace pace_of_healing(const Source& source, std::chrono::nanoseconds tick)
@@ -107,6 +111,13 @@ std::string targets_in_words(const Targets& targets)
     }
     return fmt::format("{}{}{}", fmt::join(who, " and "), targets.ports.empty() ? "" : ", port ",
                        fmt::join(targets.ports, " and "));
+}
+
+void add_accounts(Event& event, const NoticeAccounts& accounts)
+{
+    event.fields["notices_produced"] = accounts.produced;
+    event.fields["notices_consumed"] = accounts.consumed;
+    event.fields["notices_lost"] = accounts.lost;
 }
 
 std::string kernel_release()
@@ -193,6 +204,7 @@ void Session::print_start()
             {{"program", missing.name}, {"reason", missing.reason}, {"cost", missing.cost}});
     }
     event.fields["targets"] = targets_json(options_.targets);
+    event.fields["capabilities"] = capabilities_;
     print(event);
 }
 
@@ -216,6 +228,7 @@ void Session::print_losses()
     event.reason = losses.table_full != 0
                        ? "some sockets are not watched: raise --max-sockets"
                        : "some events were lost; verdicts rest on the kernel's counters and hold";
+    add_accounts(event, source_->accounts());
     event.fields["ring_full"] = losses.ring_full;
     event.fields["table_full"] = losses.table_full;
     event.fields["storage_failed"] = losses.storage_failed;
@@ -237,8 +250,8 @@ void Session::print_summary()
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
     event.fields["events_seen"] = source_->events_seen();
-    event.fields["events_lost"] =
-        losses.ring_full + losses.runs_missed + losses.bytes_lost + losses.undecoded;
+    event.fields["events_lost"] = losses.runs_missed;
+    add_accounts(event, source_->accounts());
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
@@ -247,6 +260,17 @@ void Session::print_summary()
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
     event.fields["ns_per_event"] = cost.runs != 0 ? Json(cost.run_ns / cost.runs) : Json(nullptr);
     print(event);
+}
+
+/// With --verbose, once a tick.
+void Session::print_standing()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!options_.verbose || now_ns < standing_due_ns_) {
+        return;
+    }
+    standing_due_ns_ = now_ns + ns(options_.tick);
+    print(monitor_.standing());
 }
 
 void Session::take(const SocketNotice& notice)
@@ -317,6 +341,9 @@ void Session::look()
         print(monitor_.gone(cookie, now_ns));
     }
     look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
+    if (const auto threshold_ns = monitor_.next_threshold_ns()) {
+        look_due_ns_ = std::min(look_due_ns_, std::max(*threshold_ns, now_ns + kClosestLookNs));
+    }
 }
 
 std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
@@ -385,6 +412,7 @@ Result<int> Session::run()
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
+    capabilities_ = drop_privileges(*source_);
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);
@@ -399,6 +427,7 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
                 print(notice);
@@ -410,6 +439,7 @@ Result<int> Session::run()
         sample_cost();
         print_losses();
     } while (wait());
+    source_->stop();
     take_notices();
     look();
     print_summary();

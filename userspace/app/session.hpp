@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace drainwatch {
@@ -43,6 +44,7 @@ private:
     void take(const SocketNotice& notice);
     void take(const StreamBytes& bytes);
     void look();
+    void print_standing();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
@@ -57,13 +59,15 @@ private:
     Owners owners_;
     Monitor monitor_;
     tls::Tracker tls_;
-    Pace finding_;  ///< full looks
+    std::vector<std::string> capabilities_;  ///< kept while watching
+    Pace finding_;                           ///< full looks
     Pace healing_;
     Severity worst_ = Severity::info;
 
     std::uint64_t started_ns_ = 0;
     std::uint64_t ends_ns_ = 0;
     std::uint64_t look_due_ns_ = 0;
+    std::uint64_t standing_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
     std::uint64_t cost_due_ns_ = 0;
     bool measures_cost_ = false;

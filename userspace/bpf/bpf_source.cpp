@@ -9,10 +9,13 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <thread>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -30,6 +33,10 @@ constexpr std::uint32_t kSlotSlack = 256;
 
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
+
+/// Programs run for microseconds; this is more than enough for the last of them to end.
+constexpr std::chrono::milliseconds kSettlingStep = 1ms;
+constexpr int kSettlingSteps = 100;
 
 dw_config make_config(const SourceOptions& options)
 {
@@ -90,7 +97,8 @@ BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
       skeleton_(std::move(skeleton)),
       by_address_(remembers_by_address(*skeleton_)),
       table_(std::move(table)),
-      processes_(targets_)
+      processes_(targets_),
+      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
 {}
 
 BpfSource::~BpfSource() = default;
@@ -212,6 +220,7 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
         const auto record = decode_record({static_cast<const std::byte*>(data), size});
         if (record) {
             source->records_.push_back(*record);
+            source->decoded_++;
             return 0;
         }
     } catch (const std::exception&) {
@@ -222,11 +231,11 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
 
 std::vector<Notice> BpfSource::take_notices()
 {
-    records_.clear();
     ring_buffer__consume(ring_.get());
+    const auto records = std::exchange(records_, {});
     std::vector<Notice> notices;
-    notices.reserve(records_.size());
-    for (const Record& record : records_) {
+    notices.reserve(records.size());
+    for (const Record& record : records) {
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
             slot_of_[of_socket->notice.cookie] = of_socket->slot;
             notices.emplace_back(of_socket->notice);
@@ -312,6 +321,12 @@ bool BpfSource::is_attached(std::string_view hook) const
            report_.attached.end();
 }
 
+bool BpfSource::relies_on_finding() const
+{
+    return !is_attached("sched_process_fork") || !is_attached("sched_process_exec") ||
+           !is_attached("task_rename");
+}
+
 bool BpfSource::relies_on_healing() const
 {
     // Without sk_data_ready, the acknowledgement of a segment tells of it.
@@ -319,14 +334,24 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
+/// What becomes a target later is seen by events in every namespace. Those that were there before
+/// may hand a listener on that has connections waiting; and by address, every look is one by
+/// namespace.
+bool BpfSource::enters_namespaces() const
+{
+    const auto& living = processes_.living();
+    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
+               const auto netns = proc::net_namespace(process.first);
+               return netns && *netns != own_namespace_;
+           });
+}
+
 /// Events name new targets. Those that were there before are looked for once, others if an event
 /// was lost or cannot come.
 bool BpfSource::may_have_missed_processes()
 {
-    const bool hooked = is_attached("sched_process_fork") && is_attached("sched_process_exec") &&
-                        is_attached("task_rename");
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    const bool missed = !scanned_ || !hooked || ring_full != ring_full_at_scan_;
+    const bool missed = !scanned_ || relies_on_finding() || ring_full != ring_full_at_scan_;
     scanned_ = true;
     ring_full_at_scan_ = ring_full;
     return missed;
@@ -361,7 +386,7 @@ std::vector<Holder> BpfSource::all_holders()
 void BpfSource::look_through(const std::set<std::uint32_t>& namespaces)
 {
     for (const std::uint32_t netns : namespaces) {
-        const auto path = net_namespaces_.path(netns);
+        const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
         // The process may have ended with its namespace: then there is nothing to find.
         if (path && find_connections(*skeleton_, *path)) {
             looked_through_.insert(netns);
@@ -446,6 +471,35 @@ std::uint64_t BpfSource::count(dw_counter counter) const
         }
     }
     return sum;
+}
+
+void BpfSource::stop()
+{
+    detach_programs(*skeleton_);
+    // A run that had begun by then may write its record, or count it, a little later.
+    for (int i = 0; i < kSettlingSteps; i++) {
+        ring_buffer__consume(ring_.get());
+        if (streams_) {
+            streams_->collect();
+        }
+        const NoticeAccounts now = accounts();
+        if (now.produced == now.consumed + now.lost) {
+            return;
+        }
+        std::this_thread::sleep_for(kSettlingStep);
+    }
+}
+
+NoticeAccounts BpfSource::accounts() const
+{
+    const std::uint64_t lost = count(DW_COUNT_RING_FULL) + count(DW_COUNT_BYTES_LOST);
+    const std::uint64_t sent = count(DW_COUNT_SENT) + count(DW_COUNT_BYTES_SENT);
+    NoticeAccounts all{sent + lost, decoded_, lost + undecoded_};
+    if (streams_) {
+        all.consumed += streams_->decoded();
+        all.lost += streams_->undecoded();
+    }
+    return all;
 }
 
 Losses BpfSource::losses() const

@@ -35,12 +35,16 @@ public:
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override;
+    [[nodiscard]] bool relies_on_finding() const override;
     [[nodiscard]] bool relies_on_healing() const override;
     [[nodiscard]] bool tells_of_filling() const override { return !relies_on_healing(); }
+    [[nodiscard]] bool enters_namespaces() const override;
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
+    void stop() override;
     [[nodiscard]] Losses losses() const override;
+    [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;
     void measure_cost(bool on) override;
     [[nodiscard]] KernelCost cost() const override;
@@ -76,7 +80,8 @@ private:
     std::optional<StreamBuffer> streams_;  ///< nothing: TLS is not looked for
     File wake_;                            ///< an epoll of both
 
-    std::vector<Record> records_;
+    std::vector<Record> records_;  ///< taken from the ring, not passed on yet
+    std::uint64_t decoded_ = 0;
     std::uint64_t undecoded_ = 0;
     std::uint64_t ring_full_at_scan_ = 0;
     bool scanned_ = false;
@@ -86,6 +91,7 @@ private:
     std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
     std::vector<Holder> holders_;             ///< the same
     std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
+    std::uint32_t own_namespace_;
     NetNamespaces net_namespaces_;
     std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
 };

@@ -108,18 +108,25 @@ Result<void> find_connections(drainwatch_bpf& skeleton, const std::string& netns
     if (!link) {
         return tl::unexpected(link.error());
     }
-    // The iterator sees the network namespace of the thread that opens it.
     Result<void> result;
+    const auto look = [&] {
+        const auto output = run(**link, kName);
+        if (!output) {
+            result = tl::unexpected(output.error());
+        }
+    };
+    if (netns_path.empty()) {
+        look();
+        return result;
+    }
+    // The iterator sees the network namespace of the thread that opens it.
     std::thread([&] {
         const File netns(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
         if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
             result = tl::unexpected(system_error("enter", netns_path, errno));
             return;
         }
-        const auto output = run(**link, kName);
-        if (!output) {
-            result = tl::unexpected(output.error());
-        }
+        look();
     }).join();
     return result;
 }

@@ -24,8 +24,9 @@ namespace drainwatch {
 [[nodiscard]] Result<std::vector<dw_descriptor>> find_all_holders(drainwatch_bpf& skeleton);
 
 /// Watches connections that wait to be accepted in the network namespace at `netns_path`
-/// ("/proc/<pid>/ns/net"); with --all, every connection there. Where watched sockets are remembered
-/// by address, it also gives those that have none a slot, and takes the counters of all again.
+/// ("/proc/<pid>/ns/net"; empty: our own); with --all, every connection there. Where watched
+/// sockets are remembered by address, it also gives those that have none a slot, and takes the
+/// counters of all again.
 [[nodiscard]] Result<void> find_connections(drainwatch_bpf& skeleton,
                                             const std::string& netns_path);
 

@@ -13,6 +13,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <string_view>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -409,6 +410,13 @@ Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report)
         return tl::unexpected(system_error("attach", "the BPF programs", last_error));
     }
     return {};
+}
+
+void detach_programs(drainwatch_bpf& skeleton)
+{
+    for (const Hook& hook : kHooks) {
+        bpf_link__destroy(std::exchange(skeleton.links.*hook.link, nullptr));
+    }
 }
 
 File enable_run_time_statistics()

@@ -52,6 +52,8 @@ void set_libbpf_verbosity(bool verbose);
 /// Attaches what was loaded. Fails if nothing tells of arrivals then.
 [[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report);
 
+void detach_programs(drainwatch_bpf& skeleton);
+
 /// The kernel measures run times as long as this is open; invalid if it will not.
 [[nodiscard]] File enable_run_time_statistics();
 

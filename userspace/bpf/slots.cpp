@@ -94,7 +94,7 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
         return true;
     }
     const auto* count =
-        reinterpret_cast<const std::uint32_t*>(from + offsetof(dw_slot, unread.count));
+        reinterpret_cast<const std::uint16_t*>(from + offsetof(dw_slot, unread.count));
     if (__atomic_load_n(count, __ATOMIC_RELAXED) != 0) {
         return true;
     }

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <iterator>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -23,18 +25,6 @@ Endpoint endpoint(std::uint16_t family, const __u8 (&address)[16], std::uint16_t
     std::copy(std::begin(address), std::end(address), e.address.begin());
     e.port = port;
     return e;
-}
-
-/// What `data` points to ends with the kernel's padding.
-void append(std::vector<StreamBytes>& to, std::uint64_t& undecoded, const void* data,
-            std::size_t size)
-{
-    auto decoded = decode_stream_bytes({static_cast<const std::byte*>(data), size});
-    if (decoded) {
-        to.push_back(std::move(*decoded));
-    } else {
-        undecoded++;
-    }
 }
 
 }  // namespace
@@ -97,10 +87,14 @@ Result<StreamBuffer> StreamBuffer::open(int map_fd)
         const auto* data = reinterpret_cast<const std::byte*>(event + 1);
         std::memcpy(&size, data, sizeof(size));
         try {
-            append(taken->bytes, taken->undecoded, data + sizeof(size), size);
+            if (auto decoded = decode_stream_bytes({data + sizeof(size), size})) {
+                taken->bytes.push_back(std::move(*decoded));
+                taken->decoded++;
+                return LIBBPF_PERF_EVENT_CONT;
+            }
         } catch (const std::exception&) {
-            taken->undecoded++;
         }
+        taken->undecoded++;
         return LIBBPF_PERF_EVENT_CONT;
     };
     StreamBuffer opened;
@@ -117,9 +111,14 @@ int StreamBuffer::wake_fd() const
     return perf_buffer__epoll_fd(buffer_.get());
 }
 
-std::vector<StreamBytes> StreamBuffer::take()
+void StreamBuffer::collect()
 {
     perf_buffer__consume(buffer_.get());
+}
+
+std::vector<StreamBytes> StreamBuffer::take()
+{
+    collect();
     std::vector<StreamBytes> bytes = std::exchange(taken_->bytes, {});
     std::stable_sort(bytes.begin(), bytes.end(),
                      [](const StreamBytes& a, const StreamBytes& b) { return a.at_ns < b.at_ns; });

@@ -26,15 +26,19 @@ public:
     /// Readable when one of them has filled by half: what is told there can wait for the next look.
     [[nodiscard]] int wake_fd() const;
 
+    /// Moves what is there out of the kernel's sight, to be taken later.
+    void collect();
     /// Everything that is there, in the order of time.
     [[nodiscard]] std::vector<StreamBytes> take();
 
+    [[nodiscard]] std::uint64_t decoded() const { return taken_->decoded; }
     /// Records of unknown shape.
     [[nodiscard]] std::uint64_t undecoded() const { return taken_->undecoded; }
 
 private:
     struct Taken {
         std::vector<StreamBytes> bytes;
+        std::uint64_t decoded = 0;
         std::uint64_t undecoded = 0;
     };
     struct Deleter {

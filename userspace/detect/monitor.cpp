@@ -253,4 +253,36 @@ bool Monitor::wants_close_look() const
     });
 }
 
+std::optional<std::uint64_t> Monitor::next_threshold_ns() const
+{
+    std::optional<std::uint64_t> next;
+    for (const auto& [cookie, socket] : sockets_) {
+        const Reading& reading = socket.reading;
+        if (reading.unread_bytes == 0 || !reading.wanted) {
+            continue;
+        }
+        for (const auto limit : {limits_.warn_after, limits_.critical_after}) {
+            const auto limit_ns = static_cast<std::uint64_t>(limit.count());
+            if (reading.silent_ns < limit_ns) {
+                const std::uint64_t at_ns = reading.at_ns + limit_ns - reading.silent_ns;
+                next = std::min(next.value_or(at_ns), at_ns);
+            }
+        }
+    }
+    return next;
+}
+
+std::vector<Alert> Monitor::standing() const
+{
+    std::vector<Alert> alerts;
+    for (const auto& [cookie, socket] : sockets_) {
+        if (socket.episode) {
+            const Reading& reading = socket.reading;
+            alerts.push_back(make_alert(Alert::Kind::queue, Severity::info, socket, reading.at_ns,
+                                        queue_in_words(reading)));
+        }
+    }
+    return alerts;
+}
+
 }  // namespace drainwatch

@@ -22,6 +22,7 @@ struct Alert {
         recovered,
         link_reset,
         ended,  ///< the socket ended in the middle of an episode, without a reset
+        queue,  ///< how an episode stands
     };
     Kind kind{};
     Severity severity{};
@@ -56,12 +57,18 @@ public:
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
 
+    /// How each episode stands, as of the last look.
+    [[nodiscard]] std::vector<Alert> standing() const;
+
     /// Sockets that must be looked at, unread data or not.
     [[nodiscard]] std::vector<Cookie> followed() const;
     [[nodiscard]] bool follows(Cookie cookie) const { return sockets_.contains(cookie); }
 
     /// Some socket may need a verdict before the next tick.
     [[nodiscard]] bool wants_close_look() const;
+    /// When the silence of some reader will reach --warn-after or --critical-after, if it goes on;
+    /// nothing if all that is told already.
+    [[nodiscard]] std::optional<std::uint64_t> next_threshold_ns() const;
 
     struct Totals {
         std::uint64_t episodes = 0;
@@ -84,8 +91,9 @@ private:
     Followed& follow(const SocketSample& sample);
     static void update(Followed& socket, const SocketSample& sample);
     Episode& episode_of(Followed& socket);
-    [[nodiscard]] Alert make_alert(Alert::Kind kind, Severity severity, const Followed& socket,
-                                   std::uint64_t at_ns, std::string reason);
+    [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
+                                          const Followed& socket, std::uint64_t at_ns,
+                                          std::string reason);
     void close_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
     void reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
     void follow_window(Followed& socket, std::vector<Alert>& alerts);

@@ -1,5 +1,6 @@
 #include "detect/finding.hpp"
 #include "detect/wording.hpp"
+#include "state/forecast.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -89,13 +90,11 @@ std::optional<double> zero_in_s(const Reading& r)
     if (r.closed) {
         return std::nullopt;
     }
-    if (r.reads && r.if_reading) {
-        return r.if_reading->long_s;
+    const auto& forecast = r.reads ? r.if_reading : r.if_silent;
+    if (!forecast) {
+        return std::nullopt;
     }
-    if (!r.reads && r.if_silent) {
-        return r.if_silent->long_s;
-    }
-    return std::nullopt;
+    return forecast->long_s + (r.ends_with_probe ? kProbeDelayS : 0);
 }
 
 bool is_calm(const Reading& r, const Limits& limits)

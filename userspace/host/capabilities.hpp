@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/capability.h>
 #include <string>
 #include <vector>
 
@@ -15,5 +16,13 @@ namespace drainwatch {
 
 /// Sees less without it: sockets in other network namespaces, and who holds which descriptor.
 [[nodiscard]] bool has_admin_capability();
+
+/// Before 5.8, CAP_SYS_ADMIN is what BPF asks for.
+[[nodiscard]] bool kernel_has_bpf_capability();
+
+/// Gives up for good every capability of the calling thread but those of `keep`, and the way to get
+/// one by exec. To be called while there is no other thread. Returns what it has then, by name:
+/// more than `keep` only if the kernel refuses.
+std::vector<std::string> drop_capabilities(const std::vector<cap_value_t>& keep);
 
 }  // namespace drainwatch

@@ -17,6 +17,7 @@ std::string_view name_of(Alert::Kind kind)
         case Alert::Kind::recovered: return "recovered";
         case Alert::Kind::link_reset: return "link_reset";
         case Alert::Kind::ended: return "link_ended";
+        case Alert::Kind::queue: return "queue";
     }
     return "";
 }
@@ -75,7 +76,8 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
     }
     switch (alert.kind) {
         case Alert::Kind::not_draining:
-        case Alert::Kind::falling_behind: add_queue(fields, alert); break;
+        case Alert::Kind::falling_behind:
+        case Alert::Kind::queue: add_queue(fields, alert); break;
         case Alert::Kind::zero_window:
             fields["announced_at"] = calendar_time(alert.at_ns, clocks);
             fields["lead_ms"] = ms_or_null(alert.lead_ns);

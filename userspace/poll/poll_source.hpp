@@ -38,12 +38,16 @@ public:
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override { return {}; }
+    [[nodiscard]] bool relies_on_finding() const override { return true; }
     [[nodiscard]] bool relies_on_healing() const override { return false; }
     [[nodiscard]] bool tells_of_filling() const override { return false; }
+    [[nodiscard]] bool enters_namespaces() const override { return true; }
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
+    void stop() override {}
     [[nodiscard]] Losses losses() const override;
+    [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
     void measure_cost(bool /*on*/) override {}
     [[nodiscard]] KernelCost cost() const override { return {}; }

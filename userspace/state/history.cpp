@@ -11,12 +11,15 @@ constexpr std::uint64_t kLongestNs = 4'000'000'000;  // four of the longest wind
 constexpr std::uint64_t kSpacingNs = 2'000'000;      // closer looks add nothing
 constexpr std::size_t kMostPoints = kLongestNs / kSpacingNs;
 
+/// What came must be this part of the queue, at least, to tell what it cost.
+constexpr std::uint32_t kTellingShare = 4;
+
 }  // namespace
 
 void History::add(const SocketSample& sample)
 {
     const Point point{sample.taken_ns, sample.data_end, sample.window.copied_seq,
-                      sample.unread_bytes()};
+                      sample.unread_bytes(), sample.window.rmem};
     if (point.unread == 0) {
         points_.clear();
     }
@@ -86,6 +89,26 @@ double History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
 std::uint64_t History::length_ns() const
 {
     return points_.empty() ? 0 : points_.back().at_ns - points_.front().at_ns;
+}
+
+std::optional<double> History::memory_cost() const
+{
+    if (points_.empty()) {
+        return std::nullopt;
+    }
+    const Point& last = points_.back();
+    const Point* first = &last;
+    for (auto p = points_.rbegin(); p != points_.rend(); ++p) {
+        if (p->copied_seq != last.copied_seq || p->rmem > first->rmem) {
+            break;
+        }
+        first = &*p;
+    }
+    const std::uint32_t came = last.unread - first->unread;
+    if (came == 0 || came < last.unread / kTellingShare) {
+        return std::nullopt;
+    }
+    return static_cast<double>(last.rmem - first->rmem) / came;
 }
 
 bool History::read_within(std::uint64_t window_ns) const

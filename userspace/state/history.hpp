@@ -25,6 +25,10 @@ public:
     /// How long ago the queue was first seen with unread data, without a gap since.
     [[nodiscard]] std::uint64_t length_ns() const;
 
+    /// Memory (truesize) that each further byte of payload has cost lately, while nobody read and
+    /// the kernel collapsed nothing; nothing where too little came to tell.
+    [[nodiscard]] std::optional<double> memory_cost() const;
+
     /// Did copied_seq move within the last `window_ns`?
     [[nodiscard]] bool read_within(std::uint64_t window_ns) const;
 
@@ -34,6 +38,7 @@ private:
         std::uint32_t data_end;
         std::uint32_t copied_seq;
         std::uint32_t unread;
+        std::int32_t rmem;
     };
 
     [[nodiscard]] const Point* at_least_old(std::uint64_t window_ns) const;

@@ -30,9 +30,13 @@ std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
     return bytes / bytes_per_s;
 }
 
-/// Silent reader: everything that arrives stays.
-std::optional<Forecast> forecast_if_silent(const SocketSample& sample, double to_zero,
-                                           std::uint64_t silent_since_ns)
+/// Rates of what arrives while the reader is silent: since it is, and in the last third of that.
+struct Rates {
+    double short_bytes_per_s = 0;
+    double long_bytes_per_s = 0;
+};
+
+std::optional<Rates> rates_of_silence(const SocketSample& sample, std::uint64_t silent_since_ns)
 {
     if (silent_since_ns == 0 || sample.taken_ns <= silent_since_ns) {
         return std::nullopt;
@@ -44,8 +48,14 @@ std::optional<Forecast> forecast_if_silent(const SocketSample& sample, double to
     if (!long_rate || !short_rate) {
         return std::nullopt;
     }
-    const auto long_s = seconds_to_zero(to_zero, *long_rate);
-    const auto short_s = seconds_to_zero(to_zero, *short_rate);
+    return Rates{*short_rate, *long_rate};
+}
+
+/// Silent reader: everything that arrives stays.
+std::optional<Forecast> forecast_if_silent(const Rates& rates, double to_zero)
+{
+    const auto long_s = seconds_to_zero(to_zero, rates.long_bytes_per_s);
+    const auto short_s = seconds_to_zero(to_zero, rates.short_bytes_per_s);
     if (!long_s || !short_s) {
         return std::nullopt;
     }
@@ -109,12 +119,16 @@ Reading make_reading(const SocketSample& sample, const History& history)
         r.since_read_ns = sample.taken_ns - std::min(sample.last_read_ns, sample.taken_ns);
     }
 
-    r.to_zero_bytes = headroom(sample).to_zero();
+    const auto rates = rates_of_silence(sample, silent_since_ns);
+    const Headroom left =
+        headroom(sample, {rates ? rates->long_bytes_per_s : 0, history.memory_cost()});
+    r.to_zero_bytes = left.to_zero();
+    r.ends_with_probe = left.ends_with_probe;
     r.read_spacing_ns = sample.habit_gap_ns;
     r.usual_silence_ns = sample.habit_gap_ns * kHabitMargin / 2;
     r.usual_depth_bytes = sample.habit_depth_bytes;
     r.reads = history.read_within(std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs));
-    r.if_silent = forecast_if_silent(sample, r.to_zero_bytes, silent_since_ns);
+    r.if_silent = rates ? forecast_if_silent(*rates, r.to_zero_bytes) : std::nullopt;
     r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);
 
     const std::uint64_t oldest_in_window =

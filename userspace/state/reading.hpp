@@ -34,6 +34,7 @@ struct Reading {
     double to_zero_bytes = 0;  ///< payload that may still come before a zero window
     double arrival_bytes_per_s = 0;
     double drain_bytes_per_s = 0;
+    bool ends_with_probe = false;         ///< zero will come with a window probe, see Headroom
     std::optional<Forecast> if_silent;    ///< if nobody reads from now on
     std::optional<Forecast> if_reading;   ///< if it goes on reading as it does
     std::uint64_t usual_silence_ns = 0;   ///< longest silence that is normal for this reader

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <ctime>
-#include <new>
 #include <stdexcept>
 #include <thread>
 
@@ -28,19 +27,18 @@ bool wait_until(const std::function<bool()>& done, std::chrono::milliseconds lim
     return true;
 }
 
-SharedControl::SharedControl()
+void* map_shared(std::size_t size)
 {
-    void* at =
-        mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         throw std::runtime_error("no shared memory");
     }
-    control_ = new (at) Control;
+    return at;
 }
 
-SharedControl::~SharedControl()
+void unmap_shared(void* at, std::size_t size)
 {
-    munmap(control_, sizeof(Control));
+    munmap(at, size);
 }
 
 }  // namespace drainwatch::live

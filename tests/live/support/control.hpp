@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <new>
 
 namespace drainwatch::live {
 
@@ -23,19 +25,26 @@ struct Control {
     std::atomic<std::uint32_t> child{0};       ///< pid of a process that the target made
 };
 
-/// Owns a Control in shared memory.
-class SharedControl {
-public:
-    SharedControl();
-    ~SharedControl();
-    SharedControl(const SharedControl&) = delete;
-    SharedControl& operator=(const SharedControl&) = delete;
+/// Zeroed memory that this process and those it forks share.
+[[nodiscard]] void* map_shared(std::size_t size);
+void unmap_shared(void* at, std::size_t size);
 
-    Control* operator->() const { return control_; }
-    Control& operator*() const { return *control_; }
+/// Owns a T in such memory.
+template <class T>
+class Shared {
+public:
+    Shared() : at_(new (map_shared(sizeof(T))) T) {}
+    ~Shared() { unmap_shared(at_, sizeof(T)); }
+    Shared(const Shared&) = delete;
+    Shared& operator=(const Shared&) = delete;
+
+    T* operator->() const { return at_; }
+    T& operator*() const { return *at_; }
 
 private:
-    Control* control_;
+    T* at_;
 };
+
+using SharedControl = Shared<Control>;
 
 }  // namespace drainwatch::live

@@ -75,6 +75,21 @@ int listen_on_loopback(const Listen& listen_as, std::uint16_t& port)
     return fd;
 }
 
+int connect_on_loopback(std::uint16_t port, std::uint32_t address)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(address);
+    to.sin_port = htons(port);
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
+        throw std::runtime_error("cannot connect on loopback");
+    }
+    return fd;
+}
+
 Target::Target(const std::string& comm, const Listen& listen_as, const Body& body)
 {
     Control& control = *control_;

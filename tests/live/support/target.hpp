@@ -52,4 +52,7 @@ private:
 /// Bound to loopback, listening.
 [[nodiscard]] int listen_on_loopback(const Listen& listen, std::uint16_t& port);
 
+/// A connection to an IPv4 address of loopback, without Nagle's delay.
+[[nodiscard]] int connect_on_loopback(std::uint16_t port, std::uint32_t address = 0x7f000001);
+
 }  // namespace drainwatch::live

@@ -1,0 +1,97 @@
+// bench [PART...]: what watching costs. Each part prints a table, and keeps what it measured as
+// JSON; the report is written of what was kept.
+#include "bench/parts.hpp"
+#include "bench/report.hpp"
+#include "support/process.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <map>
+
+namespace drainwatch::bench {
+namespace {
+
+/// Exit code by which a test says that it could not run.
+constexpr int kSkipped = 77;
+
+using Part = Json (*)(const Settings&);
+
+const std::map<std::string, Part> kParts{
+    {"kernel", measure_kernel}, {"throughput", measure_throughput},
+    {"rivals", compare_rivals}, {"scale", measure_scale},
+    {"host", measure_host},
+};
+
+/// "drainwatch 0.1.0 (1234abcd)"
+std::string version_of_drainwatch()
+{
+    std::string version = live::run({live::drainwatch_executable(), "--version"}).out;
+    version.erase(version.find_last_not_of('\n') + 1);
+    return version;
+}
+
+struct Options {
+    std::vector<std::string> parts;
+    Settings settings;
+    std::string executable;
+    std::filesystem::path results;
+    std::filesystem::path docs;
+};
+
+int run(const Options& options)
+{
+    if (!options.executable.empty()) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet
+        setenv("DRAINWATCH_EXECUTABLE", options.executable.c_str(), 1);
+    }
+    for (const std::string& name : options.parts) {
+        const Json result = kParts.at(name)(options.settings);
+        if (!options.results.empty()) {
+            keep(options.results, name, result, version_of_drainwatch(),
+                 !options.settings.only.empty());
+        }
+    }
+    if (!options.docs.empty()) {
+        write_report(options.results, options.docs);
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace drainwatch::bench
+
+int main(int argc, char** argv)
+{
+    using namespace drainwatch::bench;
+    CLI::App app("What watching costs, beside what would cost nothing.", "bench");
+    Options options;
+    app.add_option("part", options.parts, "what to measure")->check(CLI::IsMember(kParts));
+    app.add_option(
+        "--only", options.settings.only,
+        "only this of the part (a traffic, a number of sockets, cost or stall); repeatable");
+    app.add_option("--rounds", options.settings.rounds, "how often each block is repeated");
+    app.add_option("--watch-option", options.settings.watch_options,
+                   "further option of drainwatch; repeatable");
+    app.add_option("--executable", options.executable, "the drainwatch to measure");
+    app.add_option("--results", options.results, "directory for a JSON file of each part");
+    app.add_option("--docs", options.docs, "write the report of all results to this directory")
+        ->needs("--results");
+    try {
+        app.parse(argc, argv);
+        if (geteuid() != 0) {
+            fmt::print(stderr, "bench: run this as root\n");
+            return kSkipped;
+        }
+        return run(options);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench: {}\n", error.what());
+        return 3;
+    }
+}

@@ -1,0 +1,34 @@
+#include "bench/twins.hpp"
+
+#include "twins.skel.h"
+
+#include <fcntl.h>
+#include <stdexcept>
+
+namespace drainwatch::bench {
+
+Twins::Twins() : skeleton_(twins_bpf__open_and_load())
+{
+    if (!skeleton_) {
+        throw std::runtime_error("cannot load the empty twins");
+    }
+}
+
+std::vector<HookedProgram> Twins::programs() const
+{
+    std::vector<HookedProgram> programs;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, skeleton_->obj)
+    {
+        const std::string name = bpf_program__name(program);  // that of its tracepoint
+        programs.push_back({name, name, File(fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0))});
+    }
+    return programs;
+}
+
+void Twins::Deleter::operator()(twins_bpf* skeleton) const
+{
+    twins_bpf__destroy(skeleton);
+}
+
+}  // namespace drainwatch::bench

@@ -1,0 +1,87 @@
+// corpus: workloads made from seeds, each with its trouble injected at a known moment, tcpdump as
+// the witness; how often drainwatch is right, and how early.
+#include "corpus/options.hpp"
+#include "corpus/report.hpp"
+#include "corpus/results.hpp"
+#include "corpus/run.hpp"
+#include "corpus/schedule.hpp"
+
+#include <fmt/format.h>
+#include <fstream>
+#include <stdexcept>
+
+namespace drainwatch::corpus {
+namespace {
+
+void write_file(const std::string& path, const std::string& text)
+{
+    std::ofstream file(path);
+    file << text << std::flush;
+    if (!file) {
+        throw std::runtime_error("cannot write " + path);
+    }
+}
+
+/// In a process of its own; its one line goes to whoever schedules.
+int run_one(const Single& single)
+{
+    const Plan plan = make_plan(single.name, single.seed);
+    Result result{single.name, single.seed, {}, ""};
+    try {
+        const Observation observation = carry_out(plan);
+        if (single.shows_all) {
+            fmt::print(stderr, "{}\n{}\n", to_json(plan).dump(), to_json(observation).dump());
+        }
+        result.verdicts = judge(plan, observation);
+    } catch (const std::exception& error) {
+        result.broken = error.what();
+    }
+    fmt::print("{}\n", to_line(result));
+    return 0;
+}
+
+int run_many(const Options& options)
+{
+    ResultFile results(options.results);
+    std::vector<Task> tasks;
+    for (std::uint32_t i = 0; i < options.runs; i++) {
+        for (const std::string& name : options.classes) {
+            if (!results.has(name, options.seed + i)) {
+                tasks.push_back({name, options.seed + i});
+            }
+        }
+    }
+    run_all(tasks, options.jobs, [&](Result result) { results.add(std::move(result)); });
+    const Report report = make_report(results.all());
+    const std::string markdown = to_markdown(report, describe(options));
+    if (!options.markdown.empty()) {
+        write_file(options.markdown, markdown);
+    }
+    if (!options.json.empty()) {
+        write_file(options.json, to_json(report).dump(2) + "\n");
+    }
+    fmt::print("{}", markdown);
+    return is_clean(report) ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace drainwatch::corpus
+
+int main(int argc, char** argv)
+{
+    using namespace drainwatch::corpus;
+    try {
+        const auto command = parse_options(argc, argv);
+        if (const auto* single = std::get_if<Single>(&command)) {
+            return run_one(*single);
+        }
+        if (const auto* options = std::get_if<Options>(&command)) {
+            return run_many(*options);
+        }
+        fmt::print("{}", std::get<std::string>(command));
+        return 0;
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "corpus: {}\n", error.what());
+        return 3;
+    }
+}

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What was seen in a run: by the injector, by tcpdump, and what drainwatch said. Times are
+/// CLOCK_REALTIME in nanoseconds.
+namespace drainwatch::corpus {
+
+using Json = nlohmann::json;
+
+struct Interval {
+    std::uint64_t begin_ns = 0;
+    std::uint64_t end_ns = 0;
+};
+
+/// A line of drainwatch's output about one link.
+struct Said {
+    std::string event;
+    std::string severity;
+    std::uint64_t read_ns = 0;                  ///< when it was read from the pipe
+    std::uint64_t written_ns = 0;               ///< its `ts`
+    std::optional<std::uint64_t> announced_ns;  ///< zero_window: `announced_at`
+    std::optional<std::uint64_t> zero_in_ms;    ///< forecast
+};
+
+/// A zero window, or a reset, that the watched side put on the wire.
+struct Witness {
+    std::vector<std::uint64_t> zeros_ns;  ///< each that followed an open window
+    std::optional<std::uint64_t> reset_ns;
+    std::optional<std::uint64_t> first_unread_ns;  ///< the first byte that the trouble left unread
+};
+
+struct Link {
+    std::uint16_t peer_port = 0;
+    std::uint64_t last_read_ns = 0;  ///< before the trouble, or in it where reads go on; 0: never
+    std::vector<Interval> gaps;  ///< between reads, by the reader's own log: those longer than any
+                                 ///< before, and long ones; the last may be open until the end
+    Witness witness;
+    std::vector<Said> said;
+};
+
+struct Observation {
+    std::uint64_t watched_ns = 0;  ///< since when drainwatch watches
+    Interval trouble;              ///< as injected; empty if there was none
+    std::vector<Link> links;
+};
+
+/// For a person who asks why a run was judged as it was.
+[[nodiscard]] Json to_json(const Observation& observation);
+
+}  // namespace drainwatch::corpus

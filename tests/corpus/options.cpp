@@ -1,0 +1,74 @@
+#include "corpus/options.hpp"
+
+#include "corpus/plan.hpp"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <stdexcept>
+#include <thread>
+
+namespace drainwatch::corpus {
+
+std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
+{
+    CLI::App app{"How often drainwatch is right, and how early: workloads made from seeds."};
+    Options options;
+    Single single;
+    bool quick = false;
+    std::vector<std::string> known;
+    for (const std::string_view name : class_names()) {
+        known.emplace_back(name);
+    }
+    app.add_option("--class", options.classes, "run this class alone; repeatable")
+        ->check(CLI::IsMember(known));
+    app.add_option("--seed", options.seed, "of the first run of each class [1]");
+    app.add_option("--runs", options.runs, "of each class [10]")->check(CLI::Range(1, 100'000));
+    app.add_option("--jobs", options.jobs, "runs at the same time [8]")->check(CLI::Range(1, 64));
+    app.add_option("--results", options.results,
+                   "results are kept here; what is there is not run again");
+    app.add_option("--markdown", options.markdown, "write the report to this file as well");
+    app.add_option("--json", options.json, "and as JSON to this one");
+    app.add_flag("--quick", quick, "two runs of each class");
+    auto* one = app.add_subcommand("one", "a single run, judged, as a line of JSON");
+    one->add_option("class", single.name)->required()->check(CLI::IsMember(known));
+    one->add_option("seed", single.seed)->required();
+    one->add_flag("--show", single.shows_all, "what was planned and seen, on stderr");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        return app.help();
+    } catch (const CLI::ParseError& error) {
+        throw std::invalid_argument(error.what());
+    }
+    if (geteuid() != 0) {
+        throw std::runtime_error(
+            "it makes network namespaces and watches processes: run it as root");
+    }
+    if (one->parsed()) {
+        return single;
+    }
+    if (quick) {
+        options.runs = 2;
+    }
+    if (options.classes.empty()) {
+        options.classes = known;
+    }
+    if (options.results.empty()) {
+        throw std::invalid_argument("--results FILE says where the results are kept");
+    }
+    return options;
+}
+
+std::string describe(const Options& options)
+{
+    utsname host{};
+    uname(&host);
+    return fmt::format(
+        "Made by `scripts/corpus --seed {} --runs {} --jobs {}`, on Linux {} with {} cores.",
+        options.seed, options.runs, options.jobs, host.release,
+        std::thread::hardware_concurrency());
+}
+
+}  // namespace drainwatch::corpus

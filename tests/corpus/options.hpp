@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace drainwatch::corpus {
+
+/// Many runs, and their report.
+struct Options {
+    std::vector<std::string> classes;  ///< to run
+    std::uint64_t seed = 1;            ///< of the first run of each; the next has the next number
+    std::uint32_t runs = 10;           ///< of each class
+    std::uint32_t jobs = 8;            ///< at the same time
+    std::string results;               ///< file of one JSON object a line; appended to
+    std::string markdown;              ///< report; none if empty
+    std::string json;                  ///< the same
+};
+
+/// One run, here and now.
+struct Single {
+    std::string name;
+    std::uint64_t seed = 0;
+    bool shows_all = false;  ///< plan and observation on stderr
+};
+
+/// Or a text to print: --help. Throws one sentence about what is wrong.
+[[nodiscard]] std::variant<Options, Single, std::string> parse_options(int argc, char** argv);
+
+/// By what the report was made, and on what: its first lines.
+[[nodiscard]] std::string describe(const Options& options);
+
+}  // namespace drainwatch::corpus

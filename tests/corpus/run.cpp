@@ -1,0 +1,348 @@
+#include "corpus/run.hpp"
+
+#include "corpus/ledger.hpp"
+#include "corpus/peers.hpp"
+#include "corpus/quota.hpp"
+#include "corpus/readers.hpp"
+#include "support/capture.hpp"
+#include "support/control.hpp"
+#include "support/target.hpp"
+#include "support/watcher.hpp"
+
+#include <fmt/format.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+namespace drainwatch::corpus {
+namespace {
+
+using namespace std::chrono_literals;
+using live::Line;
+using live::nap;
+using live::realtime_ns;
+
+/// An episode is over this long after its reader reads again, or the line is missing.
+constexpr auto kRecoversWithin = 4s;
+constexpr auto kAcceptsWithin = 10s;
+/// Windows stay closed so long.
+constexpr auto kAfterZero = 150ms;
+
+void enter_own_namespace()
+{
+    if (unshare(CLONE_NEWNET) != 0) {
+        throw std::runtime_error("cannot make a network namespace; the corpus needs root");
+    }
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::string("lo").copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (ioctl(fd, SIOCSIFFLAGS, &request) != 0) {
+        throw std::runtime_error("cannot raise lo");
+    }
+    close(fd);
+}
+
+void set_sysctl(const std::string& name, const std::string& value)
+{
+    std::ofstream file("/proc/sys/net/ipv4/" + name);
+    file << value << std::flush;
+    if (!file) {
+        throw std::runtime_error("this kernel has no net.ipv4." + name);
+    }
+}
+
+live::Listen listen_as(const Plan& plan)
+{
+    live::Listen listen;
+    listen.family = plan.family == Family::v4 ? AF_INET : AF_INET6;
+    listen.v4_mapped = plan.family == Family::v4_mapped;
+    listen.rcvbuf = static_cast<int>(plan.rcvbuf);
+    listen.backlog = 4096;
+    return listen;
+}
+
+std::chrono::milliseconds ms(std::uint32_t count)
+{
+    return std::chrono::milliseconds(count);
+}
+
+/// A target, its peers, tcpdump and drainwatch: one run.
+class Stage {
+public:
+    explicit Stage(const Plan& plan) : plan_(plan), comm_(fmt::format("corpus-{}", getpid()))
+    {
+        raise_target();
+    }
+
+    ~Stage()
+    {
+        (*ledger_)->quit = true;
+        (*ledger_)->trouble = false;
+    }
+    Stage(const Stage&) = delete;
+    Stage& operator=(const Stage&) = delete;
+
+    Observation play()
+    {
+        start_watching();
+        connect_peers();
+        if (plan_.trouble == Trouble::target_restart) {
+            restart_target();
+        }
+        nap(ms(plan_.warm_ms));
+        if (plan_.trouble == Trouble::pauses) {
+            make_pauses();
+        } else if (plan_.trouble == Trouble::none) {
+            nap(ms(plan_.trouble_ms));
+        } else {
+            make_trouble();
+        }
+        return finish();
+    }
+
+private:
+    void raise_target()
+    {
+        target_.reset();
+        ledger_ = std::make_unique<SharedLedger>();
+        Ledger& ledger = **ledger_;
+        target_ = std::make_unique<live::Target>(
+            comm_, listen_as(plan_),
+            [&](int listener, live::Control&) { read_links(listener, plan_, ledger); });
+        capture_ = std::make_unique<live::Capture>(target_->port());
+    }
+
+    void start_watching()
+    {
+        std::vector<std::string> arguments{"--process", comm_, "--verbose", "--duration", "100s"};
+        if (plan_.polled) {
+            arguments.insert(arguments.end(), {"--tier", "poll"});
+        }
+        watcher_ = std::make_unique<live::Watcher>(arguments);
+        observation_.watched_ns = watcher_->lines(live::event_is("start")).front().read_ns;
+    }
+
+    void connect_peers()
+    {
+        peers_ = std::make_unique<Peers>(target_->port(), plan_);
+        peers_->start();
+        if (plan_.trouble == Trouble::never_accepted) {
+            return;
+        }
+        const std::uint32_t all = plan_.links + plan_.idle_links + plan_.half_open;
+        if (!live::wait_until([&] { return (*ledger_)->links >= all; }, kAcceptsWithin)) {
+            throw std::runtime_error("the target did not accept every link");
+        }
+    }
+
+    void restart_target()
+    {
+        nap(500ms);
+        target_->process().signal(SIGKILL);
+        (void)target_->process().wait();
+        peers_.reset();
+        raise_target();
+        nap(100ms);
+        connect_peers();
+    }
+
+    void make_pauses()
+    {
+        for (const std::uint32_t length : plan_.pauses_ms) {
+            (*ledger_)->trouble = true;
+            nap(ms(length));
+            (*ledger_)->trouble = false;
+            nap(1000ms);
+        }
+    }
+
+    void make_trouble()
+    {
+        std::optional<Quota> quota;
+        observation_.trouble.begin_ns = realtime_ns();
+        switch (plan_.trouble) {
+            case Trouble::sigstop: target_->process().signal(SIGSTOP); break;
+            case Trouble::starvation: quota.emplace(target_->pid()); break;
+            default: (*ledger_)->trouble = true; break;
+        }
+        if (plan_.trouble == Trouble::tool_restart) {
+            restart_tool();
+        }
+        wait_for_the_worst();
+        note_last_reads();
+        observation_.trouble.end_ns = realtime_ns();
+        if (plan_.reset) {
+            target_->process().signal(SIGKILL);
+            (void)target_->process().wait();
+            nap(300ms);
+            return;
+        }
+        quota.reset();
+        target_->process().signal(SIGCONT);
+        (*ledger_)->trouble = false;
+        const bool ends =
+            plan_.trouble != Trouble::never_accepted && plan_.trouble != Trouble::unread_hello;
+        if (ends) {
+            wait_for_recovery();
+        }
+    }
+
+    void restart_tool()
+    {
+        nap(ms(plan_.trouble_ms / 20));
+        watcher_->process().signal(SIGKILL);
+        (void)watcher_->process().wait();
+        start_watching();
+    }
+
+    /// Every window is closed, or the time is over.
+    void wait_for_the_worst()
+    {
+        const auto all_closed = [&] {
+            return plan_.to_zero && links_with("zero_window") >= plan_.links;
+        };
+        if (live::wait_until(all_closed, ms(plan_.trouble_ms))) {
+            nap(kAfterZero);
+        }
+    }
+
+    void wait_for_recovery()
+    {
+        (void)live::wait_until(
+            [&] { return links_with("recovered") >= links_with("not_draining"); }, kRecoversWithin);
+    }
+
+    [[nodiscard]] std::size_t links_with(const std::string& event)
+    {
+        std::vector<std::string> remotes;
+        for (const Line& line : watcher_->lines(live::event_is(event))) {
+            remotes.push_back(line.json["socket"]["remote"]);
+        }
+        std::sort(remotes.begin(), remotes.end());
+        remotes.erase(std::unique(remotes.begin(), remotes.end()), remotes.end());
+        return remotes.size();
+    }
+
+    void note_last_reads()
+    {
+        observation_.links.clear();
+        if (plan_.trouble == Trouble::never_accepted) {
+            for (const std::uint16_t port : peers_->ports()) {
+                observation_.links.push_back({port, 0, {}, {}, {}});
+                bytes_read_.push_back(0);
+            }
+            return;
+        }
+        for (std::uint32_t i = 0; i < plan_.links; i++) {
+            const LinkLedger& link = (*ledger_)->link[i];
+            observation_.links.push_back(
+                {static_cast<std::uint16_t>(link.peer_port.load()), link.last_read_ns, {}, {}, {}});
+            bytes_read_.push_back(link.bytes_read);
+        }
+    }
+
+    Observation finish()
+    {
+        if (observation_.links.empty()) {
+            note_last_reads();
+        }
+        capture_->stop();
+        (void)watcher_->stop();
+        for (std::size_t i = 0; i < observation_.links.size(); i++) {
+            add_witness(observation_.links[i], bytes_read_[i]);
+            add_gaps(observation_.links[i], (*ledger_)->link[i]);
+            add_lines(observation_.links[i]);
+        }
+        return std::move(observation_);
+    }
+
+    void add_witness(Link& link, std::uint64_t bytes_read)
+    {
+        link.witness.first_unread_ns = capture_->byte_sent_ns(link.peer_port, bytes_read);
+        bool closed = false;
+        for (const live::Segment& s : capture_->segments()) {
+            if (s.source != target_->port() || s.dest != link.peer_port) {
+                continue;
+            }
+            if (s.rst && !link.witness.reset_ns) {
+                link.witness.reset_ns = s.at_ns;
+            }
+            if (!s.ack || s.syn || s.rst) {
+                continue;
+            }
+            if (s.window == 0 && !closed) {
+                link.witness.zeros_ns.push_back(s.at_ns);
+            }
+            closed = s.window == 0;
+        }
+    }
+
+    void add_gaps(Link& link, const LinkLedger& ledger)
+    {
+        for (std::uint32_t i = 0; i < ledger.gaps; i++) {
+            link.gaps.push_back({ledger.gap[i].begin_ns, ledger.gap[i].end_ns});
+        }
+        const std::uint64_t last_ns =
+            std::max(ledger.last_read_ns.load(), link.witness.first_unread_ns.value_or(0));
+        if (last_ns != 0) {
+            link.gaps.push_back({last_ns, realtime_ns()});
+        }
+    }
+
+    void add_lines(Link& link)
+    {
+        const std::string remote = fmt::format(":{}", link.peer_port);
+        for (const Line& line : watcher_->lines([](const Line&) { return true; })) {
+            if (!line.json.contains("socket") ||
+                !line.json["socket"]["remote"].get<std::string>().ends_with(remote)) {
+                continue;
+            }
+            Said said{line.event(), line.json["severity"],
+                      line.read_ns, live::parse_time(line.json["ts"]),
+                      {},           {}};
+            if (const auto at = line.json.find("announced_at");
+                at != line.json.end() && at->is_string()) {
+                said.announced_ns = live::parse_time(*at);
+            }
+            if (const auto in = line.json.find("zero_window_in_ms");
+                in != line.json.end() && in->is_number()) {
+                said.zero_in_ms = in->get<std::uint64_t>();
+            }
+            link.said.push_back(std::move(said));
+        }
+    }
+
+    const Plan& plan_;
+    std::string comm_;
+    std::unique_ptr<SharedLedger> ledger_;
+    std::unique_ptr<live::Target> target_;
+    std::unique_ptr<live::Capture> capture_;
+    std::unique_ptr<live::Watcher> watcher_;
+    std::unique_ptr<Peers> peers_;
+    std::vector<std::uint64_t> bytes_read_;
+    Observation observation_;
+};
+
+}  // namespace
+
+Observation carry_out(const Plan& plan)
+{
+    enter_own_namespace();
+    if (plan.shrink_window) {
+        set_sysctl("tcp_shrink_window", "1");
+    }
+    return Stage(plan).play();
+}
+
+}  // namespace drainwatch::corpus

@@ -1,0 +1,23 @@
+#include "app/privileges.hpp"
+
+#include "host/capabilities.hpp"
+
+namespace drainwatch {
+
+std::vector<std::string> drop_privileges(const Source& source)
+{
+    // Whose descriptor is whose, and in which network namespace a process lives: /proc/<pid>/fd,
+    // ns.
+    std::vector<cap_value_t> keep{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
+    if (source.tier() == Tier::bpf) {
+        // Looks through the kernel's lists are links made anew each time.
+        keep.insert(keep.end(), {CAP_BPF, CAP_PERFMON});
+    }
+    const bool stands_for_bpf = source.tier() == Tier::bpf && !kernel_has_bpf_capability();
+    if (stands_for_bpf || source.enters_namespaces()) {
+        keep.push_back(CAP_SYS_ADMIN);
+    }
+    return drop_capabilities(keep);
+}
+
+}  // namespace drainwatch
