@@ -240,7 +240,7 @@ struct Measure {
 
 constexpr Measure kMeasures[] = {
     {"CPU, idle", "cpu_idle", 100, "%", 2, 0.2},
-    {"CPU, 1 % active", "cpu_active", 100, "%", 2, 0},
+    {"CPU, 1 % active, without full looks", "cpu_active", 100, "%", 2, 0},
     {"CPU, idle, tier poll", "cpu_idle_poll", 100, "%", 2, 0},
     {"maps, a socket", "map_bytes_per_socket", 1, "B", 0, 0},
     {"kernel memory, a socket", "kernel_bytes_per_socket", 1, "B", 0, 512},

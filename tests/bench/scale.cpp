@@ -30,11 +30,17 @@ constexpr auto kWarnAfter = 1s;
 /// Fewer sockets than this are lost among what else the kernel does with its memory.
 constexpr unsigned kFewestForMemory = 10'000;
 
-/// CPU is counted for so long: full looks may take a 500th of the time, and several belong to it.
-std::chrono::milliseconds time_to_count(unsigned sockets)
+/// CPU is counted for so long that full looks belong to it, whose share of the time is one in so
+/// many: a look takes about a microsecond for each socket.
+std::chrono::microseconds time_to_count(unsigned sockets, unsigned one_in)
 {
-    return 10s + sockets * 1ms / 2;
+    return 10s + 1us * sockets * one_in;
 }
+/// The shares that Session gives each of the tiers.
+constexpr unsigned kLooks = 2000;
+constexpr unsigned kPolledLooks = 300;
+/// Activity changes nothing about full looks.
+constexpr unsigned kNoLooks = 0;
 
 std::vector<std::string> watch_the_crowd()
 {
@@ -68,12 +74,12 @@ double start_ms(const std::vector<std::string>& options)
     return estimate_median(took).median;
 }
 
-/// Share of a core that it takes from now on.
-double cpu_share(const Daemon& daemon, unsigned sockets)
+/// Share of a core that it takes from now on, for so long.
+double cpu_share(const Daemon& daemon, std::chrono::microseconds how_long)
 {
     const double before = cpu_seconds_of_tree(daemon.pid());
     const auto began = std::chrono::steady_clock::now();
-    std::this_thread::sleep_for(time_to_count(sockets));
+    std::this_thread::sleep_for(how_long);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     return (cpu_seconds_of_tree(daemon.pid()) - before) / took.count();
 }
@@ -117,10 +123,10 @@ Json measure(unsigned sockets, const Settings& settings)
         row["map_bytes_per_socket"] = map_bytes(daemon.pid()) / sockets;
         row["kernel_bytes_per_socket"] =
             sockets < kFewestForMemory ? Json(nullptr) : Json(grown / sockets);
-        row["cpu_idle"] = cpu_share(daemon, sockets);
+        row["cpu_idle"] = cpu_share(daemon, time_to_count(sockets, kLooks));
         crowd.let_flow(true);
         std::this_thread::sleep_for(kSettle);
-        row["cpu_active"] = cpu_share(daemon, sockets);
+        row["cpu_active"] = cpu_share(daemon, time_to_count(sockets, kNoLooks));
         crowd.let_flow(false);
         const Resident resident = resident_bytes(daemon.pid());
         row["resident_bytes"] = resident.all;
@@ -132,7 +138,7 @@ Json measure(unsigned sockets, const Settings& settings)
     {
         const Daemon daemon(watch_options(settings, sockets, "poll", watch_the_crowd()));
         std::this_thread::sleep_for(kSettle);
-        row["cpu_idle_poll"] = cpu_share(daemon, sockets);
+        row["cpu_idle_poll"] = cpu_share(daemon, time_to_count(sockets, kPolledLooks));
     }
     return row;
 }

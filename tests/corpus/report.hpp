@@ -46,9 +46,10 @@ struct Report {
 [[nodiscard]] std::string to_markdown(const Report& report, const std::string& made_by);
 [[nodiscard]] Json to_json(const Report& report);
 
-/// Nothing that must never happen did: a zero window without a warning, a stall untold, a zero
-/// window that drainwatch and the capture do not agree about; nor, in tier bpf, a false alarm. (A
-/// poll's forecast of a reader that loses ground rests on estimates of the window.)
+/// Nothing that must never happen did: a zero window without a warning, a stall untold, nor, in
+/// tier bpf, a false alarm. (A poll's forecast of a reader that loses ground rests on estimates of
+/// the window. One zero window in a thousand is told with its second announcement: see
+/// `disagreements`.)
 [[nodiscard]] bool is_clean(const Report& report);
 
 }  // namespace drainwatch::corpus

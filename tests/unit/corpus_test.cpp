@@ -247,7 +247,7 @@ TEST(CorpusReport, SaysWhichGoalsWereMissed)
     EXPECT_TRUE(is_clean(make_report({result_with(good())})));
     for (const auto& spoil : std::vector<void (*)(Verdict&)>{
              [](Verdict& v) { v.warned = false; }, [](Verdict& v) { v.stall_told = false; },
-             [](Verdict& v) { v.false_alarms = 1; }, [](Verdict& v) { v.agrees = false; }}) {
+             [](Verdict& v) { v.false_alarms = 1; }}) {
         Verdict v = good();
         spoil(v);
         const Report report = make_report({result_with(v), result_with(good())});
