@@ -167,7 +167,7 @@ enum dw_hook {
 };
 
 #define DW_TIMED_SHARE 256      /* one run in so many is timed; a power of two */
-#define DW_LONGEST_RUN_NS 20000 /* a timed run that took longer was interrupted, and does not count */
+#define DW_LONGEST_RUN_NS 100000 /* a timed run that took longer was interrupted, and does not count */
 
 /* What one hook has done on one CPU, since the start. */
 struct dw_runs {
