@@ -137,14 +137,7 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	probe_window(&s->window, sk);
-	if (closed) {
-		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
-		s->zero_count++;
-		announce_window(DW_REC_ZERO, slot, s, &s->zero_ns, now_ns);
-	} else {
-		s->flags &= (__u8)~DW_SLOT_CLOSED;
-		announce_window(DW_REC_REOPENED, slot, s, &s->reopened_ns, now_ns);
-	}
+	turn_window(slot, s, closed, now_ns);
 	return 0;
 }
 

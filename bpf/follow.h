@@ -79,7 +79,8 @@ static __always_inline void track_progress(struct dw_slot *s, const struct tcp_s
 
 	if (copied_seq == s->copied_seq)
 		return;
-	dw_track_read(s, copied_seq, read_time_ns(s, copied_seq), habit_period, config.warn_after_ns);
+	dw_track_read(s, copied_seq, read_time_ns(s, copied_seq), habit_period,
+		      config.warn_after_ns);
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;
@@ -114,6 +115,37 @@ static __always_inline void announce_window(__u32 kind, __u32 slot, const struct
 	*last_ns = now_ns;
 	if (now_ns - before_ns >= config.danger_interval_ns)
 		send_socket_record(kind, slot, s, now_ns, s->zero_count, 0);
+}
+
+/* The window was announced closed at at_ns, after an open one; or open, after a closed one. */
+static __always_inline void turn_window(__u32 slot, struct dw_slot *s, int closed, __u64 at_ns)
+{
+	if (closed) {
+		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+		s->zero_count++;
+		announce_window(DW_REC_ZERO, slot, s, &s->zero_ns, at_ns);
+	} else {
+		s->flags &= (__u8)~DW_SLOT_CLOSED;
+		announce_window(DW_REC_REOPENED, slot, s, &s->reopened_ns, at_ns);
+	}
+}
+
+/*
+ * An announcement that net_dev_queue did not see. The kernel's stamp is that of
+ * the segment that made it, as long as no later one came; if it is not later than
+ * what net_dev_queue saw, the two looks have crossed.
+ */
+static __always_inline void heal_announcement(__u32 slot, struct dw_slot *s,
+					      const struct tcp_sock *tp)
+{
+	int closed = dw_announced_zero(&s->window);
+	__u64 at_ns = segment_time_ns(tp);
+
+	if (closed == !!(s->flags & DW_SLOT_CLOSED) ||
+	    !dw_carries_data(tp->inet_conn.icsk_inet.sk.__sk_common.skc_state))
+		return;
+	if (at_ns > s->zero_ns && at_ns > s->reopened_ns)
+		turn_window(slot, s, closed, at_ns);
 }
 
 /* Wake the user side when an ageing queue has filled by another step. */
@@ -183,6 +215,7 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, segment_time_ns(tp));
 	dw_track_repair(s, segment_time_ns(tp));
+	heal_announcement(slot, s, tp);
 	if (may_release(s))
 		release_slot(ref, s);
 	else

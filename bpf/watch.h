@@ -49,7 +49,7 @@ static __always_inline void track_earlier_data(struct dw_slot *s, const struct t
 		return;
 	dw_fifo_append(&s->unread, s->data_end, last_arrival_ns(sk, bpf_ktime_get_ns()));
 	s->flags |= DW_SLOT_LOWER_BOUND;
-	if (!s->window.rcv_wnd) {
+	if (dw_announced_zero(&s->window)) {
 		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
 		s->zero_count = 1;
 	}

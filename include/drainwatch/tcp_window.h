@@ -113,6 +113,12 @@ static inline __u32 dw_window_current(const struct dw_window *w)
 	return left > 0 ? (__u32)left : 0;
 }
 
+/* Was the last announcement zero, as the peer read it? */
+static inline int dw_announced_zero(const struct dw_window *w)
+{
+	return !(w->rcv_wnd >> (w->rcv_wscale & 15));
+}
+
 /* What the kernel would announce if a window could be taken back; 0 is "wants zero". */
 static inline __u32 dw_window_selected(const struct dw_window *w)
 {

@@ -351,6 +351,27 @@ TEST(Monitor, HintsSayNothingThemselves)
     EXPECT_FALSE(monitor.follows(Cookie{77}));
 }
 
+TEST(Monitor, AwaitsZeroOfAWindowThatIsClosedInEffect)
+{
+    Watch w;
+    Link link;
+    link.arrive(4000, kBegin);
+    link.raw().window.rmem = link.raw().window.rcvbuf;
+    const auto leave = [&](std::uint32_t bytes) {
+        link.raw().window.rcv_wup = link.raw().window.rcv_nxt;
+        link.raw().window.rcv_wnd = bytes;
+    };
+    leave(2000);
+    w.look(link, kBegin + 10 * kMs);
+    EXPECT_FALSE(w.monitor.awaits_zero());
+    leave(1000);
+    w.look(link, kBegin + 20 * kMs);
+    EXPECT_TRUE(w.monitor.awaits_zero());
+    link.close_window(kBegin + 25 * kMs);
+    w.look(link, kBegin + 30 * kMs);
+    EXPECT_FALSE(w.monitor.awaits_zero());
+}
+
 TEST(Monitor, WantsACloseLookUntilItHasSpoken)
 {
     Watch w;

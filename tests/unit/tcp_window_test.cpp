@@ -397,6 +397,19 @@ TEST(NextWindow, AcrossTheWrap)
     EXPECT_EQ(dw_window_next(&w), 0x100U);
 }
 
+TEST(AnnouncedZero, IsWhatThePeerReads)
+{
+    dw_window w = half_of_128k();
+    announce(w, 128);
+    EXPECT_FALSE(dw_announced_zero(&w));
+    announce(w, 127);  // less than one unit of the scaled field
+    EXPECT_TRUE(dw_announced_zero(&w));
+    w.rcv_wscale = 0;
+    EXPECT_FALSE(dw_announced_zero(&w));
+    announce(w, 0);
+    EXPECT_TRUE(dw_announced_zero(&w));
+}
+
 TEST(MemoryLimit, LockedBufferOrHowFarAutotuningMayGo)
 {
     dw_window w = half_of_128k();

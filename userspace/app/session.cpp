@@ -44,8 +44,9 @@ constexpr std::uint64_t kFullLookNs = ns(1s);
 constexpr std::uint64_t kFullLookShare = 2000;
 /// Where no event tells of a new target, it is the only way to find one.
 constexpr std::uint64_t kFindingShare = 300;
-/// Where a hook is missing that tells of arrivals or reads, this look stands in for it: it comes
-/// with each tick, and may take a hundredth, and a quarter of the budget.
+/// Where a hook is missing that tells of arrivals or reads, the full look that heals stands in for
+/// it; and it finds a zero window whose announcement went unseen. Then it comes with each tick, and
+/// may take a hundredth, and a quarter of the budget.
 constexpr std::uint64_t kHealingShare = 100;
 constexpr double kHealingPart = 4;
 /// A new target is looked through at once, but a storm of them not one by one: a tenth.
@@ -57,15 +58,20 @@ Pace pace_of_full_looks(const Source& source)
     return {kFullLookNs, source.relies_on_finding() ? kFindingShare : kFullLookShare};
 }
 
+std::uint64_t healing_share(const WatchOptions& options)
+{
+    const auto within_budget = options.cpu_budget > 0
+                                   ? static_cast<std::uint64_t>(kHealingPart / options.cpu_budget)
+                                   : kHealingShare;
+    return std::max(kHealingShare, within_budget);
+}
+
 Pace pace_of_healing(const Source& source, const WatchOptions& options)
 {
     if (!source.relies_on_healing()) {
         return {kFullLookNs, kFullLookShare};
     }
-    const auto within_budget = options.cpu_budget > 0
-                                   ? static_cast<std::uint64_t>(kHealingPart / options.cpu_budget)
-                                   : kHealingShare;
-    return {ns(options.tick), std::max(kHealingShare, within_budget)};
+    return {ns(options.tick), healing_share(options)};
 }
 
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
@@ -306,6 +312,9 @@ void Session::look()
     for (const Cookie cookie : look.gone) {
         print(monitor_.gone(cookie, now_ns));
     }
+    if (monitor_.awaits_zero()) {
+        healing_.make_due(soonest_healing_ns_);
+    }
     look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
     if (const auto threshold_ns = monitor_.next_threshold_ns()) {
         look_due_ns_ = std::min(look_due_ns_, std::max(*threshold_ns, now_ns + kClosestLookNs));
@@ -335,7 +344,9 @@ std::vector<ProcessNotice> Session::find_targets()
 Result<void> Session::heal()
 {
     Result<void> healed;
-    healing_.run([&] { healed = source_->heal(); });
+    const std::uint64_t cost_ns = healing_.run([&] { healed = source_->heal(); });
+    soonest_healing_ns_ =
+        monotonic_ns() + std::max(ns(options_.tick), healing_share(options_) * cost_ns);
     return healed;
 }
 

@@ -44,7 +44,7 @@ constexpr std::array kHooks{
     DW_HOOK(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, 3, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
-    DW_HOOK(net_dev_queue, 2, "zero windows are not seen on their way out"),
+    DW_HOOK(net_dev_queue, 2, "a zero window is seen at the next look, not on its way out"),
     DW_HOOK(inet_sock_set_state, 0, "new connections are seen at the next full look"),
     DW_HOOK(tcp_destroy_sock, 0, "ended sockets keep their place in the table"),
     DW_HOOK(tcp_receive_reset, 2, "resets by the peer are not reported"),

@@ -306,6 +306,14 @@ bool Monitor::wants_close_look() const
     });
 }
 
+bool Monitor::awaits_zero() const
+{
+    return std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
+        const Reading& reading = entry.second.reading;
+        return reading.unread_bytes != 0 && reading.closed_in_effect && !reading.closed;
+    });
+}
+
 std::optional<std::uint64_t> Monitor::next_threshold_ns() const
 {
     std::optional<std::uint64_t> next;

@@ -66,6 +66,8 @@ public:
 
     /// Some socket may need a verdict before the next tick.
     [[nodiscard]] bool wants_close_look() const;
+    /// Some window is closed in effect: that it is announced so may have gone unseen.
+    [[nodiscard]] bool awaits_zero() const;
     /// When the silence of some reader will reach --warn-after or --critical-after, if it goes on;
     /// nothing if all that is told already.
     [[nodiscard]] std::optional<std::uint64_t> next_threshold_ns() const;
