@@ -5,7 +5,7 @@
  * that is not watched costs one load, or one look into a hash (sockets.h).
  */
 #include "processes.h"
-#include "follow.h"
+#include "tls.h"
 #include "runs.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -17,23 +17,30 @@ char LICENSE[] SEC("license") = "GPL";
  * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
  * there is none) is seen here, and tcp_clock_cache still holds its time.
  */
-DW_ENTRY(tcp_probe, struct sock *sk)
+DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
 	__u64 earlier_ns;
 	__u32 slot;
 
-	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
+	if (!config.tls && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
-	s = slot_of(sk, &slot);
+	s = find_slot(sk, &slot);
 	if (!s) {
 		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
 			follow_again(sk);
 		return 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || s->window.rcv_nxt == tp->rcv_nxt)
+	if (!tp)
+		return 0;
+	if (config.tls)
+		take_received(skb, slot, s, tp->rcv_nxt);
+	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
+		return 0;
+	count(DW_COUNT_EVENTS);
+	if (s->window.rcv_nxt == tp->rcv_nxt)
 		return 0;
 	earlier_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
@@ -120,6 +127,8 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	s = slot_of(sk, &slot);
 	if (!s)
 		return 0;
+	if (config.tls)
+		take_sent(skb, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
 		track_acknowledged(slot, s, sk, now_ns);
@@ -158,9 +167,11 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	}
 	if (!ref)
 		begin_watch(tp, oldstate, newstate);
-	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT)
+	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT) {
 		follow_state(ref->slot, tp, newstate);
-	else if (newstate == DW_TCP_ESTABLISHED)
+		if (config.tls)
+			tell_of_closing(ref->slot, newstate);
+	} else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);
 	return 0;
 }
@@ -210,6 +221,19 @@ DW_ENTRY(tcp_send_reset, struct sock *sk)
 	if (s)
 		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
 				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
+	return 0;
+}
+
+/* The kernel's own TLS (6.6): what it encrypts and decrypts itself, it can name. */
+DW_ENTRY(tls_alert_send, struct sock *sk, unsigned char level, unsigned char description)
+{
+	tell_of_alert(DW_REC_ALERT_OUT, sk, level, description);
+	return 0;
+}
+
+DW_ENTRY(tls_alert_recv, struct sock *sk, unsigned char level, unsigned char description)
+{
+	tell_of_alert(DW_REC_ALERT_IN, sk, level, description);
 	return 0;
 }
 

@@ -100,6 +100,7 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 rcv_nxt;
 	__u32 copied_seq;
+	__u32 snd_nxt;
 	__u32 rcv_wup;
 	__u32 rcv_wnd;
 	__u32 window_clamp;
@@ -113,7 +114,10 @@ struct tcp_sock {
 
 struct sk_buff {
 	struct sock *sk;
+	unsigned int len;
 	unsigned char *head;
+	unsigned char *data;
+	__u16 mac_header;
 	__u16 transport_header;
 };
 

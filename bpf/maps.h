@@ -150,6 +150,16 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } records SEC(".maps");
 
+/*
+ * dw_stream_bytes and a segment to the user side. Written here, a buffer for each
+ * CPU. Full: counted; of that handshake, less is known.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} stream_bytes SEC(".maps");
+
 /* dw_counter -> count. Written here, each CPU its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

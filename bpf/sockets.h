@@ -66,7 +66,7 @@ static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *s
  * DW_NO_SLOT for one that is watched and has none. By storage, whoever is
  * watched has a cookie, and few others have.
  */
-static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+static __always_inline struct dw_slot *find_slot(struct sock *sk, __u32 *slot)
 {
 	struct dw_slot *s = NULL;
 	__u64 cookie;
@@ -80,6 +80,14 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 	}
 	if (!s)
 		s = referenced_slot(sk, slot);
+	return s;
+}
+
+/* The same, for an event that counts as one. */
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
+{
+	struct dw_slot *s = find_slot(sk, slot);
+
 	if (s)
 		count(DW_COUNT_EVENTS);
 	return s;

@@ -4,6 +4,7 @@
 #define DRAINWATCH_WATCH_H
 
 #include "read_socket.h"
+#include "drainwatch/tls_phase.h"
 
 /* Does a --port ask for this socket? */
 static __always_inline int port_wanted(const struct sock *sk)
@@ -73,6 +74,13 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	s->copied_seq = tp->copied_seq;
 	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
 	s->end_at_open = s->data_end;
+	s->received_from = s->window.rcv_nxt;
+	s->sent_from = tp->snd_nxt;
+	/* the hook comes before the state changes */
+	if (s->state == DW_TCP_SYN_RECV || s->state == DW_TCP_SYN_SENT)
+		dw_tls_begin(s);
+	else
+		dw_tls_begin_late(s);
 	track_earlier_data(s, tp);
 	call_attention(slot, s);
 }

@@ -19,6 +19,7 @@
 #define DW_MAX_PORTS 16     /* --port, at most */
 #define DW_MAX_LISTENERS 4096 /* whose waiting connections are found */
 #define DW_NO_SLOT 0xffffffffu
+#define DW_STREAM_WINDOW 32768 /* of each direction, bytes from the first one on that are looked into */
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
 /* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most
@@ -44,6 +45,14 @@ struct dw_habit {
 	__u32 pad;
 };
 
+/* Which bytes of a connection's streams are wanted: see tls_phase.h. */
+struct dw_tls {
+	__u8 round;       /* of the slot's generation, never 0; 0 if its beginning was not seen */
+	__u8 settled;     /* written by the user side: the round of which no more is wanted */
+	__u8 alert_bytes; /* and, as it does so: length of a segment that may be an alert, or 0 */
+	__u8 glimpses;    /* if its beginning was not seen: segments still to be looked at */
+};
+
 #define DW_SLOT_LOWER_BOUND 0x1u /* the oldest entry was there before us: its age is a lower bound */
 #define DW_SLOT_CLOSED 0x2u      /* the last announced window was zero */
 #define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
@@ -60,7 +69,7 @@ struct dw_slot {
 	__u64 ended_ns;      /* when the socket was destroyed */
 	__u64 zero_ns;       /* last time that a zero window was announced after an open one */
 	__u64 reopened_ns;   /* last time that an open one was announced after zero */
-	__u32 zero_count;
+	struct dw_tls tls;   /* what is wanted of its bytes */
 	__u32 rcvlowat;      /* SO_RCVLOWAT: below it the reader is not told of data */
 	__u32 netns;         /* inode number of the network namespace */
 	__u32 owner_tgid;    /* whose listener or call it came from; 0 if not known */
@@ -85,6 +94,9 @@ struct dw_slot {
 
 	__u32 end_at_open;       /* data_end when the watch began: what was there before us */
 	__u32 generation;        /* how many sockets this slot has served; survives them */
+	__u32 zero_count;        /* times that a zero window was announced after an open one */
+	__u32 received_from;     /* sequence numbers of the first bytes of both directions */
+	__u32 sent_from;
 	__u8 local[16];          /* address; IPv4 in the first four bytes */
 	__u8 remote[16];
 } __attribute__((aligned(64)));
@@ -96,6 +108,9 @@ enum dw_record_kind {
 	DW_REC_RESET_IN,     /* reset received; value: unread bytes */
 	DW_REC_RESET_OUT,    /* reset sent; value: unread bytes */
 	DW_REC_ENDED,        /* destroyed with unread data */
+	DW_REC_CLOSED,       /* by either side, before its TLS handshake was past, if there was any */
+	DW_REC_ALERT_OUT,    /* the kernel's own TLS sent an alert; value: level << 8 | description */
+	DW_REC_ALERT_IN,     /* or received one */
 	DW_REC_EXEC,         /* a target appeared or changed its name */
 	DW_REC_FORK,         /* a target's child; value: the parent's pid */
 	DW_REC_EXIT,         /* a target ended */
@@ -110,6 +125,38 @@ struct dw_record {
 	__u32 value;
 	__u32 pid;    /* process records: the tgid; socket records: who did it, 0 if not known */
 	char comm[DW_COMM_LEN];
+};
+
+/*
+ * In front of a segment's bytes, which begin with its headers. Who the socket is is told here: it
+ * may be gone before this is read.
+ */
+struct dw_stream_bytes {
+	__u64 cookie;
+	__u64 at_ns;
+	__u32 slot;
+	__u32 start_seq;     /* of the direction's first byte; unknown for a glimpse */
+	__u32 offset;        /* of the payload, from there */
+	__u32 payload_at;    /* where it begins in the bytes that follow */
+	__u32 segment_bytes; /* payload of the segment */
+	__u32 taken_bytes;   /* of that, so many follow, and then padding */
+	__u32 netns;
+	__u32 owner_tgid;
+	__u32 reader_tgid;
+	__u16 family;
+	__u16 local_port;    /* host order */
+	__u16 remote_port;
+	__u8 from_peer;
+	__u8 part;           /* enum dw_stream_part */
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 pad;
+};
+
+enum dw_stream_part {
+	DW_PART_HANDSHAKE, /* all of it */
+	DW_PART_ALERT,     /* the front of what may be an alert */
+	DW_PART_GLIMPSE,   /* the front of a segment of an old connection */
 };
 
 /* Written by iter/task_file, one for each descriptor that is a TCP socket. */
@@ -137,7 +184,8 @@ struct dw_config {
 	__u8 ports;
 	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
 	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
-	__u8 pad[3];
+	__u8 tls;                        /* look into the streams for TLS */
+	__u8 pad[2];
 	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */
 	__u32 pad_too;
 	__u64 warn_after_ns;             /* longer gaps are no habit */
@@ -156,6 +204,8 @@ enum dw_hook {
 	DW_HOOK_sock_recv_length,
 	DW_HOOK_net_dev_queue,
 	DW_HOOK_inet_sock_set_state,
+	DW_HOOK_tls_alert_send,
+	DW_HOOK_tls_alert_recv,
 	DW_HOOK_tcp_destroy_sock,
 	DW_HOOK_tcp_receive_reset,
 	DW_HOOK_tcp_send_reset,
@@ -183,6 +233,8 @@ enum dw_counter {
 	DW_COUNT_TABLE_FULL,    /* sockets that had something unread when no slot was free */
 	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made, or no room was left */
 	DW_COUNT_EVENTS,        /* tracepoint hits of watched sockets */
+	DW_COUNT_BYTES_SENT,    /* segments handed to the user side for their TLS */
+	DW_COUNT_BYTES_LOST,    /* those that found no room */
 	DW_COUNTERS
 };
 

@@ -54,6 +54,8 @@ struct SocketSample {
     std::uint32_t zero_count = 0;         ///< times that the window went from open to zero
     std::uint32_t reader_tgid = 0;        ///< who read last; 0 if nobody did
     std::uint32_t reader_tid = 0;         ///< and its thread
+    std::string unread_is;  ///< what the oldest unread bytes are, if that is known: "a TLS 1.2
+                            ///< ClientHello"
     std::uint32_t owner_tgid = 0;  ///< whose listener or connect() it came from; 0 if not known
 
     /// Payload bytes not read.
@@ -65,12 +67,22 @@ struct SocketSample {
 
 /// Something that happened to a socket, with its exact time.
 struct SocketNotice {
-    enum class Kind { filling, zero_window, reopened, reset_received, reset_sent, ended };
+    enum class Kind {
+        filling,
+        zero_window,
+        reopened,
+        reset_received,
+        reset_sent,
+        ended,
+        closed,          ///< by either side, before its TLS handshake was past
+        alert_sent,      ///< by the kernel's own TLS
+        alert_received,  ///< the same
+    };
     Kind kind{};
     Cookie cookie{};
     std::uint64_t at_ns = 0;
-    std::uint32_t value =
-        0;  ///< zero_window, reopened: the how many-th of this socket; else unread bytes
+    std::uint32_t value = 0;  ///< zero_window, reopened: the how many-th of this socket; alerts:
+                              ///< level << 8 | description; else unread bytes
     std::uint32_t pid = 0;  ///< who did it; 0 if not known
 };
 

@@ -3,6 +3,7 @@
 #include "drainwatch/hook_runs.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/sample.hpp"
+#include "drainwatch/stream_bytes.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -31,6 +32,8 @@ struct SourceOptions {
     std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
     /// Watched at once, rounded up to the next 256; each costs 0.5 KiB from the start in tier bpf.
     std::uint32_t max_sockets = 65536;
+    /// Look into streams for what TLS says in the clear.
+    bool tls = true;
     /// Parts not to use: tracepoints, or facilities by the names that part_names() gives.
     std::vector<std::string> without;
 };
@@ -71,6 +74,7 @@ struct Losses {
     std::uint64_t table_full = 0;      ///< sockets with unread data for which no slot was free
     std::uint64_t storage_failed = 0;  ///< sockets that the kernel gave no storage
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
+    std::uint64_t bytes_lost = 0;      ///< segments that might have told of TLS
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
 
     bool operator==(const Losses&) const = default;
@@ -114,6 +118,13 @@ public:
     /// Readable when there are notices; -1 if none ever come by themselves.
     [[nodiscard]] virtual int wake_fd() const = 0;
     [[nodiscard]] virtual std::vector<Notice> take_notices() = 0;
+
+    /// What was taken of streams for the sake of TLS. Whatever happened before a notice that was
+    /// taken before is in it.
+    [[nodiscard]] virtual std::vector<StreamBytes> take_stream_bytes() = 0;
+    /// No more of the handshake of the socket in this place is wanted; from now on, only segments
+    /// of this length, which may be alerts (0: none).
+    virtual void settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes) = 0;
 
     /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
     [[nodiscard]] virtual bool tells_of_filling() const = 0;

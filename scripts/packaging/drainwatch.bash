@@ -17,11 +17,12 @@ _drainwatch()
             --warn-after|--critical-after|--horizon) words='500ms 1s 2s 5s 10s' ;;
             --tick) words='10ms 50ms 100ms' ;;
             --cpu-budget) words='0.5% 1% 2%' ;;
+            --tls-min) words='1.0 1.1 1.2 1.3' ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
-                                  --tier --cpu-budget --max-sockets --without $output" ;;
+                                  --tier --cpu-budget --max-sockets --without --no-tls --tls-min $output" ;;
                     doctor) words="$targets $output" ;;
                     demo) words=$output ;;
                 esac

@@ -42,6 +42,8 @@ _drainwatch()
                 '--tier[how to watch]:tier:(auto bpf poll)' \
                 '--cpu-budget[what it may take of one core]:percent:(0.5% 1% 2%)' \
                 '--max-sockets[watched at once, at most]:count' \
+                '--no-tls[do not look for TLS handshakes]' \
+                '--tls-min[an older TLS version is a mismatch]:version:(1.0 1.1 1.2 1.3)' \
                 '*--without[do without this tracepoint, or way to ask]:part'
             ;;
         doctor) _arguments : ':command' $targets $output ;;

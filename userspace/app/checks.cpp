@@ -4,6 +4,7 @@
 #include "drainwatch/socket_track.h"
 #include "host/capabilities.hpp"
 #include "host/proc.hpp"
+#include "host/tls_library.hpp"
 #include "output/escape.hpp"
 #include "poll/descriptors.hpp"
 #include "poll/namespace.hpp"
@@ -85,12 +86,19 @@ Check check_memlock()
             "before Linux 5.11 maps count against it: watch raises it, or takes a smaller table"};
 }
 
+dw_config with_everything()
+{
+    dw_config config{};
+    config.tls = true;
+    return config;
+}
+
 /// Loads every program, attaches none.
 Checks check_programs()
 {
     constexpr std::uint32_t kFewSlots = 256;
     SourceReport report;
-    const auto skeleton = load_programs(dw_config{}, kFewSlots, {}, report);
+    const auto skeleton = load_programs(with_everything(), kFewSlots, {}, report);
     if (!skeleton) {
         return {{"programs", Outcome::bad, skeleton.error().message,
                  "`drainwatch doctor --verbose` shows the kernel's own words"}};
@@ -177,6 +185,29 @@ Check check_process(const std::string& name, std::uint32_t pid, const Targets& t
     return {row, Outcome::ok, *sockets, ""};
 }
 
+/// What it speaks TLS with, if that is a library of its own.
+std::optional<Check> check_tls_library(const std::string& name, std::uint32_t pid)
+{
+    const auto library = tls_library(pid);
+    if (!library) {
+        return std::nullopt;
+    }
+    const std::string calls = library->calls.empty() ? "its calls cannot be traced"
+                              : kernel_has_uprobes()
+                                  ? library->calls + " can be traced"
+                                  : "its calls cannot be traced: this kernel has no uprobes";
+    return Check{fmt::format("tls of {} {}", escape(name), pid), Outcome::ok,
+                 fmt::format("{}, {}; {}", library->name, escape(library->path), calls), ""};
+}
+
+void add_process(Checks& checks, const std::string& name, std::uint32_t pid, const Targets& targets)
+{
+    checks.push_back(check_process(name, pid, targets));
+    if (auto library = check_tls_library(name, pid)) {
+        checks.push_back(std::move(*library));
+    }
+}
+
 Checks check_targets(const Targets& targets)
 {
     Checks checks;
@@ -188,7 +219,7 @@ Checks check_targets(const Targets& targets)
         const std::size_t before = checks.size();
         for (const std::uint32_t pid : proc::pids()) {
             if (proc::comm(pid) == name) {
-                checks.push_back(check_process(name, pid, targets));
+                add_process(checks, name, pid, targets);
             }
         }
         if (checks.size() == before) {
@@ -197,7 +228,7 @@ Checks check_targets(const Targets& targets)
     }
     for (const std::uint32_t pid : targets.pids) {
         if (const auto comm = proc::comm(pid)) {
-            checks.push_back(check_process(*comm, pid, targets));
+            add_process(checks, *comm, pid, targets);
         } else {
             not_running(std::to_string(pid));
         }

@@ -24,6 +24,14 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return current_->report(); }
     [[nodiscard]] int wake_fd() const override { return current_->wake_fd(); }
     [[nodiscard]] std::vector<Notice> take_notices() override { return current_->take_notices(); }
+    [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override
+    {
+        return current_->take_stream_bytes();
+    }
+    void settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes) override
+    {
+        current_->settle_handshake(cookie, place, alert_bytes);
+    }
     [[nodiscard]] bool tells_of_filling() const override { return current_->tells_of_filling(); }
     [[nodiscard]] Look look(const std::vector<Cookie>& followed) override
     {

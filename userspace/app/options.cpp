@@ -56,6 +56,8 @@ struct Raw {
     std::uint32_t max_sockets = WatchOptions{}.max_sockets;
     std::vector<std::string> without;
     std::string cpu_budget = "1%";
+    bool no_tls = false;
+    std::string tls_min = "1.2";
     bool verbose = false;
 };
 
@@ -151,6 +153,8 @@ Result<Command> watch_command(const Raw& raw)
     options.duration = duration("duration");
     options.tick = duration("tick");
     options.max_sockets = raw.max_sockets;
+    options.tls = !raw.no_tls;
+    options.tls_min = *tls::parse_version(raw.tls_min);
     options.tier = raw.tier;
     const auto budget = parse_share(raw.cpu_budget);
     if (!budget) {
@@ -218,6 +222,10 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
                      "do without this tracepoint, or other part; repeatable")
         ->check(CLI::IsMember(part_names()).description(""))
         ->option_text("PART");
+    watch->add_flag("--no-tls", raw.no_tls, "do not look for TLS handshakes and alerts");
+    watch->add_option("--tls-min", raw.tls_min, "an older TLS version is a mismatch")
+        ->check(CLI::IsMember({"1.0", "1.1", "1.2", "1.3"}).description(""))
+        ->option_text("1.0|1.1|1.2|1.3 [1.2]");
     add_output(*watch, raw);
 
     CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");

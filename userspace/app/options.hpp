@@ -4,6 +4,7 @@
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "output/event.hpp"
+#include "tls/version.hpp"
 
 #include <chrono>
 #include <optional>
@@ -18,9 +19,11 @@ struct WatchOptions {
     std::chrono::nanoseconds duration = std::chrono::hours(4);  ///< 0: until told to stop
     std::chrono::nanoseconds tick = std::chrono::milliseconds(50);
     std::uint32_t max_sockets = SourceOptions{}.max_sockets;
-    double cpu_budget = 0.01;          ///< share of one core; 0: no limit
-    std::optional<Tier> tier;          ///< nothing: the best that works
-    std::vector<std::string> without;  ///< parts not to use
+    double cpu_budget = 0.01;            ///< share of one core; 0: no limit
+    bool tls = true;                     ///< look for TLS facts
+    tls::Version tls_min = tls::kTls12;  ///< an older one is a mismatch
+    std::optional<Tier> tier;            ///< nothing: the best that works
+    std::vector<std::string> without;    ///< parts not to use
     bool verbose = false;
 };
 

@@ -6,6 +6,7 @@
 #include "host/clock.hpp"
 #include "output/alert_event.hpp"
 #include "output/escape.hpp"
+#include "output/tls_event.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -161,6 +162,7 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       lines_(STDOUT_FILENO),
       owners_(*source_),
       monitor_(options_.limits),
+      tls_(options_.tls_min, options_.limits.warn_after),
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
@@ -191,6 +193,12 @@ void Session::print(const std::vector<Alert>& alerts)
         Owner owner = owners_.of(alert.sample);
         print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
     }
+}
+
+void Session::print(const tls::Fact& fact)
+{
+    Owner owner = owners_.of(fact.socket);
+    print(to_event(fact, std::move(owner.process), owner.fd, clock_pair()));
 }
 
 void Session::print_start()
@@ -245,6 +253,7 @@ void Session::print_losses()
     event.fields["table_full"] = losses.table_full;
     event.fields["storage_failed"] = losses.storage_failed;
     event.fields["runs_missed"] = losses.runs_missed;
+    event.fields["bytes_lost"] = losses.bytes_lost;
     event.fields["undecoded"] = losses.undecoded;
     event.fields["lines_left_out"] = lines_.left_out();
     print(event);
@@ -264,6 +273,7 @@ void Session::print_summary()
     add_accounts(event, source_->accounts());
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
+    event.fields["tls_versions"] = tls_versions_json(tls_.versions());
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
@@ -282,9 +292,40 @@ void Session::print_standing()
     print(monitor_.standing());
 }
 
+void Session::take(const SocketNotice& notice)
+{
+    using Kind = SocketNotice::Kind;
+    print(monitor_.notice(notice, source_->sample(notice.cookie)));
+    const bool alert = notice.kind == Kind::alert_sent || notice.kind == Kind::alert_received;
+    if (const auto sample = source_->sample(notice.cookie); sample && alert) {
+        print(tls::Fact{*sample, notice.at_ns,
+                        tls::Alert{notice.kind == Kind::alert_sent ? Side::local : Side::peer,
+                                   static_cast<std::uint8_t>(notice.value >> 8),
+                                   static_cast<std::uint8_t>(notice.value)}});
+    }
+    const bool reset = notice.kind == Kind::reset_received || notice.kind == Kind::reset_sent;
+    if (reset || notice.kind == Kind::closed) {
+        const auto result = reset ? tls::Result::reset : tls::Result::closed;
+        for (const tls::Fact& fact : tls_.end(notice.cookie, result, notice.at_ns)) {
+            print(fact);
+        }
+    }
+}
+
+void Session::take(const StreamBytes& bytes)
+{
+    for (const tls::Fact& fact : tls_.take(bytes)) {
+        print(fact);
+    }
+}
+
+/// What was taken of streams goes between the notices, in the order in which things happened.
 void Session::take_notices()
 {
-    for (const Notice& notice : source_->take_notices()) {
+    const auto notices = source_->take_notices();
+    const auto streams = source_->take_stream_bytes();
+    auto next = streams.begin();
+    for (const Notice& notice : notices) {
         if (const auto* process = std::get_if<ProcessNotice>(&notice)) {
             print(*process);
             const bool may_bring_sockets = process->kind == ProcessNotice::Kind::appeared ||
@@ -295,14 +336,27 @@ void Session::take_notices()
             continue;
         }
         const auto& of_socket = std::get<SocketNotice>(notice);
-        print(monitor_.notice(of_socket, source_->sample(of_socket.cookie)));
+        for (; next != streams.end() && next->at_ns <= of_socket.at_ns; ++next) {
+            take(*next);
+        }
+        take(of_socket);
+    }
+    for (; next != streams.end(); ++next) {
+        take(*next);
+    }
+    for (const tls::Settled& settled : tls_.take_settled()) {
+        source_->settle_handshake(settled.cookie, settled.place, settled.alert_bytes);
     }
 }
 
 void Session::look()
 {
-    const Look look = source_->look(monitor_.followed());
-    for (const SocketSample& sample : look.samples) {
+    Look look = source_->look(monitor_.followed());
+    for (SocketSample& sample : look.samples) {
+        sample.unread_is = tls_.unread(sample).value_or("");
+        if (const auto stalled = tls_.look(sample)) {
+            print(*stalled);
+        }
         print(monitor_.observe(sample));
     }
     if (!look.gone.empty()) {

@@ -9,6 +9,7 @@
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/pace.hpp"
+#include "tls/tracker.hpp"
 
 #include <functional>
 #include <memory>
@@ -36,11 +37,14 @@ private:
     void print(const Event& event);
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
+    void print(const tls::Fact& fact);
     void print_start();
     void print_summary();
     void print_losses();
 
     void take_notices();
+    void take(const SocketNotice& notice);
+    void take(const StreamBytes& bytes);
     void look();
     void print_standing();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
@@ -58,6 +62,7 @@ private:
     LineQueue lines_;
     Owners owners_;
     Monitor monitor_;
+    tls::Tracker tls_;
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;

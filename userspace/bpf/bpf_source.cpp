@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -45,13 +46,15 @@ constexpr std::size_t kWalksByPid = 16;
 constexpr std::chrono::milliseconds kSettlingStep = 1ms;
 constexpr int kSettlingSteps = 100;
 
-dw_config make_config(const Targets& targets, std::chrono::nanoseconds warn_after)
+dw_config make_config(const SourceOptions& options)
 {
+    const Targets& targets = options.targets;
     dw_config config{};
+    config.tls = options.tls;
     config.watch_all = targets.all;
     config.names = static_cast<__u8>(targets.names.size());
     config.ports = static_cast<__u8>(targets.ports.size());
-    config.warn_after_ns = static_cast<__u64>(warn_after.count());
+    config.warn_after_ns = static_cast<__u64>(options.warn_after.count());
     config.danger_age_ns = static_cast<__u64>(kDangerAge.count());
     config.danger_interval_ns = static_cast<__u64>(kDangerInterval.count());
     config.jiffy_ns = jiffy_ns();
@@ -121,8 +124,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
     const std::uint32_t slots =
         (options.max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
     SourceReport report;
-    auto skeleton =
-        load_programs(make_config(targets, options.warn_after), slots, options.without, report);
+    auto skeleton = load_programs(make_config(options), slots, options.without, report);
     if (!skeleton) {
         return tl::unexpected(skeleton.error());
     }
@@ -137,6 +139,9 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
                                          source.get(), nullptr));
     if (!source->ring_) {
         return tl::unexpected(system_error("open", "the ring buffer", errno));
+    }
+    if (const auto opened = source->open_streams(); !opened) {
+        return tl::unexpected(opened.error());
     }
     if (const auto filled = source->fill_free_slots(); !filled) {
         return tl::unexpected(filled.error());
@@ -155,6 +160,29 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
     report.memory_bytes = map_memory(*source->skeleton_);
     source->report_ = std::move(report);
     return source;
+}
+
+/// The ring wakes us, and so does a buffer of streams that fills.
+Result<void> BpfSource::open_streams()
+{
+    wake_ = File(epoll_create1(EPOLL_CLOEXEC));
+    std::vector<int> sources{ring_buffer__epoll_fd(ring_.get())};
+    if (looks_for_tls(*skeleton_)) {
+        auto streams = StreamBuffer::open(bpf_map__fd(skeleton_->maps.stream_bytes));
+        if (!streams) {
+            return tl::unexpected(streams.error());
+        }
+        streams_ = std::move(*streams);
+        sources.push_back(streams_->wake_fd());
+    }
+    for (const int fd : sources) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        if (epoll_ctl(wake_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+            return tl::unexpected(system_error("wait for", "the ring buffer", errno));
+        }
+    }
+    return {};
 }
 
 Result<void> BpfSource::fill_free_slots()
@@ -200,7 +228,7 @@ void BpfSource::add_target(std::uint32_t pid, std::uint32_t flags)
 
 int BpfSource::wake_fd() const
 {
-    return ring_buffer__epoll_fd(ring_.get());
+    return wake_.get();
 }
 
 int BpfSource::on_record(void* context, void* data, std::size_t size)
@@ -235,6 +263,16 @@ std::vector<Notice> BpfSource::take_notices()
         }
     }
     return notices;
+}
+
+std::vector<StreamBytes> BpfSource::take_stream_bytes()
+{
+    return streams_ ? streams_->take() : std::vector<StreamBytes>();
+}
+
+void BpfSource::settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes)
+{
+    table_.settle_handshake(place, cookie, alert_bytes);
 }
 
 std::uint32_t BpfSource::slots_in_use() const
@@ -483,7 +521,11 @@ void BpfSource::stop()
     // A run that had begun by then may write its record, or count it, a little later.
     for (int i = 0; i < kSettlingSteps; i++) {
         ring_buffer__consume(ring_.get());
-        if (count(DW_COUNT_SENT) == decoded_ + undecoded_) {
+        if (streams_) {
+            streams_->collect();
+        }
+        const NoticeAccounts now = accounts();
+        if (now.produced == now.consumed + now.lost) {
             return;
         }
         std::this_thread::sleep_for(kSettlingStep);
@@ -533,14 +575,21 @@ Result<void> BpfSource::resume()
 
 NoticeAccounts BpfSource::accounts() const
 {
-    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    return {count(DW_COUNT_SENT) + ring_full, decoded_, ring_full + undecoded_};
+    const std::uint64_t lost = count(DW_COUNT_RING_FULL) + count(DW_COUNT_BYTES_LOST);
+    const std::uint64_t sent = count(DW_COUNT_SENT) + count(DW_COUNT_BYTES_SENT);
+    NoticeAccounts all{sent + lost, decoded_, lost + undecoded_};
+    if (streams_) {
+        all.consumed += streams_->decoded();
+        all.lost += streams_->undecoded();
+    }
+    return all;
 }
 
 Losses BpfSource::losses() const
 {
-    return {count(DW_COUNT_RING_FULL), count(DW_COUNT_TABLE_FULL), count(DW_COUNT_STORAGE_FAILED),
-            missed_runs(*skeleton_), undecoded_};
+    return {count(DW_COUNT_RING_FULL),      count(DW_COUNT_TABLE_FULL),
+            count(DW_COUNT_STORAGE_FAILED), missed_runs(*skeleton_),
+            count(DW_COUNT_BYTES_LOST),     undecoded_ + (streams_ ? streams_->undecoded() : 0)};
 }
 
 std::uint64_t BpfSource::events_seen() const

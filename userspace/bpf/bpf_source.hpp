@@ -3,7 +3,9 @@
 #include "bpf/decode.hpp"
 #include "bpf/programs.hpp"
 #include "bpf/slots.hpp"
+#include "bpf/stream_buffer.hpp"
 #include "drainwatch/source.hpp"
+#include "host/file.hpp"
 #include "host/net_namespaces.hpp"
 #include "host/target_processes.hpp"
 
@@ -28,6 +30,8 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return report_; }
     [[nodiscard]] int wake_fd() const override;
     [[nodiscard]] std::vector<Notice> take_notices() override;
+    [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override;
+    void settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes) override;
     [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
@@ -56,6 +60,7 @@ private:
     BpfSource(Targets targets, Skeleton skeleton, SlotTable table);
 
     static int on_record(void* context, void* data, std::size_t size);
+    [[nodiscard]] Result<void> open_streams();
     [[nodiscard]] Result<void> fill_free_slots();
     [[nodiscard]] Result<void> fill_free_slots_one_by_one();
     [[nodiscard]] std::uint32_t slots_in_use() const;
@@ -78,6 +83,8 @@ private:
     bool by_address_;  ///< how the kernel side remembers sockets
     SlotTable table_;
     std::unique_ptr<ring_buffer, RingDeleter> ring_;
+    std::optional<StreamBuffer> streams_;  ///< nothing: TLS is not looked for
+    File wake_;                            ///< an epoll of both
 
     std::vector<Record> records_;  ///< taken from the ring, not passed on yet
     std::uint64_t decoded_ = 0;

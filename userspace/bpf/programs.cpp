@@ -40,12 +40,19 @@ struct Hook {
 #name, DW_HOOK_##name, &Programs::name, &Links::name, need, cost \
     }
 constexpr std::array kHooks{
-    DW_HOOK(tcp_probe, 1, "data held back by SO_RCVLOWAT is seen at the next full look"),
+    DW_HOOK(tcp_probe, 1,
+            "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts "
+            "of what comes in"),
     DW_HOOK(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, 3, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
-    DW_HOOK(net_dev_queue, 2, "a zero window is seen at the next look, not on its way out"),
+    DW_HOOK(net_dev_queue, 2,
+            "a zero window is seen at the next look, not on its way out; there are no TLS facts of "
+            "what leaves"),
     DW_HOOK(inet_sock_set_state, 0, "new connections are seen at the next full look"),
+    DW_HOOK(tls_alert_send, 1,
+            "alerts that the kernel's own TLS encrypts are told without their names"),
+    DW_HOOK(tls_alert_recv, 1, "and so are those that it decrypts"),
     DW_HOOK(tcp_destroy_sock, 0, "ended sockets keep their place in the table"),
     DW_HOOK(tcp_receive_reset, 2, "resets by the peer are not reported"),
     DW_HOOK(tcp_send_reset, 2, "resets by this side are not reported"),
@@ -235,6 +242,40 @@ Attempt load_most(const dw_config& config, std::uint32_t slots, const Memory& me
     return load_selection(config, slots, memory, wanted.hooks);
 }
 
+/// Bytes of streams are handed on by the hooks that see segments (bpf/tls.h).
+constexpr std::string_view kStreams = "tls";
+
+MissingPart without_streams(std::string reason)
+{
+    return {std::string(kStreams), std::move(reason), "there are no TLS facts"};
+}
+
+/// The hooks that hand on bytes of streams load without that, and not with it: the error number of
+/// why; else 0.
+int refuses_streams(dw_config config, const Wanted& wanted)
+{
+    constexpr std::uint32_t kFewSlots = DW_FILL_BATCH;
+    Selection hooks{};
+    for (std::size_t i = 0; i < kHooks.size(); i++) {
+        const bool sees_segments =
+            kHooks[i].tracepoint == "tcp_probe" || kHooks[i].tracepoint == "net_dev_queue";
+        hooks[i] = sees_segments && wanted.hooks[i];
+    }
+    for (const Memory& memory : kMemories) {
+        const int error = load_selection(config, kFewSlots, memory, hooks).error;
+        if (error == 0) {
+            return 0;
+        }
+        config.tls = false;
+        const bool loads_without = load_selection(config, kFewSlots, memory, hooks).error == 0;
+        config.tls = true;
+        if (loads_without) {
+            return error;
+        }
+    }
+    return 0;  // it is not this that they are refused for
+}
+
 /// With everything by the best memory that takes it, or else with most by the best that does.
 Attempt load_best(const dw_config& config, std::uint32_t slots, const Wanted& wanted,
                   const std::vector<std::string>& without, SourceReport& report)
@@ -291,10 +332,11 @@ std::vector<std::string> hook_names()
     std::transform(kHooks.begin(), kHooks.end(), names.begin(),
                    [](const Hook& hook) { return std::string(hook.tracepoint); });
     names.emplace_back(kMemories.front().name);
+    names.emplace_back(kStreams);
     return names;
 }
 
-Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+Result<Skeleton> load_programs(dw_config config, std::uint32_t slots,
                                const std::vector<std::string>& without, SourceReport& report)
 {
     const Btf kernel(btf__load_vmlinux_btf());
@@ -304,8 +346,15 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
             "or newer");
     }
     Wanted wanted;
+    if (config.tls && std::find(without.begin(), without.end(), kStreams) != without.end()) {
+        config.tls = false;
+        wanted.missing.push_back(without_streams(std::string(kLeftOut)));
+    }
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        wanted.hooks[i] = true;
+        wanted.hooks[i] = config.tls || !kHooks[i].tracepoint.starts_with("tls_");
+        if (!wanted.hooks[i]) {
+            continue;
+        }
         if (std::find(without.begin(), without.end(), kHooks[i].tracepoint) != without.end()) {
             wanted.leave_out(i, std::string(kLeftOut));
         } else if (!has_tracepoint(*kernel, kHooks[i].tracepoint)) {
@@ -317,6 +366,15 @@ Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
     }
     std::uint32_t fitting = slots;
     Attempt attempt = load_best(config, fitting, wanted, without, report);
+    const bool refused = attempt.error != 0 || report.missing.size() > wanted.missing.size();
+    if (config.tls && refused && !is_short_of_memory(attempt.error)) {
+        if (const int error = refuses_streams(config, wanted); error != 0) {
+            config.tls = false;
+            wanted.missing.push_back(
+                without_streams(system_error("load", std::string(kStreams), error).message));
+            attempt = load_best(config, fitting, wanted, without, report);
+        }
+    }
     while (is_short_of_memory(attempt.error) && fitting / 2 >= kFewestSlots) {
         fitting = fitting / 2 / DW_FILL_BATCH * DW_FILL_BATCH;
         attempt = load_best(config, fitting, wanted, without, report);
@@ -345,6 +403,11 @@ std::uint32_t table_size(const drainwatch_bpf& skeleton)
 bool remembers_by_address(const drainwatch_bpf& skeleton)
 {
     return bpf_map__autocreate(skeleton.maps.sockets_by_address);
+}
+
+bool looks_for_tls(const drainwatch_bpf& skeleton)
+{
+    return skeleton.rodata->config.tls;
 }
 
 std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton)

@@ -31,7 +31,7 @@ void set_libbpf_verbosity(bool verbose);
 /// refuses, or that is one of `without`, is left out and named in the report. Fails if nothing is
 /// left that tells of arrivals, or an iterator is refused. The table is smaller than `slots` where
 /// the memory is short; table_size() tells.
-[[nodiscard]] Result<Skeleton> load_programs(const dw_config& config, std::uint32_t slots,
+[[nodiscard]] Result<Skeleton> load_programs(dw_config config, std::uint32_t slots,
                                              const std::vector<std::string>& without,
                                              SourceReport& report);
 
@@ -41,6 +41,9 @@ void set_libbpf_verbosity(bool verbose);
 /// Are watched sockets remembered by their address? Then find_connections() does what
 /// heal_slots() does otherwise, and gives the sockets of find_descriptors() their slots.
 [[nodiscard]] bool remembers_by_address(const drainwatch_bpf& skeleton);
+
+/// Does what was loaded hand on bytes of streams, for the sake of TLS?
+[[nodiscard]] bool looks_for_tls(const drainwatch_bpf& skeleton);
 
 /// Names of what was loaded.
 [[nodiscard]] std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton);

@@ -57,7 +57,7 @@ Result<SlotTable> SlotTable::map(int slots_fd, int attention_fd, std::uint32_t s
     return table;
 }
 
-const std::byte* SlotTable::at(std::uint32_t slot) const
+std::byte* SlotTable::at(std::uint32_t slot) const
 {
     SharedMapping& window = windows_[slot / kWindow];
     if (!window) {
@@ -66,7 +66,7 @@ const std::byte* SlotTable::at(std::uint32_t slot) const
             mapped_ = 0;
         }
         const auto offset = static_cast<off_t>(slot / kWindow * kWindowBytes);
-        window = SharedMapping(slots_fd_, offset, kWindowBytes, PROT_READ);
+        window = SharedMapping(slots_fd_, offset, kWindowBytes, PROT_READ | PROT_WRITE);
         if (!window) {
             return nullptr;
         }
@@ -149,6 +149,22 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
         return true;
     }
     return false;
+}
+
+void SlotTable::settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes)
+{
+    std::byte* to = slot < size_ ? at(slot) : nullptr;
+    if (to == nullptr) {
+        return;
+    }
+    dw_slot head{};
+    std::memcpy(&head, to, offsetof(dw_slot, rcvlowat));
+    if (Cookie{head.cookie} != cookie || head.ended_ns != 0) {
+        return;
+    }
+    auto* tls = reinterpret_cast<std::uint8_t*>(to + offsetof(dw_slot, tls));
+    __atomic_store_n(tls + offsetof(dw_tls, alert_bytes), alert_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(tls + offsetof(dw_tls, settled), head.tls.round, __ATOMIC_RELEASE);
 }
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const

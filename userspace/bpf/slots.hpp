@@ -15,7 +15,8 @@ namespace drainwatch {
 
 /// The kernel side's table of sockets, mapped: a look costs no system call. Of the slots, only
 /// those parts are mapped that were asked for lately, so that a large table of idle sockets does
-/// not count as memory of ours. Only the flags that call for attention are written to from here.
+/// not count as memory of ours. Written to from here are only the flags that call for attention,
+/// and that a TLS handshake is past.
 class SlotTable {
 public:
     [[nodiscard]] static Result<SlotTable> map(int slots_fd, int attention_fd, std::uint32_t size);
@@ -36,6 +37,8 @@ public:
     /// unread since before `limit_ns`: the `number`-th of them, or the last. 0 without any.
     [[nodiscard]] std::uint64_t idle_since(std::uint32_t end, std::size_t number,
                                            std::uint64_t limit_ns) const;
+    /// Tells the kernel side that no more of this socket's handshake is wanted (tls_phase.h).
+    void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes);
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
@@ -44,7 +47,7 @@ private:
     SlotTable(int slots_fd, std::uint32_t size);
 
     /// Null if this part of the table cannot be mapped now.
-    [[nodiscard]] const std::byte* at(std::uint32_t slot) const;
+    [[nodiscard]] std::byte* at(std::uint32_t slot) const;
     /// The first bytes of a slot, and zeros. It may change half way.
     [[nodiscard]] dw_slot head(std::uint32_t slot, std::size_t bytes) const;
 

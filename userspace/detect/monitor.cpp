@@ -6,6 +6,17 @@
 #include <algorithm>
 
 namespace drainwatch {
+namespace {
+
+/// Of the others, the look that follows says it all, or they are not about the queue.
+bool changes_a_verdict(SocketNotice::Kind kind)
+{
+    using Kind = SocketNotice::Kind;
+    return kind == Kind::zero_window || kind == Kind::reopened || kind == Kind::reset_received ||
+           kind == Kind::reset_sent;
+}
+
+}  // namespace
 
 Monitor::Followed& Monitor::follow(const SocketSample& sample)
 {
@@ -214,8 +225,8 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
                                    const std::optional<SocketSample>& sample)
 {
     std::vector<Alert> alerts;
-    if (notice.kind == SocketNotice::Kind::ended || notice.kind == SocketNotice::Kind::filling) {
-        return alerts;  // the look that follows says it all
+    if (!changes_a_verdict(notice.kind)) {
+        return alerts;
     }
     if (sample) {
         know_again(*sample);
@@ -263,6 +274,9 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             sockets_.erase(notice.cookie);
             break;
         }
+        case SocketNotice::Kind::closed:
+        case SocketNotice::Kind::alert_sent:
+        case SocketNotice::Kind::alert_received:
         case SocketNotice::Kind::filling:
         case SocketNotice::Kind::ended: break;
     }

@@ -17,7 +17,11 @@ std::string in_words(double seconds)
 
 std::string queue_in_words(const Reading& reading)
 {
-    return fmt::format("{} bytes wait unread, the oldest for {}{}", reading.unread_bytes,
+    const std::string bytes =
+        reading.unread_is.empty()
+            ? fmt::format("{} bytes wait unread", reading.unread_bytes)
+            : fmt::format("{} unread bytes: {}", reading.unread_bytes, reading.unread_is);
+    return fmt::format("{}, the oldest for {}{}", bytes,
                        reading.age_is_lower_bound ? "at least " : "",
                        in_words(static_cast<double>(reading.age_ns) / 1e9));
 }

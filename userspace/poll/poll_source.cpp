@@ -34,7 +34,7 @@ constexpr std::chrono::nanoseconds kHabitPeriod = 5min;
 constexpr auto kBlindSpots =
     "what happens between two looks is seen at the second one: ages are right to a tick, a zero "
     "window that opens again within one is not seen; a link that this side resets is told as "
-    "ended; SO_RCVLOWAT and urgent data are not known";
+    "ended; SO_RCVLOWAT and urgent data are not known; there are no TLS facts";
 constexpr auto kBlindSpotsOfProc = "no windows and no forecast: a stall is told by its age alone";
 
 std::uint64_t ns(std::chrono::nanoseconds d)

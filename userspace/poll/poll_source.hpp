@@ -29,6 +29,10 @@ public:
     [[nodiscard]] Tier tier() const override { return Tier::poll; }
     [[nodiscard]] const SourceReport& report() const override { return report_; }
     [[nodiscard]] int wake_fd() const override { return -1; }
+    [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override { return {}; }
+    void settle_handshake(Cookie /*cookie*/, std::uint32_t /*place*/,
+                          std::uint8_t /*alert_bytes*/) override
+    {}
     [[nodiscard]] std::vector<Notice> take_notices() override;
     [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;

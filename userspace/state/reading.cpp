@@ -103,6 +103,7 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.closed_in_effect =
         sample.closed || (r.window_known && dw_window_next(&window) < window.rcv_mss);
     r.estimated = sample.estimated;
+    r.unread_is = sample.unread_is;
     const bool fin = window.rcv_nxt != sample.data_end;
     r.wanted = dw_reader_is_told(&window, r.unread_bytes, sample.rcvlowat, fin) || sample.closed;
 

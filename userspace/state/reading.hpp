@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace drainwatch {
 
@@ -29,6 +30,7 @@ struct Reading {
     std::uint32_t headroom_bytes = 0;            ///< window that the next ACK will announce
     std::uint32_t rcvbuf_bytes = 0;
     std::uint32_t rmem_bytes = 0;
+    std::string unread_is;     ///< what the oldest unread bytes are, where that is known
     double to_zero_bytes = 0;  ///< payload that may still come before a zero window
     double arrival_bytes_per_s = 0;
     double drain_bytes_per_s = 0;

@@ -71,6 +71,14 @@ void Scenario::watch(std::vector<std::string> more)
     watcher_ = std::make_unique<Watcher>(arguments, watch_wrapper_);
 }
 
+void Scenario::watch_all(std::vector<std::string> more)
+{
+    std::vector<std::string> arguments{"--all", "--duration", "100s"};
+    arguments.insert(arguments.end(), watch_options_.begin(), watch_options_.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    watcher_ = std::make_unique<Watcher>(arguments, watch_wrapper_);
+}
+
 void Scenario::capture(const std::string& netns)
 {
     capture_ = std::make_unique<Capture>(target_->port(), netns);

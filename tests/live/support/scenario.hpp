@@ -33,6 +33,8 @@ protected:
     /// The parts of play(), for scenes that differ.
     void make_target(const Listen& listen, const Target::Body& body);
     void watch(std::vector<std::string> more = {});
+    /// The same, of every process.
+    void watch_all(std::vector<std::string> more);
     void capture(const std::string& netns = "");
     Sender& connect(const Flow& flow);
 
