@@ -59,7 +59,13 @@ struct sock_common {
 };
 
 struct bpf_local_storage;
+struct sk_buff;
 struct socket;
+struct msghdr;
+
+struct sk_buff_head {
+	struct sk_buff *prev; /* the newest */
+};
 
 struct sock {
 	struct sock_common __sk_common;
@@ -67,6 +73,7 @@ struct sock {
 		atomic_t rmem_alloc;
 		int len;
 	} sk_backlog;
+	struct sk_buff_head sk_receive_queue;
 	int sk_rcvbuf;
 	int sk_rcvlowat;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
@@ -98,6 +105,7 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 rcv_ooopack; /* out-of-order segments that came, ever; 5.4 */
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 snd_nxt;
@@ -115,6 +123,8 @@ struct tcp_sock {
 struct sk_buff {
 	struct sock *sk;
 	unsigned int len;
+	__s64 tstamp; /* CLOCK_REALTIME ns, of a received one that was stamped */
+	char cb[48]; /* in TCP's hands: struct tcp_skb_cb */
 	unsigned char *head;
 	unsigned char *data;
 	__u16 mac_header;
@@ -125,19 +135,40 @@ struct tcphdr {
 	__be16 window;
 };
 
+struct tcp_skb_cb {
+	__u32 seq;
+	__u32 end_seq; /* a FIN counts */
+	__u8 tcp_flags;
+};
+
 struct signal_struct {
 	atomic_t live;
 };
 
 struct files_struct;
 
+struct thread_info {
+	__u32 status; /* x86: TS_COMPAT, in a 32-bit system call */
+};
+
+struct pt_regs {
+	unsigned long orig_ax; /* x86-64: number of the system call, -1 outside of one */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int __state; /* 5.14 */
+	void *stack;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	char comm[16];
+};
+
+struct task_struct___old {
+	long state; /* before 5.14 */
 };
 
 struct inode {
@@ -195,6 +226,11 @@ struct tcp_header {
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 #define TCP_FLAG_ACK 0x10
+
+#define MSG_PEEK 0x02
+
+#define TASK_DEAD 0x80 /* not before its last time on a CPU is over */
+#define TS_COMPAT 0x02
 
 #define AF_INET		 2
 #define AF_INET6	 10

@@ -3,6 +3,7 @@
 #ifndef DRAINWATCH_LISTENERS_H
 #define DRAINWATCH_LISTENERS_H
 
+#include "maps.h"
 #include "sockets.h"
 
 static __always_inline __u32 netns_of(const struct sock *sk)

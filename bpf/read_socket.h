@@ -4,6 +4,7 @@
 #define DRAINWATCH_READ_SOCKET_H
 
 #include "listeners.h"
+#include "segment.h"
 #include "drainwatch/socket_track.h"
 
 #include <bpf/bpf_core_read.h>
@@ -86,19 +87,6 @@ static __always_inline void read_addresses(struct dw_slot *s, const struct sock 
 		*(__u32 *)s->local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 		*(__u32 *)s->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 	}
-}
-
-/* When the last segment came: the kernel's own stamp, free of charge, where it has one. */
-static __always_inline __u64 segment_time_ns(const struct tcp_sock *tp)
-{
-	if (bpf_core_field_exists(tp->tcp_clock_cache) && tp->tcp_clock_cache)
-		return tp->tcp_clock_cache;
-	return bpf_ktime_get_ns();
-}
-
-static __always_inline __u32 data_end_of(__u32 rcv_nxt, __u8 state)
-{
-	return dw_fin_received(state) ? rcv_nxt - 1 : rcv_nxt;
 }
 
 /* When the last data segment came, to a jiffy; now_ns if that is not known. */

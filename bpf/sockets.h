@@ -10,7 +10,7 @@
 #ifndef DRAINWATCH_SOCKETS_H
 #define DRAINWATCH_SOCKETS_H
 
-#include "maps.h"
+#include "socket_maps.h"
 #include "drainwatch/socket_track.h"
 
 #include <bpf/bpf_core_read.h>

@@ -34,6 +34,7 @@ bool standard_descriptors_are_open()
 
 struct Run {
     Result<int> operator()(const WatchOptions& options) const { return run_watch(options); }
+    Result<int> operator()(const ProfileOptions& options) const { return run_profile(options); }
     Result<int> operator()(const DoctorOptions& options) const { return run_doctor(options); }
     Result<int> operator()(const DemoOptions& options) const { return run_demo(options); }
     Result<int> operator()(const HelpText& help) const

@@ -6,7 +6,7 @@ _drainwatch()
     local targets='--process --pid --port --all' output='--output --verbose --help' words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='watch doctor demo --help --version'
+        words='watch profile doctor demo --help --version'
     else
         case $before in
             --output) words='text json' ;;
@@ -18,11 +18,14 @@ _drainwatch()
             --tick) words='10ms 50ms 100ms' ;;
             --cpu-budget) words='0.5% 1% 2%' ;;
             --tls-min) words='1.0 1.1 1.2 1.3' ;;
+            --per) words='process socket thread' ;;
+            --stacks|--save|--compare) COMPREPLY=($(compgen -f -- "$word")); return ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
                                   --tier --cpu-budget --max-sockets --without --no-tls --tls-min $output" ;;
+                    profile) words="$targets --duration --per --stacks --save --compare $output" ;;
                     doctor) words="$targets $output" ;;
                     demo) words=$output ;;
                 esac

@@ -2,13 +2,15 @@
 
 set -l any __fish_use_subcommand
 set -l watch '__fish_seen_subcommand_from watch'
-set -l targets '__fish_seen_subcommand_from watch doctor'
-set -l output '__fish_seen_subcommand_from watch doctor demo'
+set -l profile '__fish_seen_subcommand_from profile'
+set -l targets '__fish_seen_subcommand_from watch profile doctor'
+set -l output '__fish_seen_subcommand_from watch profile doctor demo'
 
 complete -c drainwatch -f
 complete -c drainwatch -l help -d 'Print the commands, or the options of one'
 complete -c drainwatch -n $any -l version -d 'Print the version'
 complete -c drainwatch -n $any -a watch -d 'Watch, warn, clear'
+complete -c drainwatch -n $any -a profile -d 'How fast a process reads, and why'
 complete -c drainwatch -n $any -a doctor -d 'What this host offers for watching'
 complete -c drainwatch -n $any -a demo -d 'A link on loopback whose reader stops'
 
@@ -18,6 +20,12 @@ complete -c drainwatch -n $targets -l port -x -d 'Only this TCP port, local or r
 complete -c drainwatch -n $targets -l all -d 'Every process'
 complete -c drainwatch -n $output -l output -x -a 'text json' -d 'Text, or one JSON object a line'
 complete -c drainwatch -n $output -l verbose -d "libbpf's own messages"
+
+complete -c drainwatch -n $profile -l duration -x -a '0 10s 1m 10m' -d 'Measure for this long; 0 until told to stop'
+complete -c drainwatch -n $profile -l per -x -a 'process socket thread' -d 'Report each of these as well'
+complete -c drainwatch -n $profile -l stacks -r -F -d 'Write the stacks of waits'
+complete -c drainwatch -n $profile -l save -r -F -d 'Keep the profile'
+complete -c drainwatch -n $profile -l compare -r -F -d 'Show a saved profile next to this one'
 
 complete -c drainwatch -n $watch -l duration -x -a '0 10s 1m 1h 4h' -d 'Stop after this; 0 never'
 complete -c drainwatch -n $watch -l warn-after -x -a '500ms 1s 2s 5s' -d 'Age of unread data that is a warning'

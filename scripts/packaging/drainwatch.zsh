@@ -25,6 +25,7 @@ _drainwatch()
     if (( CURRENT == 2 )); then
         _values command \
             'watch[watch, warn, clear]' \
+            'profile[measure how fast a process reads, and why]' \
             'doctor[what this host offers for watching]' \
             'demo[a link on loopback whose reader stops]' \
             '--help[print the commands]' \
@@ -45,6 +46,14 @@ _drainwatch()
                 '--no-tls[do not look for TLS handshakes]' \
                 '--tls-min[an older TLS version is a mismatch]:version:(1.0 1.1 1.2 1.3)' \
                 '*--without[do without this tracepoint, or way to ask]:part'
+            ;;
+        profile)
+            _arguments : ':command' $targets $output \
+                '--duration[measure for this long; 0 until told to stop]:duration:(0 10s 1m 10m)' \
+                '--per[report each of these as well]:group:(process socket thread)' \
+                '--stacks[write the stacks of waits]:file:_files' \
+                '--save[keep the profile]:file:_files' \
+                '--compare[show a saved profile next to this one]:file:_files'
             ;;
         doctor) _arguments : ':command' $targets $output ;;
         demo) _arguments : ':command' $output ;;

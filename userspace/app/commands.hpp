@@ -10,6 +10,7 @@ constexpr int kExitCannot = 3;
 
 /// Each runs a command to its end. The result is the exit code.
 [[nodiscard]] Result<int> run_watch(const WatchOptions& options);
+[[nodiscard]] Result<int> run_profile(const ProfileOptions& options);
 [[nodiscard]] Result<int> run_demo(const DemoOptions& options);
 [[nodiscard]] Result<int> run_doctor(const DoctorOptions& options);
 

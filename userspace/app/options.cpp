@@ -50,7 +50,8 @@ CLI::Validator name_validator()
 /// What CLI11 fills in: durations as nanoseconds.
 struct Raw {
     Targets targets;
-    std::map<std::string, std::int64_t> durations;
+    std::map<std::string, std::int64_t> durations;  ///< of watch
+    std::int64_t measuring_ns = 0;                  ///< of profile
     OutputFormat output = OutputFormat::text;
     std::optional<Tier> tier;
     std::uint32_t max_sockets = WatchOptions{}.max_sockets;
@@ -58,14 +59,17 @@ struct Raw {
     std::string cpu_budget = "1%";
     bool no_tls = false;
     std::string tls_min = "1.2";
+    dw_grouping grouping = DW_GROUP_ALL;
+    std::string stacks;
+    std::string save;
+    std::string compare;
     bool verbose = false;
 };
 
-void add_duration(CLI::App& command, Raw& raw, const std::string& name,
+void add_duration(CLI::App& command, std::int64_t& value, const std::string& name,
                   std::chrono::nanoseconds preset, const std::string& shown,
                   const std::string& help)
 {
-    std::int64_t& value = raw.durations[name];
     value = preset.count();
     command.add_option("--" + name, value, help)
         ->transform(duration_validator())
@@ -109,6 +113,22 @@ void add_tier(CLI::App& command, Raw& raw)
             "how to watch: by BPF, or by asking again and again")
         ->check(CLI::IsMember(kTiers).description(""))
         ->option_text("auto|bpf|poll [auto]");
+}
+
+void add_profile_options(CLI::App& command, Raw& raw)
+{
+    static const std::map<std::string, dw_grouping> kGroupings{
+        {"process", DW_GROUP_PROCESS}, {"socket", DW_GROUP_SOCKET}, {"thread", DW_GROUP_THREAD}};
+    command.add_option("--per", raw.grouping, "report each of these as well")
+        ->transform(CLI::CheckedTransformer(kGroupings).description(""))
+        ->option_text("process|socket|thread");
+    command
+        .add_option("--stacks", raw.stacks,
+                    "write where readers were while data waited, folded, one stack a line")
+        ->option_text("FILE");
+    command.add_option("--save", raw.save, "keep the profile, for --compare")->option_text("FILE");
+    command.add_option("--compare", raw.compare, "show a saved profile next to this one")
+        ->option_text("FILE");
 }
 
 /// What --without can name.
@@ -175,6 +195,24 @@ Result<Command> watch_command(const Raw& raw)
     return options;
 }
 
+Result<Command> profile_command(const Raw& raw)
+{
+    auto targets = check_targets(raw.targets);
+    if (!targets) {
+        return tl::unexpected(targets.error());
+    }
+    ProfileOptions options;
+    options.targets = std::move(*targets);
+    options.output = raw.output;
+    options.duration = std::chrono::nanoseconds(raw.measuring_ns);
+    options.grouping = raw.grouping;
+    options.stacks = raw.stacks;
+    options.save = raw.save;
+    options.compare = raw.compare;
+    options.verbose = raw.verbose;
+    return options;
+}
+
 /// CLI11 names the option and repeats what it got; keep it to one line.
 std::string one_line(std::string text)
 {
@@ -200,14 +238,15 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
 
     CLI::App* watch = app.add_subcommand("watch", "watch, warn, clear");
     add_targets(*watch, raw);
-    add_duration(*watch, raw, "duration", preset.duration, "4h", "stop after this; 0 never");
-    add_duration(*watch, raw, "warn-after", preset.limits.warn_after, "1s",
+    add_duration(*watch, raw.durations["duration"], "duration", preset.duration, "4h",
+                 "stop after this; 0 never");
+    add_duration(*watch, raw.durations["warn-after"], "warn-after", preset.limits.warn_after, "1s",
                  "age of the oldest unread byte, with no read since, that is a warning");
-    add_duration(*watch, raw, "critical-after", preset.limits.critical_after, "2s",
-                 "and that is critical");
-    add_duration(*watch, raw, "horizon", preset.limits.horizon, "5s",
+    add_duration(*watch, raw.durations["critical-after"], "critical-after",
+                 preset.limits.critical_after, "2s", "and that is critical");
+    add_duration(*watch, raw.durations["horizon"], "horizon", preset.limits.horizon, "5s",
                  "warn of a zero window that is nearer than this");
-    add_duration(*watch, raw, "tick", preset.tick, "50ms",
+    add_duration(*watch, raw.durations["tick"], "tick", preset.tick, "50ms",
                  "how often to look where no event comes");
     add_tier(*watch, raw);
     watch
@@ -227,6 +266,14 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::IsMember({"1.0", "1.1", "1.2", "1.3"}).description(""))
         ->option_text("1.0|1.1|1.2|1.3 [1.2]");
     add_output(*watch, raw);
+
+    CLI::App* profile =
+        app.add_subcommand("profile", "measure how fast a process reads, and what it does instead");
+    add_targets(*profile, raw);
+    add_duration(*profile, raw.measuring_ns, "duration", ProfileOptions{}.duration, "10s",
+                 "measure for this long; 0 until told to stop");
+    add_profile_options(*profile, raw);
+    add_output(*profile, raw);
 
     CLI::App* doctor = app.add_subcommand("doctor", "what this host offers for watching");
     add_targets(*doctor, raw);
@@ -253,6 +300,9 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     }
     if (watch->parsed()) {
         return watch_command(raw);
+    }
+    if (profile->parsed()) {
+        return profile_command(raw);
     }
     if (doctor->parsed()) {
         auto targets = check_targets(raw.targets);

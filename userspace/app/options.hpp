@@ -1,6 +1,7 @@
 #pragma once
 
 #include "detect/finding.hpp"
+#include "drainwatch/profile_abi.h"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "output/event.hpp"
@@ -27,6 +28,17 @@ struct WatchOptions {
     bool verbose = false;
 };
 
+struct ProfileOptions {
+    Targets targets;
+    OutputFormat output = OutputFormat::text;
+    std::chrono::nanoseconds duration = std::chrono::seconds(10);  ///< 0: until told to stop
+    dw_grouping grouping = DW_GROUP_ALL;
+    std::string stacks;   ///< file for the stacks of waits; empty: none
+    std::string save;     ///< file for the profile itself; empty: none
+    std::string compare;  ///< file that was saved earlier; empty: none
+    bool verbose = false;
+};
+
 struct DoctorOptions {
     Targets targets;
     OutputFormat output = OutputFormat::text;
@@ -43,7 +55,7 @@ struct HelpText {
     std::string text;
 };
 
-using Command = std::variant<WatchOptions, DoctorOptions, DemoOptions, HelpText>;
+using Command = std::variant<WatchOptions, ProfileOptions, DoctorOptions, DemoOptions, HelpText>;
 
 /// The command line. The error is one sentence.
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char* const* argv);

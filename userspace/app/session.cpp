@@ -4,13 +4,13 @@
 #include "app/tiers.hpp"
 #include "app/version.hpp"
 #include "host/clock.hpp"
+#include "host/kernel.hpp"
 #include "output/alert_event.hpp"
-#include "output/escape.hpp"
+#include "output/source_json.hpp"
 #include "output/tls_event.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
@@ -90,36 +90,6 @@ std::string_view name_of(ProcessNotice::Kind kind)
     return "";
 }
 
-Json targets_json(const Targets& targets)
-{
-    Json json;
-    json["processes"] = Json::array();
-    for (const std::string& name : targets.names) {
-        json["processes"].push_back(escape(name));
-    }
-    json["pids"] = targets.pids;
-    json["ports"] = targets.ports;
-    json["all"] = targets.all;
-    return json;
-}
-
-/// "gip and pid 29543, port 8765"
-std::string targets_in_words(const Targets& targets)
-{
-    std::vector<std::string> who;
-    for (const std::string& name : targets.names) {
-        who.push_back(escape(name));
-    }
-    for (const std::uint32_t pid : targets.pids) {
-        who.push_back(fmt::format("pid {}", pid));
-    }
-    if (targets.all) {
-        who.emplace_back("every process");
-    }
-    return fmt::format("{}{}{}", fmt::join(who, " and "), targets.ports.empty() ? "" : ", port ",
-                       fmt::join(targets.ports, " and "));
-}
-
 void add_accounts(Event& event, const NoticeAccounts& accounts)
 {
     event.fields["notices_produced"] = accounts.produced;
@@ -136,12 +106,6 @@ Json ns_per_event(const std::vector<HookUse>& hooks)
         sum.timed_ns += hook.runs.timed_ns;
     }
     return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
-}
-
-std::string kernel_release()
-{
-    utsname name{};
-    return uname(&name) == 0 ? name.release : "unknown";
 }
 
 }  // namespace
@@ -217,12 +181,8 @@ void Session::print_start()
     event.fields["version"] = version();
     event.fields["kernel"] = kernel_release();
     event.fields["programs"] = report.attached;
-    event.fields["missing"] = Json::array();
-    for (const MissingPart& missing : report.missing) {
-        event.fields["missing"].push_back(
-            {{"program", missing.name}, {"reason", missing.reason}, {"cost", missing.cost}});
-    }
-    event.fields["targets"] = targets_json(options_.targets);
+    event.fields["missing"] = to_json(report.missing);
+    event.fields["targets"] = to_json(options_.targets);
     event.fields["capabilities"] = capabilities_;
     event.fields["memory_bytes"] = report.memory_bytes;
     print(event);

@@ -11,17 +11,28 @@ namespace {
 
 Result<std::unique_ptr<Source>> open_bpf(const SourceOptions& options)
 {
+    if (auto allowed = check_bpf_is_allowed(); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
+    return BpfSource::open(options);
+}
+
+}  // namespace
+
+Result<void> check_bpf_is_allowed()
+{
     const auto missing = missing_capabilities();
     if (!missing.empty()) {
         return fail(fmt::format("BPF needs {}, which this process lacks: run it as root",
                                 fmt::join(missing, " and ")));
     }
-    auto source = BpfSource::open(options);
-    if (!source && lockdown_mode() == "confidentiality") {
+    if (lockdown_mode() == "confidentiality") {
         return fail("the kernel's lockdown is \"confidentiality\": BPF may not read its memory");
     }
-    return source;
+    return {};
 }
+
+namespace {
 
 Result<std::unique_ptr<Source>> open_best(const WatchOptions& options,
                                           const SourceOptions& source_options)

@@ -1,19 +1,14 @@
 #include "app/commands.hpp"
 #include "app/session.hpp"
 #include "app/stop_signals.hpp"
-#include "host/proc.hpp"
-
-#include <fmt/format.h>
+#include "app/target_pids.hpp"
 
 namespace drainwatch {
 
 Result<int> run_watch(const WatchOptions& options)
 {
-    for (const std::uint32_t pid : options.targets.pids) {
-        if (const auto process = proc::thread_group(pid); process && *process != pid) {
-            return fail(fmt::format("{} is a thread of process {}: give --pid {}", pid, *process,
-                                    *process));
-        }
+    if (auto named = check_pids(options.targets); !named) {
+        return tl::unexpected(named.error());
     }
     const auto signals = open_stop_signals();
     if (!signals) {

@@ -118,7 +118,8 @@ BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
 
 BpfSource::~BpfSource() = default;
 
-Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
+Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
+                                                   const BeforeAttach& before_attach)
 {
     const Targets& targets = options.targets;
     const std::uint32_t slots =
@@ -152,6 +153,11 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options)
     source->skeleton_->bss->habit_period = current_period();
     for (const std::uint32_t pid : targets.pids) {
         source->add_target(pid, DW_TARGET_BY_PID);  // it may appear between two looks
+    }
+    if (before_attach) {
+        if (auto prepared = before_attach(*source->skeleton_); !prepared) {
+            return tl::unexpected(prepared.error());
+        }
     }
     const auto attached = attach_programs(*source->skeleton_, report);
     if (!attached) {

@@ -9,6 +9,7 @@
 #include "host/net_namespaces.hpp"
 #include "host/target_processes.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -23,7 +24,12 @@ namespace drainwatch {
 /// The BPF tier: everything about sockets that the kernel side knows.
 class BpfSource final : public Source {
 public:
-    [[nodiscard]] static Result<std::unique_ptr<BpfSource>> open(const SourceOptions& options);
+    /// Called when all is loaded and nothing attached. What it attaches sees each event before
+    /// the source's own programs do.
+    using BeforeAttach = std::function<Result<void>(const drainwatch_bpf&)>;
+
+    [[nodiscard]] static Result<std::unique_ptr<BpfSource>> open(
+        const SourceOptions& options, const BeforeAttach& before_attach = nullptr);
     ~BpfSource() override;
 
     [[nodiscard]] Tier tier() const override { return Tier::bpf; }
@@ -52,6 +58,10 @@ public:
     [[nodiscard]] std::vector<HookUse> hooks() const override;
     [[nodiscard]] Result<void> set_attached(const std::string& hook, bool attached) override;
 
+    /// For programs that share its maps. Slots from slots_in_use() on have never been in use.
+    [[nodiscard]] const drainwatch_bpf& kernel_side() const { return *skeleton_; }
+    [[nodiscard]] std::uint32_t slots_in_use() const;
+
 private:
     struct RingDeleter {
         void operator()(ring_buffer* ring) const;
@@ -63,7 +73,6 @@ private:
     [[nodiscard]] Result<void> open_streams();
     [[nodiscard]] Result<void> fill_free_slots();
     [[nodiscard]] Result<void> fill_free_slots_one_by_one();
-    [[nodiscard]] std::uint32_t slots_in_use() const;
     void add_target(std::uint32_t pid, std::uint32_t flags);
     [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
     [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();

@@ -326,6 +326,12 @@ bool kernel_has_btf()
     return Btf(btf__load_vmlinux_btf()) != nullptr;
 }
 
+bool kernel_has_tracepoint(std::string_view tracepoint)
+{
+    const Btf kernel(btf__load_vmlinux_btf());
+    return kernel && has_tracepoint(*kernel, tracepoint);
+}
+
 std::vector<std::string> hook_names()
 {
     std::vector<std::string> names(kHooks.size());

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct drainwatch_bpf;
@@ -19,6 +20,9 @@ using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 
 /// Does this kernel describe itself in BTF (/sys/kernel/btf/vmlinux)?
 [[nodiscard]] bool kernel_has_btf();
+
+/// Has this kernel the tracepoint?
+[[nodiscard]] bool kernel_has_tracepoint(std::string_view tracepoint);
 
 /// libbpf's own messages: to stderr if `verbose`, else nowhere.
 void set_libbpf_verbosity(bool verbose);

@@ -88,16 +88,14 @@ std::optional<Identity> identity(std::uint32_t pid)
     Identity found;
     found.comm = text.substr(begin + 1, end - begin - 1);
     std::istringstream rest(text.substr(end + 1));
-    char state = 0;
     std::string skipped;
-    unsigned threads = 0;
-    rest >> state >> found.parent;
+    rest >> found.state >> found.parent;
     for (int field = 5; field < 20; field++) {  // from the process group up to num_threads
         rest >> skipped;
     }
-    rest >> threads;
+    rest >> found.threads;
     // The first thread may end before the others do.
-    found.zombie = state == 'Z' && threads <= 1;
+    found.zombie = found.state == 'Z' && found.threads <= 1;
     return rest ? std::optional(found) : std::nullopt;
 }
 
@@ -114,6 +112,15 @@ std::optional<std::uint32_t> thread_group(std::uint32_t tid)
         }
     }
     return std::nullopt;
+}
+
+std::optional<std::int32_t> system_call(std::uint32_t tid)
+{
+    // "232 0x5 ...", "-1 0x7ffd... 0x..." outside of one, "running"
+    const std::string text = read_start(fmt::format("/proc/{}/syscall", tid));
+    std::int32_t number = -1;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number >= 0 ? std::optional(number) : std::nullopt;
 }
 
 std::vector<std::uint32_t> pids()

@@ -16,11 +16,16 @@ struct Identity {
     std::string comm;
     std::uint32_t parent = 0;
     bool zombie = false;
+    char state = '?';      ///< of its first thread: 'R' if that runs, or could; 'S', 'D', ...
+    unsigned threads = 0;  ///< how many it has
 };
 [[nodiscard]] std::optional<Identity> identity(std::uint32_t pid);
 
 /// The process that this thread, or process, belongs to.
 [[nodiscard]] std::optional<std::uint32_t> thread_group(std::uint32_t tid);
+
+/// The system call that the thread is in; nothing if it is in none, or runs.
+[[nodiscard]] std::optional<std::int32_t> system_call(std::uint32_t tid);
 
 /// All processes (thread group leaders).
 [[nodiscard]] std::vector<std::uint32_t> pids();

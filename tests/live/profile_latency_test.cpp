@@ -1,0 +1,261 @@
+// Read latency against a witness that is not this code: the kernel's own receive stamp
+// (SO_TIMESTAMPNS) and the reader's clock after the call, for every message.
+#include "support/profile_run.hpp"
+#include "support/scenario.hpp"
+#include "support/shared_array.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace drainwatch::live {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A message: when it was sent, by CLOCK_REALTIME.
+struct Message {
+    std::uint64_t sent_ns = 0;
+    std::array<char, 56> rest{};
+};
+
+struct Witnessed {
+    std::uint64_t read_ns = 0;
+    std::uint64_t latency_ns = 0;
+};
+
+using Witness = SharedArray<Witnessed>;
+
+/// What the reader of one connection knows of a message.
+struct Receipt {
+    std::uint64_t sent_ns = 0;
+    std::uint64_t stamp_ns = 0;
+    std::uint64_t read_ns = 0;
+};
+
+std::optional<Receipt> read_message(int fd)
+{
+    Message message;
+    iovec part{&message, sizeof(message)};
+    alignas(cmsghdr) std::array<char, 256> control{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    if (recvmsg(fd, &header, MSG_WAITALL) != sizeof(message)) {
+        return std::nullopt;
+    }
+    Receipt receipt{message.sent_ns, 0, realtime_ns()};
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+            timespec t{};
+            std::memcpy(&t, CMSG_DATA(c), sizeof(t));
+            receipt.stamp_ns = static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
+                               static_cast<std::uint64_t>(t.tv_nsec);
+        }
+    }
+    return receipt;
+}
+
+/// Notes the messages of one connection. Segments that the kernel puts together in the queue all
+/// have the stamp of the last of them. Those before it arrived as they were sent, on loopback.
+class Reader {
+public:
+    explicit Reader(Witness& witness) : witness_(witness) {}
+
+    void read(int fd)
+    {
+        const auto receipt = read_message(fd);
+        if (!receipt) {
+            return;
+        }
+        if (before_.read_ns != 0) {
+            const bool own = before_.stamp_ns != receipt->stamp_ns;
+            const std::uint64_t arrived_ns = own ? before_.stamp_ns : before_.sent_ns;
+            witness_.push({before_.read_ns, before_.read_ns - arrived_ns});
+        }
+        before_ = *receipt;
+    }
+
+private:
+    Witness& witness_;
+    Receipt before_;  ///< read_ns is 0 before the first
+};
+
+void ask_for_stamps(int fd)
+{
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+    const timeval limit{0, 100'000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+struct Load {
+    const char* name;
+    std::size_t links;
+    std::chrono::microseconds spacing;
+    std::chrono::microseconds pause;  ///< the reader's, after it has found nothing more
+    std::size_t least;                ///< messages that must come for the load to be what it is
+};
+
+double exact_quantile(std::vector<std::uint64_t>& sorted, double q)
+{
+    const auto rank = static_cast<std::size_t>(std::ceil(q * static_cast<double>(sorted.size())));
+    return static_cast<double>(sorted[std::max<std::size_t>(rank, 1) - 1]);
+}
+
+class ProfileLatency : public ::testing::TestWithParam<Load> {
+protected:
+    void SetUp() override
+    {
+        if (geteuid() != 0) {
+            GTEST_SKIP() << "live tests need root";
+        }
+    }
+};
+
+TEST_P(ProfileLatency, agrees_with_the_kernels_stamps)
+{
+    const Load load = GetParam();
+    Witness witness(std::size_t{1} << 20);
+    const std::string comm = unique_comm();
+    Target target(comm, {}, [&](int listener, Control& control) {
+        std::vector<std::thread> readers;
+        for (std::size_t i = 0; i < load.links; i++) {
+            readers.emplace_back([&, fd = accept(listener, nullptr, nullptr)] {
+                Reader reader(witness);
+                ask_for_stamps(fd);
+                control.accepted++;
+                while (!control.quit) {
+                    char byte = 0;
+                    if (load.pause.count() > 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 1) {
+                        nap(load.pause);
+                        continue;
+                    }
+                    reader.read(fd);
+                }
+            });
+        }
+        for (std::thread& reader : readers) {
+            reader.join();
+        }
+    });
+    std::atomic<bool> done = false;
+    std::vector<std::thread> senders;
+    for (std::size_t i = 0; i < load.links; i++) {
+        senders.emplace_back([&] {
+            Sender link(target.port(), {});
+            auto next = std::chrono::steady_clock::now();
+            while (!done) {
+                Message message;
+                message.sent_ns = realtime_ns();
+                // A segment of its own.
+                send(link.fd(), &message, sizeof(message), MSG_NOSIGNAL | MSG_EOR);
+                next += load.spacing;
+                std::this_thread::sleep_until(next);
+            }
+        });
+    }
+    const bool accepted = wait_until([&] { return target.control().accepted == load.links; }, 5s);
+    EXPECT_TRUE(accepted);
+    ProfileRun run(comm);
+    const std::uint64_t began_ns = realtime_ns();
+    nap(4s);
+    const std::uint64_t ended_ns = realtime_ns();
+    const Json profile = run.stop();
+    done = true;
+    for (std::thread& sender : senders) {
+        sender.join();
+    }
+    target.control().quit = true;
+
+    std::vector<std::uint64_t> truth;
+    for (const Witnessed& w : witness.values()) {
+        if (w.read_ns >= began_ns && w.read_ns < ended_ns) {
+            truth.push_back(w.latency_ns);
+        }
+    }
+    if (truth.size() < load.least) {
+        GTEST_SKIP() << "this machine is too slow for the load";
+    }
+    std::sort(truth.begin(), truth.end());
+    const Json& measured = profile.at("read_latency_ns");
+    fmt::print("{}: {} messages, {} measured\n", load.name, truth.size(),
+               measured["count"].get<std::uint64_t>());
+    for (const auto& [name, q] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}) {
+        const double exact = exact_quantile(truth, q);
+        const double ours = measured[name];
+        fmt::print("  {}: witness {:.1f} us, profile {:.1f} us\n", name, exact / 1e3, ours / 1e3);
+        EXPECT_NEAR(ours, exact, std::max(10e3, 0.03 * exact)) << name;
+    }
+    const auto sum = [&](const char* name) {
+        const Json& d = profile.at(name);
+        return d["mean"].get<double>() * d["count"].get<double>();
+    };
+    const double parts =
+        sum("wakeup_ns") + sum("schedule_ns") + sum("application_ns") + sum("unattributed_ns");
+    EXPECT_NEAR(parts, sum("read_latency_ns"), 1e-4 * sum("read_latency_ns"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, ProfileLatency,
+                         testing::Values(Load{"idle", 1, 1ms, 0us, 2000},
+                                         Load{"busy", 1, 60us, 0us, 20'000},
+                                         Load{"backlogged", 1, 80us, 20ms, 20'000},
+                                         Load{"several_threads", 4, 150us, 0us, 40'000}),
+                         [](const auto& load) { return std::string(load.param.name); });
+
+/// Delays of 1 ms to 5 s, past what 31 and 32 bits of nanoseconds hold.
+TEST(ProfileDelays, come_out_right)
+{
+    if (geteuid() != 0) {
+        GTEST_SKIP() << "live tests need root";
+    }
+    const std::vector<std::chrono::milliseconds> delays{1ms, 10ms, 100ms, 1s, 2500ms, 5s};
+    SharedArray<std::uint64_t> truth(delays.size());
+    const std::string comm = unique_comm();
+    Target target(comm, {}, Target::one_connection([&](int fd, Control& control) {
+                      for (const auto delay : delays) {
+                          pollfd ready{fd, POLLIN, 0};
+                          while (poll(&ready, 1, 100) <= 0 && !control.quit) {
+                          }
+                          nap(delay);
+                          Message message;
+                          recv(fd, &message, sizeof(message), 0);
+                          truth.push(realtime_ns() - message.sent_ns);
+                      }
+                  }));
+    Sender link(target.port(), {});
+    ProfileRun run(comm);
+    for (std::size_t i = 0; i < delays.size(); i++) {
+        Message message;
+        message.sent_ns = realtime_ns();
+        send(link.fd(), &message, sizeof(message), 0);
+        ASSERT_TRUE(wait_until([&] { return truth.values().size() == i + 1; }, 10s));
+    }
+    const Json profile = run.stop();
+    target.control().quit = true;
+    const Json& latency = profile.at("read_latency_ns");
+    ASSERT_EQ(latency["count"], delays.size());
+    ASSERT_EQ(latency["buckets"].size(), delays.size());
+    for (std::size_t i = 0; i < delays.size(); i++) {
+        const auto exact = static_cast<double>(truth.values()[i]);
+        const double bucket = latency["buckets"][i][0];
+        EXPECT_GE(exact, bucket * 0.999 - 100e3);
+        EXPECT_LE(bucket, exact);
+        EXPECT_NEAR(bucket, exact, 0.032 * exact + 100e3) << "a bucket is 3.1 % wide";
+    }
+    const auto longest = static_cast<double>(truth.values().back());
+    EXPECT_NEAR(latency["max"].get<double>(), longest, 1e6);
+}
+
+}  // namespace
+}  // namespace drainwatch::live

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "bpf/bpf_source.hpp"
+#include "drainwatch/profile_abi.h"
+#include "profile/measurement.hpp"
+
+#include <memory>
+
+struct profile_bpf;
+
+namespace drainwatch {
+
+struct ProfilerOptions {
+    Targets targets;
+    dw_grouping grouping = DW_GROUP_ALL;
+    bool stacks = false;
+    std::uint32_t max_sockets = 1024;  ///< measured at once; each costs 9 KiB of kernel memory
+};
+
+/// Measures how the targets read their sockets: a watch that says which sockets those are, and
+/// programs of its own on top.
+class Profiler {
+public:
+    /// Attaches, takes the first full look, and measures from then on.
+    [[nodiscard]] static Result<std::unique_ptr<Profiler>> open(const ProfilerOptions& options);
+    ~Profiler();
+    Profiler(const Profiler&) = delete;
+    Profiler& operator=(const Profiler&) = delete;
+
+    /// What is not there on this kernel, and what that costs.
+    [[nodiscard]] const std::vector<MissingPart>& missing() const { return missing_; }
+
+    /// A full look for targets and sockets that no event told of; to be taken now and then.
+    void find_targets();
+
+    /// Reads so far: cheap enough for a progress line.
+    [[nodiscard]] std::uint64_t reads() const;
+
+    /// Ends the measuring, and tells what it was.
+    [[nodiscard]] Measurement finish();
+
+private:
+    struct SkeletonDeleter {
+        void operator()(profile_bpf* skeleton) const;
+    };
+    using ProfileSkeleton = std::unique_ptr<profile_bpf, SkeletonDeleter>;
+
+    explicit Profiler(const ProfilerOptions& options) : options_(options) {}
+
+    [[nodiscard]] Result<void> attach(const drainwatch_bpf& watch);
+    [[nodiscard]] ProfileSkeleton load(const drainwatch_bpf& watch, const dw_profile_config& config,
+                                       bool calls_by_fexit) const;
+    void ask_for_stamps();
+    void tell_time();
+    void add_lone_readers();
+    void begin_slots();
+    void name_processes(Measurement& measurement) const;
+
+    ProfilerOptions options_;
+    std::vector<MissingPart> missing_;
+    std::unique_ptr<BpfSource> source_;  ///< its maps outlive the programs that share them
+    ProfileSkeleton skeleton_;
+    File stamping_;  ///< as long as it is open, the kernel stamps what it receives
+    std::uint64_t began_ns_ = 0;
+};
+
+}  // namespace drainwatch

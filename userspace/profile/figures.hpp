@@ -1,0 +1,70 @@
+#pragma once
+
+#include "drainwatch/result.hpp"
+#include "output/event.hpp"
+#include "profile/measurement.hpp"
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace drainwatch {
+
+/// Of the time in which data lay unread: shares that add up to 1, if there was any such time.
+struct Shares {
+    double total_ns = 0;
+    double running = 0;
+    double runnable = 0;
+    double sleeping = 0;
+    double unknown = 0;                   ///< nobody has read, it is not known who would
+    std::map<std::string, double> calls;  ///< what `sleeping` is made of
+};
+
+/// What is reported of a group of reads.
+struct Figures {
+    std::uint64_t duration_ns = 0;
+    std::array<Distribution, DW_DISTRIBUTIONS> distributions;
+    Shares waiting;
+
+    [[nodiscard]] const Distribution& of(dw_distribution which) const
+    {
+        return distributions[static_cast<std::size_t>(which)];
+    }
+    /// A second; 0 if nothing was measured.
+    [[nodiscard]] double rate(double amount) const;
+};
+
+/// A distribution that is printed in full, and its name in JSON.
+struct NamedDistribution {
+    dw_distribution which{};
+    std::string_view name;
+};
+inline constexpr std::array kNamedDistributions{
+    NamedDistribution{DW_DIST_READ_LATENCY, "read_latency_ns"},
+    NamedDistribution{DW_DIST_WAKEUP, "wakeup_ns"},
+    NamedDistribution{DW_DIST_SCHEDULE, "schedule_ns"},
+    NamedDistribution{DW_DIST_APPLICATION, "application_ns"},
+    NamedDistribution{DW_DIST_UNATTRIBUTED, "unattributed_ns"},
+    NamedDistribution{DW_DIST_READ_BYTES, "read_bytes"},
+    NamedDistribution{DW_DIST_QUEUE_BYTES, "queue_bytes"},
+};
+
+/// A quantile that is printed, and its name.
+struct NamedQuantile {
+    double q;
+    std::string_view name;
+};
+inline constexpr std::array kNamedQuantiles{NamedQuantile{0.5, "p50"}, NamedQuantile{0.9, "p90"},
+                                            NamedQuantile{0.99, "p99"},
+                                            NamedQuantile{0.999, "p999"}};
+
+[[nodiscard]] Figures to_figures(const Measured& measured, std::uint64_t duration_ns);
+
+/// As fields of the `profile` event.
+[[nodiscard]] Json to_json(const Figures& figures);
+
+/// The contrary. The JSON is someone else's: anything may be in it.
+[[nodiscard]] Result<Figures> figures_from_json(const Json& json);
+
+}  // namespace drainwatch

@@ -1,0 +1,183 @@
+#include "profile/report.hpp"
+
+#include "output/escape.hpp"
+#include "output/source_json.hpp"
+#include "profile/units.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+namespace drainwatch {
+namespace {
+
+/// An engineer asks when more than one read in a hundred is later than this.
+constexpr double kSlowNs = 10e6;
+
+std::string process_name(const Measurement& measurement, std::uint32_t tgid)
+{
+    const auto process = measurement.processes.find(tgid);
+    if (process != measurement.processes.end()) {
+        return fmt::format("{}({})", escape(process->second), tgid);
+    }
+    return tgid != 0 ? fmt::format("?({})", tgid) : "?";
+}
+
+std::string thread_name(const Measurement& measurement, std::uint32_t tid)
+{
+    const auto thread = measurement.threads.find(tid);
+    if (thread == measurement.threads.end()) {
+        return tid != 0 ? fmt::format("?({})", tid) : "nobody yet";
+    }
+    return fmt::format("{}/{}({})", process_name(measurement, thread->second.tgid),
+                       escape(thread->second.comm), tid);
+}
+
+std::string socket_name(const Measurement& measurement, std::uint64_t cookie)
+{
+    const auto socket = measurement.sockets.find(cookie);
+    if (socket == measurement.sockets.end()) {
+        return fmt::format("socket {}", cookie);
+    }
+    return fmt::format("{} {} <- {}", process_name(measurement, socket->second.tgid),
+                       to_string(socket->second.local), to_string(socket->second.remote));
+}
+
+std::string group_name(const Measurement& measurement, dw_grouping grouping, std::uint64_t group)
+{
+    switch (grouping) {
+        case DW_GROUP_ALL: return "";
+        case DW_GROUP_PROCESS: return process_name(measurement, static_cast<std::uint32_t>(group));
+        case DW_GROUP_SOCKET: return socket_name(measurement, group);
+        case DW_GROUP_THREAD: return thread_name(measurement, static_cast<std::uint32_t>(group));
+    }
+    return "";
+}
+
+/// "the most of it in nanosleep (70 %)"
+std::string chief_call(const Shares& waiting)
+{
+    const auto chief =
+        std::max_element(waiting.calls.begin(), waiting.calls.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    return chief != waiting.calls.end()
+               ? fmt::format(", in {} {:.0f} %", chief->first, chief->second * 100)
+               : "";
+}
+
+/// What its readers do in most of the time that data waits.
+std::string chief_occupation(const Shares& waiting)
+{
+    const double most =
+        std::max({waiting.running, waiting.runnable, waiting.sleeping, waiting.unknown});
+    if (most == waiting.unknown) {
+        return "nobody reads: which of its threads would is not known";
+    }
+    if (most == waiting.running) {
+        return fmt::format(
+            "it does something else: it ran for {:.0f} % of the time that data "
+            "waited",
+            waiting.running * 100);
+    }
+    if (most == waiting.runnable) {
+        return fmt::format(
+            "it gets no CPU: it could have run, and did not, for {:.0f} % of the "
+            "time that data waited",
+            waiting.runnable * 100);
+    }
+    return fmt::format("it sleeps: {:.0f} % of the time that data waited{}", waiting.sleeping * 100,
+                       chief_call(waiting));
+}
+
+Json to_json(const NotMeasured& not_measured)
+{
+    return {{"samples", not_measured.samples},
+            {"threads", not_measured.threads},
+            {"waits", not_measured.waits},
+            {"sockets", not_measured.sockets},
+            {"early_segments", not_measured.early_segments},
+            {"merged_segments", not_measured.merged_segments},
+            {"runs_missed", not_measured.runs_missed}};
+}
+
+}  // namespace
+
+Report make_report(const Measurement& measurement, dw_grouping grouping, std::string target)
+{
+    Report report;
+    report.target = std::move(target);
+    Measured all;
+    for (const auto& [group, measured] : measurement.groups) {
+        all.add(measured);
+        // In 0 is what belongs to no group.
+        if (grouping != DW_GROUP_ALL && group != 0) {
+            report.groups.push_back({group_name(measurement, grouping, group),
+                                     to_figures(measured, measurement.duration_ns)});
+        }
+    }
+    report.figures = to_figures(all, measurement.duration_ns);
+    const auto reads = [](const ReportGroup& group) {
+        return group.figures.of(DW_DIST_READ_BYTES).count();
+    };
+    std::stable_sort(
+        report.groups.begin(), report.groups.end(),
+        [&](const ReportGroup& a, const ReportGroup& b) { return reads(a) > reads(b); });
+    report.target_was_seen = !measurement.processes.empty();
+    report.unread_sockets = measurement.unread_sockets;
+    report.unread_bytes = measurement.unread_bytes;
+    report.not_measured = measurement.not_measured;
+    return report;
+}
+
+std::string verdict(const Report& report)
+{
+    const Figures& figures = report.figures;
+    const Distribution& latency = figures.of(DW_DIST_READ_LATENCY);
+    const double seconds = static_cast<double>(figures.duration_ns) / 1e9;
+    if (latency.count() == 0 && figures.of(DW_DIST_READ_BYTES).count() == 0) {
+        std::string text = fmt::format("no reads in {:.3g} s", seconds);
+        if (!report.target_was_seen) {
+            return text + ": no such process with a TCP connection was there (" + report.target +
+                   ")";
+        }
+        if (report.unread_sockets != 0) {
+            text += fmt::format("; {} bytes wait unread in {} socket{}", report.unread_bytes,
+                                report.unread_sockets, report.unread_sockets == 1 ? "" : "s");
+        }
+        if (figures.waiting.total_ns != 0) {
+            text += ", because " + chief_occupation(figures.waiting);
+        }
+        return text;
+    }
+    // Reads that never come to the end of what arrived have no latency yet.
+    if (latency.count() != 0 && latency.quantile(0.99) < kSlowNs) {
+        return fmt::format("{} keeps up: 99 of 100 reads come within {}", report.target,
+                           duration_in_words(latency.quantile(0.99)));
+    }
+    return fmt::format("{} is slow because {}", report.target, chief_occupation(figures.waiting));
+}
+
+Event to_event(const Report& report)
+{
+    Event event;
+    event.name = "profile";
+    event.reason = verdict(report);
+    event.fields = to_json(report.figures);
+    if (!report.groups.empty()) {
+        event.fields["groups"] = Json::array();
+        for (const ReportGroup& group : report.groups) {
+            Json json{{"name", group.name}};
+            json.update(to_json(group.figures));
+            event.fields["groups"].push_back(std::move(json));
+        }
+    }
+    event.fields["unread_sockets"] = report.unread_sockets;
+    event.fields["unread_bytes"] = report.unread_bytes;
+    event.fields["not_measured"] = to_json(report.not_measured);
+    event.fields["missing"] = to_json(report.missing);
+    if (report.comparison) {
+        event.fields["compare"] = to_json(*report.comparison);
+    }
+    return event;
+}
+
+}  // namespace drainwatch

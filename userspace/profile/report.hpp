@@ -1,0 +1,44 @@
+#pragma once
+
+#include "drainwatch/source.hpp"
+#include "profile/comparison.hpp"
+#include "profile/figures.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace drainwatch {
+
+struct ReportGroup {
+    std::string name;  ///< "gip(29543)", with "/worker(29544)" or the socket's addresses
+    Figures figures;
+};
+
+/// What `profile` has to tell.
+struct Report {
+    std::string target;           ///< in words: "gip and pid 29543, port 8765"
+    bool target_was_seen = true;  ///< a process of it, with a TCP connection
+    Figures figures;
+    std::vector<ReportGroup> groups;   ///< with --per: most reads first
+    std::uint32_t unread_sockets = 0;  ///< at the end
+    std::uint64_t unread_bytes = 0;    ///< at the end
+    NotMeasured not_measured;
+    std::vector<MissingPart> missing;
+    std::optional<Comparison> comparison;
+};
+
+/// Names what was measured. Where a process has no name any more, its thread's will do.
+[[nodiscard]] Report make_report(const Measurement& measurement, dw_grouping grouping,
+                                 std::string target);
+
+/// Why the target is slow, if it is: one sentence.
+[[nodiscard]] std::string verdict(const Report& report);
+
+/// The `profile` event.
+[[nodiscard]] Event to_event(const Report& report);
+
+/// For a person: lines of 80 columns at most.
+[[nodiscard]] std::vector<std::string> to_text(const Report& report);
+
+}  // namespace drainwatch
