@@ -78,6 +78,7 @@ Result<std::unique_ptr<Profiler>> Profiler::open(const ProfilerOptions& options)
     SourceOptions watched;
     watched.targets = options.targets;
     watched.max_sockets = options.max_sockets;
+    watched.tls = false;
     auto source = BpfSource::open(
         watched, [&](const drainwatch_bpf& watch) { return profiler->attach(watch); });
     if (!source) {
