@@ -29,6 +29,7 @@ Json to_json(const Link& link)
     Json json{{"peer_port", link.peer_port},
               {"last_read_ns", link.last_read_ns},
               {"zeros_ns", link.witness.zeros_ns},
+              {"holds_ns", link.witness.holds_ns},
               {"reset_ns", or_null(link.witness.reset_ns)},
               {"first_unread_ns", or_null(link.witness.first_unread_ns)},
               {"gaps", Json::array()},

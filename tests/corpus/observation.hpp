@@ -30,6 +30,8 @@ struct Said {
 /// A zero window, or a reset, that the watched side put on the wire.
 struct Witness {
     std::vector<std::uint64_t> zeros_ns;  ///< each that followed an open window
+    std::vector<std::uint64_t> holds_ns;  ///< each that left no room for the peer's next segment,
+                                          ///< after one that did: closed in effect
     std::optional<std::uint64_t> reset_ns;
     std::optional<std::uint64_t> first_unread_ns;  ///< the first byte that the trouble left unread
 };

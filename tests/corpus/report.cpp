@@ -20,6 +20,8 @@ What is counted, for each link of each run:
 - **False alarm**: a warning with neither a zero window to follow nor a silence of the reader, by its own
   log, that was long. One for a silence shorter than `--warn-after`, but longer than any that this reader
   had shown, is a *new pause*; beside it, how soon after the pause it was cleared.
+- **Held back**: a warning of a window that never was zero, but, by tcpdump, too small for the peer's next
+  segment, so that it had to wait: no false alarm, and no zero window either.
 - **Lead**: from the warning to the zero window, as a share of what was possible: since the last read, or
   the first unread byte if that came later, or the start of a restarted drainwatch. Of a reader that
   reads too little (too slow, starved), since the trouble began, but no more than `--horizon`, for a forecast
@@ -28,6 +30,7 @@ What is counted, for each link of each run:
   against the truth; where nobody reads and the flow is steady.
 - **Delay**: from evidence to line: the zero window or the reset in the capture, or the moment at which
   a silence reached `--warn-after`.
+- **Broken**: a run that did not come to its end, such as a peer that could not connect; it counts nowhere else.
 - **Told otherwise**: a zero window that drainwatch did not tell of, or tells of and the capture does not have
   within 2 ms.
 )";
@@ -64,6 +67,7 @@ void add(Row& row, const Result& result)
         row.stalls += v.stalled;
         row.told += v.stall_told;
         row.false_alarms += v.false_alarms;
+        row.held_back += v.held_back;
         append(row.cleared_ms, v.cleared_ms);
         append(row.delay_ms, v.delay_ms);
         if (v.possible_ms && *v.possible_ms >= kLeadThatCountsMs) {
@@ -104,9 +108,9 @@ std::string table_row(const Row& row)
         return [=](const std::vector<double>& values) { return text(quantile(values, q)); };
     };
     return fmt::format(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.name,
-        row.runs, row.links, of_all(row.warned, row.zeros), of_all(row.told, row.stalls),
-        row.false_alarms,
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        row.name, row.runs, row.broken, row.links, of_all(row.warned, row.zeros),
+        of_all(row.told, row.stalls), row.false_alarms, row.held_back,
         if_any(row.cleared_ms,
                [](const std::vector<double>& v) {
                    return fmt::format("{} ({} ms)", v.size(), ms(quantile(v, 0.5)));
@@ -162,6 +166,7 @@ Json to_json(const Row& row)
             {"stalls", row.stalls},
             {"stalls_told", row.told},
             {"false_alarms", row.false_alarms},
+            {"held_back", row.held_back},
             {"new_pauses", row.cleared_ms.size()},
             {"cleared_ms_p50", value(row.cleared_ms, 0.5)},
             {"lead_p50", value(row.lead_share, 0.5)},
@@ -216,10 +221,12 @@ std::string to_markdown(const Report& report, const std::string& made_by)
                             goal.met ? "met" : "**missed**");
     }
     text +=
-        "\n| class | runs | links | zero windows warned of before | stalls told | false alarms | "
-        "new pauses (cleared) | lead: median | 5 % | worst | forecast within 20 % | delay: p50, ms "
+        "\n| class | runs | broken | links | zero windows warned of before | stalls told | false "
+        "alarms | "
+        "held back | new pauses (cleared) | lead: median | 5 % | worst | forecast within 20 % | "
+        "delay: p50, ms "
         "| p99 | told otherwise |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
     for (const Row& row : report.rows) {
         text += table_row(row);
     }
@@ -249,7 +256,7 @@ Json to_json(const Report& report)
 bool is_clean(const Report& report)
 {
     return misses_nothing(report.bpf) && report.bpf.false_alarms == 0 &&
-           misses_nothing(report.polled);
+           report.bpf.disagreements == 0 && misses_nothing(report.polled);
 }
 
 }  // namespace drainwatch::corpus

@@ -19,6 +19,7 @@ struct Row {
     std::size_t stalls = 0;
     std::size_t told = 0;  ///< of the stalls
     std::size_t false_alarms = 0;
+    std::size_t held_back = 0;
     std::vector<double> cleared_ms;
     std::vector<double> lead_share;  ///< where 200 ms or more were possible
     std::vector<double> forecast_error;

@@ -23,6 +23,7 @@ Json to_json(const Verdict& v)
             {"stalled", v.stalled},
             {"stall_told", v.stall_told},
             {"false_alarms", v.false_alarms},
+            {"held_back", v.held_back},
             {"cleared_ms", v.cleared_ms},
             {"possible_ms", optional_json(v.possible_ms)},
             {"lead_ms", optional_json(v.lead_ms)},
@@ -39,6 +40,7 @@ Verdict to_verdict(const Json& json)
     v.stalled = json.at("stalled");
     v.stall_told = json.at("stall_told");
     v.false_alarms = json.at("false_alarms");
+    v.held_back = json.at("held_back");
     v.cleared_ms = json.at("cleared_ms").get<std::vector<double>>();
     v.possible_ms = optional_number(json.at("possible_ms"));
     v.lead_ms = optional_number(json.at("lead_ms"));

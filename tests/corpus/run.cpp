@@ -263,6 +263,7 @@ private:
         (void)watcher_->stop();
         for (std::size_t i = 0; i < observation_.links.size(); i++) {
             add_witness(observation_.links[i], bytes_read_[i]);
+            add_holds(observation_.links[i]);
             add_gaps(observation_.links[i], (*ledger_)->link[i]);
             add_lines(observation_.links[i]);
         }
@@ -287,6 +288,32 @@ private:
                 link.witness.zeros_ns.push_back(s.at_ns);
             }
             closed = s.window == 0;
+        }
+    }
+
+    /// A peer whose next segment does not fit waits, as with a zero window; slow readers are such
+    /// that the window hovers there. Its next segment is taken to be as long as its longest was.
+    void add_holds(Link& link)
+    {
+        std::uint8_t scale = 0;
+        std::uint32_t sent = 0;  // end of what the peer has sent
+        std::uint32_t longest = 0;
+        bool held = false;
+        for (const live::Segment& s : capture_->segments()) {
+            if (s.source == link.peer_port && s.dest == target_->port()) {
+                const std::uint32_t end = s.seq + s.length + (s.syn ? 1 : 0);
+                sent = s.syn || static_cast<std::int32_t>(end - sent) > 0 ? end : sent;
+                longest = std::max(longest, s.length);
+            } else if (s.source == target_->port() && s.dest == link.peer_port && s.syn) {
+                scale = s.window_scale;
+            } else if (s.source == target_->port() && s.dest == link.peer_port && s.ack && !s.rst) {
+                const std::uint32_t edge = s.ack_seq + (std::uint32_t{s.window} << scale);
+                const bool fits = static_cast<std::int32_t>(edge - sent - longest) >= 0;
+                if (!fits && !held) {
+                    link.witness.holds_ns.push_back(s.at_ns);
+                }
+                held = !fits;
+            }
         }
     }
 

@@ -187,16 +187,19 @@ const Interval* silence_at(const Link& link, std::uint64_t at_ns)
     return found != link.gaps.end() ? &*found : nullptr;
 }
 
-/// A zero window that the warning was of: it came in its episode, or within the horizon.
-bool zero_came(const Link& link, const Episode& episode)
+/// One of these times is what the warning was of: it is in its episode, or within the horizon.
+bool came(const std::vector<std::uint64_t>& times_ns, const Episode& episode)
 {
     const std::uint64_t at_ns = episode.first_warning->read_ns;
     const std::uint64_t end_ns = episode.end != nullptr ? episode.end->read_ns : ~0ULL;
-    const auto& zeros = link.witness.zeros_ns;
-    return episode.zero_window != nullptr ||
-           std::any_of(zeros.begin(), zeros.end(), [&](std::uint64_t zero) {
-               return zero >= at_ns && (zero < end_ns || zero < at_ns + kHorizonNs);
-           });
+    return std::any_of(times_ns.begin(), times_ns.end(), [&](std::uint64_t t) {
+        return t >= at_ns && (t < end_ns || t < at_ns + kHorizonNs);
+    });
+}
+
+bool zero_came(const Link& link, const Episode& episode)
+{
+    return episode.zero_window != nullptr || came(link.witness.zeros_ns, episode);
 }
 
 void judge_alarms(const Link& link, Verdict& verdict)
@@ -206,7 +209,9 @@ void judge_alarms(const Link& link, Verdict& verdict)
             continue;
         }
         const Interval* silence = silence_at(link, episode.first_warning->read_ns);
-        if (silence == nullptr) {
+        if (silence == nullptr && came(link.witness.holds_ns, episode)) {
+            verdict.held_back++;
+        } else if (silence == nullptr) {
             verdict.false_alarms++;
         } else if (silence->end_ns - silence->begin_ns <= kWarnAfterNs) {
             const std::uint64_t over_ns =

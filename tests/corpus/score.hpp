@@ -17,6 +17,8 @@ struct Verdict {
     bool stalled = false;     ///< unread data aged beyond --warn-after
     bool stall_told = false;  ///< and a warning had been read soon after that, at the latest
     std::uint32_t false_alarms = 0;
+    std::uint32_t held_back = 0;  ///< warnings of a window that never was zero, but too small for
+                                  ///< the peer's next segment: it had to wait
     std::vector<double> cleared_ms;     ///< each warning for a pause longer than any before it: how
                                         ///< soon after the pause it was over
     std::optional<double> possible_ms;  ///< from the begin of the trouble to the zero window

@@ -258,6 +258,10 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     }
     cpu_budget_ = "1%";
     play({}, {.message = 150, .spacing = 20'000us}, read_all);
+    const Json hooked = watcher().lines(event_is("start")).front().json["programs"];
+    if (std::find(hooked.begin(), hooked.end(), "sock_recv_length") == hooked.end()) {
+        GTEST_SKIP() << "nothing is hooked that an empty read would pass";
+    }
     nap(1s);
     EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
     Process flood = flood_of_empty_reads(7s);
@@ -305,7 +309,10 @@ TEST_F(Harm, at_worst_it_polls_and_comes_back)
     std::vector<std::string> events;
     events.reserve(lines.size());
     for (const Line& line : lines) {
-        events.push_back(line.event() + " " + line.json["severity"].get<std::string>());
+        // Whether the window closes meanwhile is the kernel's affair.
+        if (line.event() != "zero_window" && line.event() != "window_reopened") {
+            events.push_back(line.event() + " " + line.json["severity"].get<std::string>());
+        }
     }
     EXPECT_EQ(events, (std::vector<std::string>{"not_draining warning", "not_draining critical",
                                                 "recovered info"}));

@@ -141,6 +141,21 @@ TEST(CorpusScore, AWarningWithoutTroubleIsFalse)
     EXPECT_EQ(judge_one(healthy, run).false_alarms, 0U) << "a zero window came";
 }
 
+TEST(CorpusScore, AWarningOfAPeerThatIsHeldBackIsCountedApart)
+{
+    Plan slow;
+    slow.trouble = Trouble::too_slow;
+    Observation run = stalled({said("falling_behind", 1200), said("recovered", 1500)});
+    run.links.front().witness.zeros_ns.clear();
+    run.links.front().witness.holds_ns = {at(1400)};
+    Verdict v = judge_one(slow, run);
+    EXPECT_EQ(v.false_alarms, 0U);
+    EXPECT_EQ(v.held_back, 1U);
+    EXPECT_FALSE(v.zero);
+    run.links.front().witness.holds_ns = {at(1100)};
+    EXPECT_EQ(judge_one(slow, run).false_alarms, 1U) << "that was before";
+}
+
 TEST(CorpusScore, APauseLongerThanAnyBeforeIsCountedApart)
 {
     Plan plan;
@@ -247,7 +262,7 @@ TEST(CorpusReport, SaysWhichGoalsWereMissed)
     EXPECT_TRUE(is_clean(make_report({result_with(good())})));
     for (const auto& spoil : std::vector<void (*)(Verdict&)>{
              [](Verdict& v) { v.warned = false; }, [](Verdict& v) { v.stall_told = false; },
-             [](Verdict& v) { v.false_alarms = 1; }}) {
+             [](Verdict& v) { v.false_alarms = 1; }, [](Verdict& v) { v.agrees = false; }}) {
         Verdict v = good();
         spoil(v);
         const Report report = make_report({result_with(v), result_with(good())});

@@ -74,7 +74,8 @@ private:
     std::uint64_t look_due_ns_ = 0;
     std::uint64_t standing_due_ns_ = 0;
     std::uint64_t new_target_due_ns_ = 0;  ///< not before this, even for a new one
-    std::uint64_t soonest_healing_ns_ = 0;  ///< not before this, even for a window that may be closed
+    std::uint64_t soonest_healing_ns_ =
+        0;  ///< not before this, even for a window that may be closed
     Losses losses_told_;
     std::uint64_t losses_due_ns_ = 0;
     std::uint64_t losses_spacing_ns_ = 0;

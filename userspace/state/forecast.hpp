@@ -22,8 +22,8 @@ namespace drainwatch {
 /// zero).
 ///
 /// Small segments cost many times their payload, but where the buffer is locked, only until it is
-/// full: then the kernel collapses them (tcp_prune_queue(), tcp_collapse()) to at most
-/// kCollapsedCost bytes of memory a byte, and goes on. One that is not locked grows with its
+/// full: then the kernel collapses them (tcp_prune_queue(), tcp_collapse()) to little
+/// more than their payload, and goes on. One that is not locked grows with its
 /// contents up to tcp_rmem[2] first (tcp_clamp_window()).
 /// Source: __tcp_select_window(), tcp_select_window(), __tcp_ack_snd_check(),
 /// tcp_try_rmem_schedule(), Linux 6.18.
@@ -39,10 +39,6 @@ struct Headroom {
         return window_bytes < memory_bytes ? window_bytes : memory_bytes;
     }
 };
-
-/// Truesize of a byte of payload when the kernel refuses more: 1.34 for segments of 20 bytes in a
-/// locked buffer of 40,000, 1.03 for those of 150 bytes in one of 196,608; Linux 6.18, loopback.
-constexpr double kCollapsedCost = 1.35;
 
 /// A sender's first window probe comes after its retransmission timeout, 200 ms at least
 /// (TCP_RTO_MIN, tcp_probe0_base()).

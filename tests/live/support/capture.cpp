@@ -21,6 +21,25 @@ namespace {
 
 constexpr std::size_t kEthernetHeader = 14;
 
+/// RFC 7323: kind 3, length 3. 0 without it, or where the capture ends before.
+std::uint8_t window_scale(const u_char* options, const u_char* end)
+{
+    while (options < end && *options != TCPOPT_EOL) {
+        if (*options == TCPOPT_NOP) {
+            options++;
+            continue;
+        }
+        if (end - options < 2 || options[1] < 2 || end - options < options[1]) {
+            return 0;
+        }
+        if (*options == TCPOPT_WINDOW && options[1] == TCPOLEN_WINDOW) {
+            return options[2];
+        }
+        options += options[1];
+    }
+    return 0;
+}
+
 std::optional<Segment> parse(const pcap_pkthdr& header, const u_char* bytes)
 {
     if (header.caplen < kEthernetHeader + sizeof(ip6_hdr)) {
@@ -51,12 +70,18 @@ std::optional<Segment> parse(const pcap_pkthdr& header, const u_char* bytes)
     segment.source = ntohs(tcp.source);
     segment.dest = ntohs(tcp.dest);
     segment.seq = ntohl(tcp.seq);
+    segment.ack_seq = ntohl(tcp.ack_seq);
     segment.length = static_cast<std::uint32_t>(total - ip_length - tcp.doff * 4U);
     segment.window = ntohs(tcp.window);
     segment.syn = tcp.syn;
     segment.fin = tcp.fin;
     segment.rst = tcp.rst;
     segment.ack = tcp.ack;
+    if (segment.syn) {
+        const std::size_t headers = kEthernetHeader + ip_length + tcp.doff * 4U;
+        segment.window_scale = window_scale(bytes + kEthernetHeader + ip_length + sizeof(tcp),
+                                            bytes + std::min<std::size_t>(headers, header.caplen));
+    }
     return segment;
 }
 

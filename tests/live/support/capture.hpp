@@ -15,8 +15,10 @@ struct Segment {
     std::uint16_t source = 0;
     std::uint16_t dest = 0;
     std::uint32_t seq = 0;
+    std::uint32_t ack_seq = 0;
     std::uint32_t length = 0;
-    std::uint16_t window = 0;  ///< unscaled
+    std::uint16_t window = 0;       ///< unscaled
+    std::uint8_t window_scale = 0;  ///< in a SYN: what later windows are to be shifted by
     bool syn = false;
     bool fin = false;
     bool rst = false;
