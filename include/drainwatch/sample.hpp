@@ -83,7 +83,7 @@ struct SocketNotice {
     std::uint64_t at_ns = 0;
     std::uint32_t value = 0;  ///< zero_window, reopened: the how many-th of this socket; alerts:
                               ///< level << 8 | description; else unread bytes
-    std::uint32_t pid = 0;  ///< who did it; 0 if not known
+    std::uint32_t pid = 0;    ///< who did it; 0 if not known
 };
 
 /// Something that happened to a watched process.

@@ -210,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(, ProfileLatency,
                          testing::Values(Load{"idle", 1, 1ms, 0us, 2000},
                                          Load{"busy", 1, 60us, 0us, 20'000},
                                          Load{"backlogged", 1, 80us, 20ms, 20'000},
-                                         Load{"several_threads", 4, 150us, 0us, 40'000}),
+                                         Load{"several_threads", 4, 300us, 0us, 40'000}),
                          [](const auto& load) { return std::string(load.param.name); });
 
 /// Delays of 1 ms to 5 s, past what 31 and 32 bits of nanoseconds hold.
