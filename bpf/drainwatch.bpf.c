@@ -170,7 +170,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT) {
 		follow_state(ref->slot, tp, newstate);
 		if (config.tls)
-			tell_of_closing(ref->slot, newstate);
+			tell_of_closing(ref->slot, oldstate, newstate);
 	} else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);
 	return 0;
@@ -375,7 +375,7 @@ int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !ref)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp && sk->__sk_common.skc_state != DW_TCP_CLOSE)
+	if (tp && (releases_all || sk->__sk_common.skc_state != DW_TCP_CLOSE))
 		heal_socket(tp, ref);
 	return 0;
 }

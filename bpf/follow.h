@@ -199,7 +199,8 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	struct dw_slot *s;
 
 	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
-		adopt_late(tp, ref);
+		if (!releases_all)
+			adopt_late(tp, ref);
 		return;
 	}
 	s = bpf_map_lookup_elem(&slots, &slot);

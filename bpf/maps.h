@@ -46,6 +46,19 @@ struct {
 	__type(value, __u32);
 } free_slots SEC(".maps");
 
+/*
+ * Address of a sock -> 1 while a slot is sought for it: a segment may come to a
+ * socket that a full look is just finding. Written and deleted here. Full: the
+ * next event or look tries again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} claims SEC(".maps");
+
 /* tgid -> DW_TARGET_*. Written by both sides. Full: further targets are not watched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -102,8 +115,10 @@ static __always_inline void count_exactly(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	/* wakes the user side unless it is at work on the ring already */
-	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), 0))
+	/* wakes the user side unless it is at work on the ring already; the end of a handshake can wait */
+	__u64 flags = record->kind == DW_REC_CLOSED ? BPF_RB_NO_WAKEUP : 0;
+
+	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), flags))
 		count_exactly(DW_COUNT_RING_FULL);
 	else
 		count_exactly(DW_COUNT_SENT);

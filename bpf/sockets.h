@@ -54,11 +54,13 @@ static __always_inline struct dw_slot *indexed_slot(__u64 cookie, __u32 *slot)
 static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *slot)
 {
 	struct dw_ref *ref = find_ref(sk);
+	struct dw_slot *s;
 
 	if (!ref || ref->self != (__u64)sk)
 		return NULL;
 	*slot = ref->slot;
-	return bpf_map_lookup_elem(&slots, slot);
+	s = bpf_map_lookup_elem(&slots, slot);
+	return s && s->cookie == ref->cookie ? s : NULL;
 }
 
 /*

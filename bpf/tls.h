@@ -91,14 +91,14 @@ static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw
 }
 
 /* A watched socket changes its state: whose handshake is that the end of? */
-static __always_inline void tell_of_closing(__u32 slot, int newstate)
+static __always_inline void tell_of_closing(__u32 slot, int oldstate, int newstate)
 {
 	const struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
 
 	if (!s || !dw_tls_in_handshake(&s->tls))
 		return;
 	if (newstate == DW_TCP_CLOSE_WAIT || newstate == DW_TCP_FIN_WAIT1 ||
-	    newstate == DW_TCP_CLOSE)
+	    (newstate == DW_TCP_CLOSE && oldstate == DW_TCP_ESTABLISHED))
 		send_socket_record(DW_REC_CLOSED, slot, s, bpf_ktime_get_ns(), 0, 0);
 }
 

@@ -122,7 +122,7 @@ static __always_inline void stay_known(struct sock *sk)
  * those that have something unread; others are given one when data comes. If
  * none is free for that, the full look tries again.
  */
-static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
+static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	int has_unread = tp->copied_seq != tp->rcv_nxt;
 	__u64 cookie = 0;
@@ -143,6 +143,19 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 	}
 }
 
+/* The same, unless another event or look is just doing so, or has done so. */
+static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
+{
+	__u64 address = (__u64)tp;
+	__u32 claimed = 1;
+
+	if (bpf_map_update_elem(&claims, &address, &claimed, BPF_NOEXIST))
+		return;
+	if (ref->self != address || ref->slot == DW_NO_SLOT)
+		find_place(tp, ref);
+	bpf_map_delete_elem(&claims, &address);
+}
+
 /* The watch of this socket is over: its slot is free for another. */
 static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns)
 {
@@ -155,10 +168,14 @@ static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns
 /* The socket stays known, and takes a slot again when data comes. */
 static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
 {
+	__u64 now_ns = bpf_ktime_get_ns();
 	__u32 slot = ref->slot;
 
+	/* its end may have come meanwhile, and given it back */
+	if (slot == DW_NO_SLOT || s->ended_ns || s->cookie != ref->cookie)
+		return;
 	ref->slot = DW_NO_SLOT;
-	end_slot(slot, s, bpf_ktime_get_ns());
+	end_slot(slot, s, now_ns);
 }
 
 /* Begin to watch a connection that is not known yet. */

@@ -145,6 +145,8 @@ public:
     [[nodiscard]] virtual bool relies_on_finding() const = 0;
     /// An arrival or a read may be seen no sooner than by heal().
     [[nodiscard]] virtual bool relies_on_healing() const = 0;
+    /// Few more sockets can be followed, unless heal() finds some that are idle.
+    [[nodiscard]] virtual bool is_short_of_room() const = 0;
 
     /// Targets may have to be looked for in network namespaces other than our own.
     [[nodiscard]] virtual bool enters_namespaces() const = 0;

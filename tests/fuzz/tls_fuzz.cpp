@@ -109,6 +109,7 @@ void play(Input& input, Tracker& tracker,
 }  // namespace
 }  // namespace drainwatch::tls
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it so
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     using namespace drainwatch::tls;

@@ -100,6 +100,19 @@ TEST(Shedder, OneShortBurstIsNoReason)
     EXPECT_TRUE(tool.orders.empty());
 }
 
+TEST(Shedder, ALookThatIsExpensiveNowAndThenIsNoReason)
+{
+    Tool tool;
+    tool.hooks = {{1, 1}};
+    for (int i = 0; i < 10; i++) {
+        tool.user_ms = 4 * 50;  // for a quarter of a second
+        tool.run(0.25);
+        tool.user_ms = 0.1;
+        tool.run(59.75);
+    }
+    EXPECT_TRUE(tool.orders.empty());
+}
+
 TEST(Shedder, TheLeastNeededGoesFirstAndOfTwoTheDearer)
 {
     Tool tool;
@@ -139,7 +152,7 @@ TEST(Shedder, LooksHaveALimitAndThenEverythingGoes)
     Tool tool;
     tool.user_ms = 1000;
     tool.hooks = {{0, 1}};
-    tool.run(5);
+    tool.run(11);
     EXPECT_EQ(tool.shedder.look_spacing(), 16U);
     ASSERT_EQ(tool.orders.size(), 5U);
     EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);

@@ -442,6 +442,16 @@ TEST_F(TlsTracker, StalledInTheMiddleOfAHello)
               "the beginning of a TLS handshake message");
 }
 
+TEST_F(TlsTracker, WhatAnotherSourceDidNotSeeIsNoHandshake)
+{
+    ByteVector hello = client_hello({kTls12, {}, "", 300});
+    EXPECT_TRUE(dialogue_.says(Side::peer, hello).empty());
+    ASSERT_TRUE(tracker_.unread(unread_since(dialogue_, 0, 100, 0)));
+    tracker_.source_changed();
+    EXPECT_FALSE(tracker_.unread(unread_since(dialogue_, 0, 100, 0)));
+    EXPECT_EQ(tracker_.kept_bytes(), 0U);
+}
+
 TEST_F(TlsTracker, BoundedWhateverComes)
 {
     const ByteVector piece(30'000, 1);

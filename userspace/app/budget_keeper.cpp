@@ -14,8 +14,7 @@ namespace {
 constexpr std::uint64_t kReviewSpacingNs = 250'000'000;
 constexpr std::uint64_t kNever = ~0ULL;
 
-constexpr auto kSlowerLooks =
-    "sockets are looked at half as often, so warnings come later by a few ticks";
+constexpr auto kSlowerLooks = "sockets are looked at half as often, so warnings come later";
 
 double rounded_percent(double share)
 {
@@ -103,6 +102,10 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
                                              percent(order.share), percent(budget_));
     if (!done) {
         event.reason = fmt::format("{}; {}: {}", measured, part, done.error().message);
+    } else if (order.step.kind == ShedStep::Kind::slower_looks) {
+        event.reason = fmt::format(
+            "{}: {}", measured,
+            order.restore ? "sockets are looked at twice as often again" : kSlowerLooks);
     } else if (order.restore) {
         event.reason = fmt::format("{}: {} as before", measured, part);
     } else {

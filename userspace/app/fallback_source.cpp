@@ -16,9 +16,7 @@ Result<void> FallbackSource::fall_back(const std::string& why)
     if (!polling) {
         return tl::unexpected(polling.error());
     }
-    if (auto paused = first_->pause(); !paused) {
-        return paused;
-    }
+    (void)first_->pause();  // whatever it could not look through, it is detached
     polling_ = std::move(*polling);
     current_ = polling_.get();
     return {};

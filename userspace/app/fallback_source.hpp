@@ -48,6 +48,7 @@ public:
     [[nodiscard]] Result<void> heal() override { return current_->heal(); }
     [[nodiscard]] bool relies_on_finding() const override { return current_->relies_on_finding(); }
     [[nodiscard]] bool relies_on_healing() const override { return current_->relies_on_healing(); }
+    [[nodiscard]] bool is_short_of_room() const override { return current_->is_short_of_room(); }
     [[nodiscard]] bool enters_namespaces() const override { return current_->enters_namespaces(); }
     [[nodiscard]] const std::vector<Holder>& holders() const override
     {

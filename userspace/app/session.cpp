@@ -326,7 +326,7 @@ void Session::look()
     for (const Cookie cookie : look.gone) {
         print(monitor_.gone(cookie, now_ns));
     }
-    if (monitor_.awaits_zero()) {
+    if (monitor_.awaits_zero() || source_->is_short_of_room()) {
         healing_.make_due(soonest_healing_ns_);
     }
     look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
@@ -379,6 +379,7 @@ void Session::keep_budget()
     }
     if (source_->tier() != tier_before) {
         monitor_.source_changed();
+        tls_.source_changed();
         finding_.space_like(pace_of_full_looks(*source_));
         for (const ProcessNotice& notice : find_targets()) {
             if (!notice.target) {

@@ -485,9 +485,15 @@ void BpfSource::make_room()
         const std::uint64_t limit_ns =
             monotonic_ns() - static_cast<std::uint64_t>(kShortestIdle.count());
         const std::uint64_t idle_since =
-            table_.idle_since(slots_in_use(), bss.slots_reserve - free, limit_ns);
+            table_.idle_since(slots_in_use(), 2 * bss.slots_reserve - free, limit_ns);
         bss.idle_before_ns = idle_since != 0 ? idle_since + 1 : 0;
     }
+}
+
+bool BpfSource::is_short_of_room() const
+{
+    const auto& bss = *skeleton_->bss;
+    return __atomic_load_n(&bss.slots_free, __ATOMIC_RELAXED) < bss.slots_reserve / 2;
 }
 
 Result<void> BpfSource::heal()
@@ -540,7 +546,9 @@ void BpfSource::stop()
 
 Result<void> BpfSource::pause()
 {
-    paused_ = report_.attached;
+    if (!report_.attached.empty()) {
+        paused_ = report_.attached;
+    }
     for (const std::string& hook : paused_) {
         // The ends of sockets are followed until every socket has given its slot back.
         if (hook != kEndOfSockets) {

@@ -44,6 +44,7 @@ public:
     [[nodiscard]] Result<void> heal() override;
     [[nodiscard]] bool relies_on_finding() const override;
     [[nodiscard]] bool relies_on_healing() const override;
+    [[nodiscard]] bool is_short_of_room() const override;
     [[nodiscard]] bool tells_of_filling() const override { return !relies_on_healing(); }
     [[nodiscard]] bool enters_namespaces() const override;
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }

@@ -44,7 +44,7 @@ constexpr std::array kHooks{
             "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts "
             "of what comes in"),
     DW_HOOK(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
-    DW_HOOK(tcp_rcv_space_adjust, 3, "a read is seen with the next arrival or full look"),
+    DW_HOOK(tcp_rcv_space_adjust, 0, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
     DW_HOOK(net_dev_queue, 2,
             "a zero window is seen at the next look, not on its way out; there are no TLS facts of "

@@ -115,7 +115,9 @@ std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
     for (std::uint32_t slot = 0; slot < end; slot++) {
         // What changes half way is looked at again by the kernel side.
         const dw_slot value = head(slot, offsetof(dw_slot, unread.entry));
-        if (is_taken(value) && value.unread.count == 0 && dw_active_ns(&value) < limit_ns) {
+        const bool may_go = value.unread.count == 0 && value.state != DW_TCP_CLOSE &&
+                            !(value.flags & DW_SLOT_CLOSED);
+        if (is_taken(value) && may_go && dw_active_ns(&value) < limit_ns) {
             idle.push_back(dw_active_ns(&value));
         }
     }

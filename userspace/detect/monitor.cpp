@@ -8,6 +8,15 @@
 namespace drainwatch {
 namespace {
 
+/// Made by a source, not counted up by the kernel: dw_own_cookie().
+bool is_own(Cookie cookie)
+{
+    return static_cast<std::uint64_t>(cookie) >= 1ULL << 52;
+}
+
+}  // namespace
+namespace {
+
 /// Of the others, the look that follows says it all, or they are not about the queue.
 bool changes_a_verdict(SocketNotice::Kind kind)
 {
@@ -78,7 +87,7 @@ void Monitor::know_again(const SocketSample& sample)
         const SocketSample& last = known->second.last;
         const bool is_same = last.local == sample.local && last.remote == sample.remote &&
                              last.netns == sample.netns;
-        if (is_same && cookie != sample.cookie) {
+        if (is_same && cookie != sample.cookie && (is_own(cookie) || is_own(sample.cookie))) {
             auto renamed = sockets_.extract(known);
             renamed.key() = sample.cookie;
             sockets_.insert(std::move(renamed));

@@ -40,6 +40,7 @@ public:
     [[nodiscard]] Result<void> heal() override { return {}; }
     [[nodiscard]] bool relies_on_finding() const override { return true; }
     [[nodiscard]] bool relies_on_healing() const override { return false; }
+    [[nodiscard]] bool is_short_of_room() const override { return false; }
     [[nodiscard]] bool tells_of_filling() const override { return false; }
     [[nodiscard]] bool enters_namespaces() const override { return true; }
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }

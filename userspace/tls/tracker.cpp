@@ -181,6 +181,13 @@ std::vector<Fact> Tracker::end(Cookie cookie, Result result, std::uint64_t at_ns
     return facts;
 }
 
+void Tracker::source_changed()
+{
+    tracked_.clear();
+    places_.clear();
+    kept_bytes_ = 0;
+}
+
 std::optional<std::string> Tracker::unread(const SocketSample& sample) const
 {
     const auto known = places_.find(sample.cookie);

@@ -44,6 +44,9 @@ public:
     /// The connection was closed by one side, or reset.
     [[nodiscard]] std::vector<Fact> end(Cookie cookie, Result result, std::uint64_t at_ns);
 
+    /// What comes from now on is another's view: no handshake under way can be followed to its end.
+    void source_changed();
+
     /// What belongs to a handshake lies in the receive queue of this socket: what it is.
     [[nodiscard]] std::optional<std::string> unread(const SocketSample& sample) const;
 
