@@ -24,7 +24,7 @@ public:
     std::vector<Fact> says(Side side, const ByteVector& bytes)
     {
         std::uint32_t& next = side == Side::local ? sent_ : received_;
-        const auto facts = segment(side, next, bytes);
+        auto facts = segment(side, next, bytes);
         next += static_cast<std::uint32_t>(bytes.size());
         return facts;
     }
