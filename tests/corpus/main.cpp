@@ -51,7 +51,19 @@ int run_many(const Options& options)
             }
         }
     }
-    run_all(tasks, options.jobs, [&](Result result) { results.add(std::move(result)); });
+    // A run that broke says nothing about drainwatch: the machine was too busy for the witness, or
+    // the peers. It is tried once more, when the others are done.
+    std::vector<Task> broken;
+    run_all(tasks, options.jobs, [&](Result result) {
+        if (result.broken.empty()) {
+            results.add(std::move(result));
+        } else {
+            fmt::print(stderr, "corpus: {} {}: {}; once more later\n", result.name, result.seed,
+                       result.broken);
+            broken.push_back({result.name, result.seed});
+        }
+    });
+    run_all(broken, 1, [&](Result result) { results.add(std::move(result)); });
     const Report report = make_report(results.all());
     const std::string markdown = to_markdown(report, describe(options));
     if (!options.markdown.empty()) {

@@ -86,10 +86,9 @@ std::optional<Segment> parse(const pcap_pkthdr& header, const u_char* bytes)
 }
 
 /// tcpdump says so on stderr when it has begun. It writes that line in pieces: who stops listening
-/// after the first kills it with the next.
-bool wait_for_listening(int fd)
+/// after the first kills it with the next. `text`: what it said.
+bool wait_for_listening(int fd, std::string& text)
 {
-    std::string text;
     return wait_until(
         [&] {
             pollfd ready{fd, POLLIN, 0};
@@ -102,7 +101,7 @@ bool wait_for_listening(int fd)
             const std::size_t said = text.find("listening on");
             return said != std::string::npos && text.find('\n', said) != std::string::npos;
         },
-        std::chrono::seconds(10));
+        std::chrono::seconds(30));
 }
 
 }  // namespace
@@ -133,10 +132,11 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
     }
     tcpdump_.emplace(Process::spawn(command, -1, err[1]));
     close(err[1]);
-    const bool listening = wait_for_listening(err[0]);
+    std::string said;
+    const bool listening = wait_for_listening(err[0], said);
     close(err[0]);
     if (!listening) {
-        throw std::runtime_error("tcpdump did not start");
+        throw std::runtime_error("tcpdump did not start: " + said);
     }
 }
 
