@@ -6,6 +6,8 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
+#include "output/escape.hpp"
+#include "output/log_event.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
 
@@ -75,6 +77,9 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
     return {ns(options.tick), healing_share(options)};
 }
 
+/// How often logs are looked at.
+constexpr std::uint64_t kLogSpacingNs = ns(100ms);
+
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
@@ -127,6 +132,7 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       owners_(*source_),
       monitor_(options_.limits),
       tls_(options_.tls_min, options_.limits.warn_after),
+      logs_due_ns_(options_.cm_logs.empty() ? kNever : 0),
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
@@ -154,6 +160,7 @@ void Session::print(const ProcessNotice& notice)
 void Session::print(const std::vector<Alert>& alerts)
 {
     for (const Alert& alert : alerts) {
+        episodes_.note(alert);
         Owner owner = owners_.of(alert.sample);
         print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
     }
@@ -234,6 +241,9 @@ void Session::print_summary()
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
+    if (logs_) {
+        event.fields["log_lines_unreadable"] = logs_->unreadable();
+    }
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
@@ -250,6 +260,25 @@ void Session::print_standing()
     }
     standing_due_ns_ = now_ns + ns(options_.tick);
     print(monitor_.standing());
+}
+
+void Session::take_logs()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!logs_ || now_ns < logs_due_ns_) {
+        return;
+    }
+    logs_due_ns_ = now_ns + kLogSpacingNs;
+    const ClockPair clocks = clock_pair();
+    for (const cmlog::Logged& logged : logs_->take(clocks.realtime_ns)) {
+        const auto* client = client_of_stale_link(logged.error);
+        const auto* episode =
+            client != nullptr
+                ? episodes_.find([&](const Endpoint& peer) { return client->matches(peer); },
+                                 clocks.to_monotonic(logged.at_ns))
+                : nullptr;
+        print(to_event(logged, episode, clocks));
+    }
 }
 
 void Session::take(const SocketNotice& notice)
@@ -394,8 +423,8 @@ void Session::keep_budget()
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(), ends_ns_});
+    const std::uint64_t due_ns = std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(),
+                                           budget_.due_ns(), logs_due_ns_, ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -414,6 +443,9 @@ bool Session::wait()
 Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
+    if (!options_.cm_logs.empty()) {
+        logs_.emplace(options_.cm_logs, options_.log_timezone);
+    }
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
@@ -428,6 +460,11 @@ Result<int> Session::run()
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
+    if (logs_) {
+        for (const std::string& path : logs_->not_there()) {
+            fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
+        }
+    }
     if (on_started) {
         on_started();
     }
@@ -435,6 +472,7 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        take_logs();
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
@@ -450,6 +488,8 @@ Result<int> Session::run()
     source_->stop();
     take_notices();
     look();
+    logs_due_ns_ = 0;
+    take_logs();
     print_summary();
     lines_.drain(1s);
     return static_cast<int>(worst_);

@@ -5,6 +5,8 @@
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
 #include "app/owners.hpp"
+#include "cmlog/reader.hpp"
+#include "detect/episode_book.hpp"
 #include "detect/monitor.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
@@ -47,6 +49,7 @@ private:
     void take(const StreamBytes& bytes);
     void look();
     void print_standing();
+    void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
@@ -63,6 +66,9 @@ private:
     Owners owners_;
     Monitor monitor_;
     tls::Tracker tls_;
+    EpisodeBook episodes_;
+    std::optional<cmlog::Reader> logs_;  ///< nothing: none is followed
+    std::uint64_t logs_due_ns_;
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;
