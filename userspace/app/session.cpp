@@ -7,6 +7,7 @@
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
 #include "output/escape.hpp"
+#include "output/link_event.hpp"
 #include "output/log_event.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
@@ -160,9 +161,60 @@ void Session::print(const ProcessNotice& notice)
 void Session::print(const std::vector<Alert>& alerts)
 {
     for (const Alert& alert : alerts) {
-        episodes_.note(alert);
-        Owner owner = owners_.of(alert.sample);
-        print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
+        print(alert);
+    }
+}
+
+void Session::print(const Alert& alert)
+{
+    Owner owner = owners_.of(alert.sample);
+    const Process process = owner.process.value_or(Process{});
+    note_peer(alert, episodes_.note(alert));
+    const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
+    const auto incident = incidents_.note(alert, process);
+    const Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+    const bool one_line_for_all = options_.output == OutputFormat::text &&
+                                  (was_spoken_for || incidents_.is_spoken_for(alert.episode));
+    if (one_line_for_all) {
+        worst_ = std::max(worst_, event.severity);
+    } else {
+        print(event);
+    }
+    if (incident) {
+        print(to_event(*incident, clock_pair()));
+    }
+}
+
+/// What it means for the peer.
+void Session::note_peer(const Alert& alert, bool begins)
+{
+    const Peer peer = peer_of(alert.sample);
+    if (begins) {
+        peers_.episode_begun(peer, alert.at_ns);
+    }
+    if (alert.duration_ns != 0) {
+        peers_.episode_over(peer, alert.duration_ns, alert.at_ns);
+    }
+}
+
+void Session::note_reset(const SocketNotice& notice)
+{
+    const auto sample = source_->sample(notice.cookie);
+    const auto flapping =
+        sample ? peers_.reset(peer_of(*sample), notice.at_ns) : std::optional<Flapping>();
+    if (flapping) {
+        print(to_event(*flapping, clock_pair()));
+    }
+}
+
+void Session::print_due()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    for (const Incident& incident : incidents_.due(now_ns)) {
+        print(to_event(incident, clock_pair()));
+    }
+    for (const Flapping& quiet : peers_.quiet(now_ns)) {
+        print(to_event(quiet, clock_pair()));
     }
 }
 
@@ -235,6 +287,7 @@ void Session::print_summary()
     event.fields["episodes"] = totals.episodes;
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
+    event.fields["peers"] = peers_json(peers_);
     event.fields["events_seen"] = source_->events_seen();
     event.fields["events_lost"] = losses.runs_missed;
     add_accounts(event, source_->accounts());
@@ -293,6 +346,9 @@ void Session::take(const SocketNotice& notice)
                                    static_cast<std::uint8_t>(notice.value)}});
     }
     const bool reset = notice.kind == Kind::reset_received || notice.kind == Kind::reset_sent;
+    if (reset) {
+        note_reset(notice);
+    }
     if (reset || notice.kind == Kind::closed) {
         const auto result = reset ? tls::Result::reset : tls::Result::closed;
         for (const tls::Fact& fact : tls_.end(notice.cookie, result, notice.at_ns)) {
@@ -473,6 +529,7 @@ Result<int> Session::run()
         take_notices();
         look();
         take_logs();
+        print_due();
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {

@@ -7,7 +7,9 @@
 #include "app/owners.hpp"
 #include "cmlog/reader.hpp"
 #include "detect/episode_book.hpp"
+#include "detect/incidents.hpp"
 #include "detect/monitor.hpp"
+#include "detect/peers.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/pace.hpp"
@@ -39,6 +41,7 @@ private:
     void print(const Event& event);
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
+    void print(const Alert& alert);
     void print(const tls::Fact& fact);
     void print_start();
     void print_summary();
@@ -49,6 +52,9 @@ private:
     void take(const StreamBytes& bytes);
     void look();
     void print_standing();
+    void print_due();
+    void note_peer(const Alert& alert, bool begins);
+    void note_reset(const SocketNotice& notice);
     void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
@@ -67,6 +73,8 @@ private:
     Monitor monitor_;
     tls::Tracker tls_;
     EpisodeBook episodes_;
+    Incidents incidents_;
+    Peers peers_;
     std::optional<cmlog::Reader> logs_;  ///< nothing: none is followed
     std::uint64_t logs_due_ns_;
     std::vector<std::string> capabilities_;  ///< kept while watching

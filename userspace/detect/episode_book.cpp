@@ -25,13 +25,14 @@ KnownEpisode* EpisodeBook::of(std::uint64_t number)
     return found != episodes_.rend() ? &*found : nullptr;
 }
 
-void EpisodeBook::note(const Alert& alert)
+bool EpisodeBook::note(const Alert& alert)
 {
     if (alert.episode == 0 || alert.kind == Alert::Kind::queue) {
-        return;
+        return false;
     }
     KnownEpisode* episode = of(alert.episode);
-    if (episode == nullptr) {
+    const bool begins = episode == nullptr;
+    if (begins) {
         if (episodes_.size() >= kMost) {
             episodes_.pop_front();
         }
@@ -44,6 +45,7 @@ void EpisodeBook::note(const Alert& alert)
     if (is_end(alert.kind)) {
         episode->over_ns = alert.at_ns;
     }
+    return begins;
 }
 
 const KnownEpisode* EpisodeBook::find(const std::function<bool(const Endpoint&)>& is_peer,

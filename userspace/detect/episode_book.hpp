@@ -23,7 +23,8 @@ class EpisodeBook {
 public:
     static constexpr std::size_t kMost = 256;
 
-    void note(const Alert& alert);
+    /// True if an episode begins with it.
+    bool note(const Alert& alert);
 
     /// Of those of sockets with such a peer, that began before `at_ns` and were not over more than
     /// kStillMeant before: one that went on if there is one, and of several the latest.
