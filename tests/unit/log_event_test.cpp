@@ -47,7 +47,7 @@ TEST(LogEvent, OfTheIncident)
     EXPECT_EQ(json.at("after_warning_ms"), 21508);
     EXPECT_EQ(json.at("reason"),
               "gip logged IP_PROC_ERR 7204/203: 10.x.x.x connects again, its old connection is "
-              "given up; of episode 4, 22 s after its first warning");
+              "given up; of episode 4, 21.5 s after its first warning");
 }
 
 TEST(LogEvent, OfNoEpisode)
