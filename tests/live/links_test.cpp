@@ -1,8 +1,12 @@
 // What is logged about a link, beside what is seen of it.
 #include "support/scenario.hpp"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <array>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -86,6 +90,81 @@ TEST_F(Links, log_that_appears_later_and_is_rotated)
     log(line(203, "127.0.0.x"));
     EXPECT_TRUE(has("127.0.0.x"));
     finish();
+}
+
+/// A reader of all connections, that stops on demand.
+void read_every_link(int listener, Control& control)
+{
+    std::vector<int> fds;
+    std::array<char, 4096> buffer{};
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    while (!control.quit) {
+        if (const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK); fd >= 0) {
+            fds.push_back(fd);
+            control.accepted++;
+        }
+        for (const int fd : fds) {
+            while (!control.hold && recv(fd, buffer.data(), buffer.size(), 0) > 0) {
+            }
+        }
+        nap(2ms);
+    }
+}
+
+TEST_F(Links, sockets_that_stop_together_are_one_incident)
+{
+    make_target({}, read_every_link);
+    watch();
+    for (int i = 0; i < 3; i++) {
+        connect({.message = 150, .spacing = 20'000us}).start();
+    }
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 3; }, 5s));
+    nap(300ms);
+    control().hold = true;
+    const auto raised = watcher().wait_for(event_is("incident"), 5s);
+    ASSERT_TRUE(raised);
+    EXPECT_EQ(raised->json["state"], "raised");
+    EXPECT_EQ(raised->json["members"], 3);
+    EXPECT_EQ(raised->json["process"]["comm"], comm());
+    control().hold = false;
+    const auto over = watcher().wait_for(
+        [](const Line& l) { return l.event() == "incident" && l.json["state"] == "over"; }, 5s);
+    ASSERT_TRUE(over);
+    EXPECT_EQ(over->json["incident"], raised->json["incident"]);
+    finish();
+    for (const auto& sender : senders()) {
+        EXPECT_FALSE(watcher().lines(about(*sender, is_trouble)).empty()) << "its own, in JSON";
+    }
+    const Json peers = watcher().lines(event_is("summary")).front().json["peers"];
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_EQ(peers[0]["peer"], "127.0.0.1");
+    EXPECT_EQ(peers[0]["episodes"], 3);
+    EXPECT_GT(peers[0]["longest_stall_ms"], 1000);
+}
+
+TEST_F(Links, resets_again_and_again_are_flapping)
+{
+    make_target({}, read_every_link);
+    watch();
+    for (int i = 1; i <= 4; i++) {
+        Sender& link = connect({.message = 150, .spacing = 20'000us});
+        link.start();
+        ASSERT_TRUE(
+            wait_until([&] { return control().accepted == static_cast<std::uint32_t>(i); }, 5s));
+        nap(50ms);
+        const linger at_once{1, 0};
+        setsockopt(link.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        link.drop();
+        nap(100ms);
+    }
+    finish();
+    const auto lines = watcher().lines(event_is("link_flapping"));
+    ASSERT_EQ(lines.size(), 2U);
+    EXPECT_EQ(lines[0].json["state"], "raised");
+    EXPECT_EQ(lines[0].json["breaks"], 3);
+    EXPECT_EQ(lines[0].json["peer"], "127.0.0.1");
+    EXPECT_EQ(lines[1].json["state"], "goes_on");
+    EXPECT_EQ(lines[1].json["breaks"], 4);
 }
 
 }  // namespace
