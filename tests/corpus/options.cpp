@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <stdexcept>
 #include <thread>
 
@@ -15,6 +16,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
 {
     CLI::App app{"How often drainwatch is right, and how early: workloads made from seeds."};
     Options options;
+    // More would keep the CPUs busy all the time, and measure that.
+    options.jobs = 2 * std::max(1U, std::thread::hardware_concurrency());
     Single single;
     bool quick = false;
     std::vector<std::string> known;
@@ -25,7 +28,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
         ->check(CLI::IsMember(known));
     app.add_option("--seed", options.seed, "of the first run of each class [1]");
     app.add_option("--runs", options.runs, "of each class [10]")->check(CLI::Range(1, 100'000));
-    app.add_option("--jobs", options.jobs, "runs at the same time [8]")->check(CLI::Range(1, 64));
+    app.add_option("--jobs", options.jobs, "runs at the same time [two for each CPU]")
+        ->check(CLI::Range(1, 64));
     app.add_option("--results", options.results,
                    "results are kept here; what is there is not run again");
     app.add_option("--markdown", options.markdown, "write the report to this file as well");

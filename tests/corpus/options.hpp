@@ -12,7 +12,7 @@ struct Options {
     std::vector<std::string> classes;  ///< to run
     std::uint64_t seed = 1;            ///< of the first run of each; the next has the next number
     std::uint32_t runs = 10;           ///< of each class
-    std::uint32_t jobs = 8;            ///< at the same time
+    std::uint32_t jobs = 1;            ///< at the same time
     std::string results;               ///< file of one JSON object a line; appended to
     std::string markdown;              ///< report; none if empty
     std::string json;                  ///< the same

@@ -385,6 +385,7 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
                                drainwatch_executable(), "watch", "--process", comm(),
                                "--warn-after", "100ms"});
     };
+    (void)time_to_attach(start());  // the first one reads everything from disk
     const auto latest = 2 * time_to_attach(start());
     std::minstd_rand random(1);
     int attached = 0;
@@ -406,7 +407,7 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     std::filesystem::remove(folder);
     if (!polls()) {
         EXPECT_GT(attached, kills / 10) << "the kills came too early";
-        EXPECT_LT(attached, kills) << "the kills came too late";
+        EXPECT_LT(attached, kills - kills / 10) << "the kills came too late";
     }
 }
 
