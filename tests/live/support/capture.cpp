@@ -101,7 +101,7 @@ bool wait_for_listening(int fd, std::string& text)
             const std::size_t said = text.find("listening on");
             return said != std::string::npos && text.find('\n', said) != std::string::npos;
         },
-        std::chrono::seconds(30));
+        std::chrono::seconds(10));
 }
 
 }  // namespace
