@@ -387,6 +387,8 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     };
     (void)time_to_attach(start());  // the first one reads everything from disk
     const auto latest = 2 * time_to_attach(start());
+    // Between its fork and its exec it has what this process has.
+    const auto ours = files_written_by(getpid());
     std::minstd_rand random(1);
     int attached = 0;
     int kills = 0;
@@ -394,7 +396,9 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     for (; kills < kKills && realtime_ns() - began_ns < kLongestNs; kills++) {
         Process watching = start();
         nap(std::chrono::microseconds(random() % latest.count()));
-        EXPECT_EQ(files_written_by(watching.pid()), std::set<std::string>{});
+        for (const std::string& file : files_written_by(watching.pid())) {
+            EXPECT_TRUE(ours.contains(file)) << file;
+        }
         attached += !objects_of(watching.pid()).links.empty();
         watching.signal(SIGKILL);
         EXPECT_EQ(watching.wait(), 128 + SIGKILL);

@@ -75,6 +75,9 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
     return {ns(options.tick), healing_share(options)};
 }
 
+/// How long a slow reader is waited for at the end.
+constexpr auto kLastWords = 1s;
+
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
@@ -450,8 +453,9 @@ Result<int> Session::run()
     source_->stop();
     take_notices();
     look();
+    lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
-    lines_.drain(1s);
+    lines_.drain(kLastWords);
     return static_cast<int>(worst_);
 }
 

@@ -152,7 +152,11 @@ std::string Watcher::transcript()
 int Watcher::stop()
 {
     process_->signal(SIGTERM);
-    return process_->wait();
+    const int code = process_->wait();
+    // What it said last may be in the pipe still.
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, 10s, [this] { return ended_; });
+    return code;
 }
 
 }  // namespace drainwatch::live
