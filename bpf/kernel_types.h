@@ -151,8 +151,11 @@ struct thread_info {
 	__u32 status; /* x86: TS_COMPAT, in a 32-bit system call */
 };
 
-struct pt_regs {
-	unsigned long orig_ax; /* x86-64: number of the system call, -1 outside of one */
+struct pt_regs { /* x86-64 */
+	unsigned long ax;      /* what a function returns */
+	unsigned long di;      /* its first argument */
+	unsigned long orig_ax; /* number of the system call, -1 outside of one */
+	unsigned long sp;
 };
 
 struct task_struct {

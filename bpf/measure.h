@@ -344,6 +344,8 @@ __noinline int measure_oldest(__u32 slot, __u32 tid, __u64 read_ns)
 
 	if (!m || !dw_queue_pop(&m->queue, m->copied_seq, &read))
 		return 0;
+	m->popped_seq = read.end_seq;
+	m->popped_at_ns = read.at_ns;
 	if (read.at_ns)
 		record_latency(group_of(m->cookie, bpf_get_current_pid_tgid() >> 32, tid), t, &read,
 			       read_ns);
@@ -361,6 +363,14 @@ static __always_inline void measure_latencies(__u32 slot, struct dw_measured_soc
 			break;
 		measure_oldest(slot, tid, read_ns);
 	}
+}
+
+/* When the last byte came that was read; 0 if that is not known. What was read as a whole is popped. */
+static __always_inline __u64 last_byte_ns(struct dw_measured_socket *m)
+{
+	if (m->popped_seq == m->copied_seq)
+		return m->popped_at_ns;
+	return m->queue.count ? dw_queue_entry(&m->queue, 0)->at_ns : 0;
 }
 
 /*

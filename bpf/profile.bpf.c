@@ -4,7 +4,7 @@
  * what is watched is measured. Each first looks whether the socket, or the
  * thread, is one of these.
  */
-#include "measure.h"
+#include "tls_measure.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -98,6 +98,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	measure_copy(slot, m, reader, copied_seq, now_ns);
 	if (profile_config.reads_by_chunk || ends_without_recvmsg()) {
 		measure_latencies(slot, m, reader.tid, now_ns);
+		note_tls_read(m, reader, now_ns);
 		record(group_of(m->cookie, reader.tgid, reader.tid), DW_DIST_READ_BYTES, bytes, 1);
 	}
 	return 0;
@@ -108,7 +109,7 @@ static __always_inline void measure_call(struct sock *sk, int ret, int flags)
 {
 	struct reader reader = current_reader();
 	struct dw_measured_socket *m;
-	__u64 group;
+	__u64 group, now_ns;
 	__u32 slot;
 
 	m = measured_of(sk, &slot);
@@ -120,7 +121,9 @@ static __always_inline void measure_call(struct sock *sk, int ret, int flags)
 			record(group, DW_DIST_PEEKS, 0, 1);
 	} else if (ret > 0) {
 		record(group, DW_DIST_READ_BYTES, ret, 1);
-		measure_latencies(slot, m, reader.tid, bpf_ktime_get_ns()); /* after what takes time */
+		now_ns = bpf_ktime_get_ns(); /* after what takes time */
+		measure_latencies(slot, m, reader.tid, now_ns);
+		note_tls_read(m, reader, now_ns);
 	} else if (ret == -EAGAIN) {
 		record(group, DW_DIST_EMPTY_READS, 0, 1);
 	}
@@ -267,5 +270,86 @@ int BPF_PROG(begin_slot, __u64 number)
 		begin_socket(m, s);
 	else if (!m->reader_tid)
 		find_reader(m, bpf_ktime_get_ns());
+	return 0;
+}
+
+/*
+ * Functions of TLS libraries: attached by the user side, process by process.
+ * All have the session as their first argument.
+ */
+SEC("uprobe")
+int tls_read_begin(struct pt_regs *ctx)
+{
+	begin_tls_call(ctx, DW_TLS_READ);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_handshake_begin(struct pt_regs *ctx)
+{
+	begin_tls_call(ctx, DW_TLS_HANDSHAKE);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_peek_begin(struct pt_regs *ctx)
+{
+	begin_tls_call(ctx, DW_TLS_PEEK);
+	return 0;
+}
+
+SEC("uretprobe")
+int tls_peek_end(struct pt_regs *ctx)
+{
+	return_tls_call(ctx, DW_TLS_PEEK, DW_TLS_DONE);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_free(struct pt_regs *ctx)
+{
+	free_tls_session(ctx);
+	return 0;
+}
+
+SEC("uretprobe")
+int openssl_read_end(struct pt_regs *ctx)
+{
+	return_tls_call(ctx, DW_TLS_READ, dw_openssl_outcome((__s32)ctx->ax));
+	return 0;
+}
+
+SEC("uretprobe")
+int openssl_handshake_end(struct pt_regs *ctx)
+{
+	return_tls_call(ctx, DW_TLS_HANDSHAKE, dw_openssl_outcome((__s32)ctx->ax));
+	return 0;
+}
+
+SEC("uprobe")
+int openssl_error_begin(struct pt_regs *ctx)
+{
+	begin_tls_error(ctx);
+	return 0;
+}
+
+SEC("uretprobe")
+int openssl_error_end(struct pt_regs *ctx)
+{
+	return_tls_error(ctx);
+	return 0;
+}
+
+SEC("uretprobe")
+int gnutls_read_end(struct pt_regs *ctx)
+{
+	return_tls_call(ctx, DW_TLS_READ, dw_gnutls_outcome((__s64)ctx->ax, DW_TLS_READ));
+	return 0;
+}
+
+SEC("uretprobe")
+int gnutls_handshake_end(struct pt_regs *ctx)
+{
+	return_tls_call(ctx, DW_TLS_HANDSHAKE, dw_gnutls_outcome((__s32)ctx->ax, DW_TLS_HANDSHAKE));
 	return 0;
 }

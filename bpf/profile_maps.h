@@ -13,6 +13,8 @@ const volatile struct dw_profile_config profile_config = {};
 __u64 realtime_offset_ns = 0;
 /* Set by the user side at the end: to detach takes a while. */
 __u32 ended = 0;
+/* Set by the user side: calls of some TLS library are traced. */
+__u32 tls_traced = 0;
 
 /* slot -> dw_measured_socket. Written here under the socket's lock, and as the user side begins it. */
 struct {
@@ -81,6 +83,28 @@ struct {
 	__type(key, __u64);
 	__type(value, struct dw_socket_name);
 } socket_names SEC(".maps");
+
+/*
+ * tid -> dw_tls_call: threads that have called a traced TLS library. Written
+ * here, in the thread. Full: the thread that was idle longest is forgotten.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, __u32);
+	__type(value, struct dw_tls_call);
+} tls_calls SEC(".maps");
+
+/*
+ * dw_tls_session_key -> dw_tls_session: made with a first handshake or read of
+ * a socket, deleted with the session. Full: the one idle longest is forgotten.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct dw_tls_session_key);
+	__type(value, struct dw_tls_session);
+} tls_sessions SEC(".maps");
 
 /* dw_profile_counter -> count. Written here, each CPU its own. */
 struct {

@@ -42,6 +42,9 @@ struct dw_measured_socket {
 	__u32 reader_tgid;
 	__u32 waits;          /* it is counted in its reader's `unread` */
 	__u32 out_of_order;   /* segments that had come out of order, at the last arrival */
+	__u32 popped_seq;     /* where the segments end that were read last, as a whole, */
+	__u32 pad;
+	__u64 popped_at_ns;   /* and when they came */
 	struct dw_arrival_queue queue;
 };
 
@@ -87,7 +90,48 @@ enum dw_distribution {
 	DW_DIST_QUEUE_BYTES,  /* bytes unread, weighted with the time in us */
 	DW_DIST_EMPTY_READS,  /* counted, no value */
 	DW_DIST_PEEKS,        /* the same */
+	DW_DIST_TLS_READ,     /* ns, one for each call of a TLS library that read data: how long it took */
+	DW_DIST_TLS_LATENCY,  /* ns, one for each such call: arrival of the last byte it needed to return */
+	DW_DIST_TLS_ABOVE_SOCKET, /* ns, the part after the read of the socket was over */
+	DW_DIST_TLS_HANDSHAKE,    /* ns, first call to the return of the last, failed ones too */
+	DW_DIST_TLS_EMPTY_READS,  /* counted, no value: calls that read no data, for there was none */
+	DW_DIST_TLS_READ_ERRORS,      /* the same */
+	DW_DIST_TLS_HANDSHAKE_ERRORS, /* the same */
 	DW_DISTRIBUTIONS
+};
+
+/* What a thread wants of a TLS library. */
+enum dw_tls_call_kind {
+	DW_TLS_READ = 1,
+	DW_TLS_HANDSHAKE,
+	DW_TLS_PEEK, /* followed only because it may read the socket */
+};
+
+/* The call of a TLS library that a thread is in. See tls_calls.h. */
+struct dw_tls_call {
+	__u64 session;  /* its first argument; 0: it is in none */
+	__u64 stack;    /* the stack pointer as it began */
+	__u64 began_ns;
+	__u64 failed;   /* session of the last call, if it failed and nobody has asked why */
+	__u32 kind;     /* dw_tls_call_kind */
+	__u32 pad;
+};
+
+struct dw_tls_session_key {
+	__u64 session; /* address in the process */
+	__u32 tgid;
+	__u32 pad;
+};
+
+/* One TLS session. */
+struct dw_tls_session {
+	__u64 cookie;       /* of the socket that was read for it last; 0: none of ours */
+	__u64 arrived_ns;   /* when the last byte came that was read; 0: not known */
+	__u64 taken_ns;     /* when that read was over; 0: there was none */
+	__u64 handshake_ns; /* when the handshake under way began; 0: there is none */
+	__u64 handshake_returned_ns; /* the last call for it */
+	__u32 handshake_calls;
+	__u32 pad;
 };
 
 struct dw_bucket_key {

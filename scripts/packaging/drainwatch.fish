@@ -26,6 +26,7 @@ complete -c drainwatch -n $profile -l per -x -a 'process socket thread' -d 'Repo
 complete -c drainwatch -n $profile -l stacks -r -F -d 'Write the stacks of waits'
 complete -c drainwatch -n $profile -l save -r -F -d 'Keep the profile'
 complete -c drainwatch -n $profile -l compare -r -F -d 'Show a saved profile next to this one'
+complete -c drainwatch -n $profile -l tls-library -r -F -d 'Trace the TLS calls in this file'
 
 complete -c drainwatch -n $watch -l duration -x -a '0 10s 1m 1h 4h' -d 'Stop after this; 0 never'
 complete -c drainwatch -n $watch -l warn-after -x -a '500ms 1s 2s 5s' -d 'Age of unread data that is a warning'

@@ -53,7 +53,8 @@ _drainwatch()
                 '--per[report each of these as well]:group:(process socket thread)' \
                 '--stacks[write the stacks of waits]:file:_files' \
                 '--save[keep the profile]:file:_files' \
-                '--compare[show a saved profile next to this one]:file:_files'
+                '--compare[show a saved profile next to this one]:file:_files' \
+                '--tls-library[trace the TLS calls in this file]:file:_files'
             ;;
         doctor) _arguments : ':command' $targets $output ;;
         demo) _arguments : ':command' $output ;;

@@ -5,6 +5,7 @@
 #include "profile/units.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <random>
 
 namespace drainwatch {
@@ -29,6 +30,10 @@ Measurement busy_measurement()
             group.distributions[DW_DIST_READ_BYTES].add(150);
         }
         group.distributions[DW_DIST_EMPTY_READS].add(0, 3);
+        group.distributions[DW_DIST_TLS_READ].add(90'000, 100);
+        group.distributions[DW_DIST_TLS_LATENCY].add(80'000, 100);
+        group.distributions[DW_DIST_TLS_ABOVE_SOCKET].add(20'000, 100);
+        group.distributions[DW_DIST_TLS_READ_ERRORS].add(0, 2);
         group.distributions[DW_DIST_QUEUE_BYTES].add(300, 10'000'000);
         group.waiting.add(DW_THREAD_RUNNING, DW_NO_CALL, 100'000);
         group.waiting.add(DW_THREAD_RUNNABLE, DW_NO_CALL, 200'000);
@@ -101,6 +106,56 @@ TEST(ProfileReport, text_fits_the_terminal)
     }
 }
 
+bool has_line_with(const std::vector<std::string>& lines, const std::string& text)
+{
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+        return line.find(text) != std::string::npos;
+    });
+}
+
+TEST(ProfileReport, tells_of_tls_calls)
+{
+    Measurement m = busy_measurement();
+    m.tls.libraries.push_back({"OpenSSL", "/lib/libssl.so.3", "SSL_read", 2});
+    const Report report = make_report(m, DW_GROUP_ALL, "gip");
+    EXPECT_NEAR(report.figures.tls_above_socket().value_or(0), 0.25, 1e-9);
+    const Json json = to_event(report).fields;
+    EXPECT_EQ(json["tls_read_ns"]["count"], 200);
+    EXPECT_EQ(json["tls_read_errors"], 4);
+    EXPECT_EQ(json["tls_handshake_errors"], 0);
+    EXPECT_EQ(json["tls_above_socket"], 0.25);
+    EXPECT_EQ(json["tls"], Json::parse(R"([{"library": "OpenSSL", "path": "/lib/libssl.so.3",
+                                            "calls": "SSL_read", "processes": 2}])"));
+    EXPECT_EQ(json["missing"], Json::array());
+    const auto text = to_text(report);
+    EXPECT_TRUE(
+        has_line_with(text, "TLS by OpenSSL (/lib/libssl.so.3): 200 reads, 0 empty, 4 fail"));
+    EXPECT_TRUE(has_line_with(text, "TLS latency"));
+    EXPECT_TRUE(has_line_with(text, "25.0 %"));
+    EXPECT_FALSE(has_line_with(text, "TLS handshake")) << "there was none";
+    for (const std::string& line : text) {
+        EXPECT_LE(line.size(), 80U) << line;
+    }
+}
+
+TEST(ProfileReport, without_a_tls_library_one_sentence_says_so)
+{
+    Measurement m = busy_measurement();
+    m.groups.clear();
+    Report report = make_report(m, DW_GROUP_ALL, "gip");
+    EXPECT_TRUE(report.figures.tls_above_socket() == std::nullopt);
+    const Json json = to_event(report).fields;
+    EXPECT_TRUE(json["tls_above_socket"].is_null());
+    ASSERT_EQ(json["missing"].size(), 1U);
+    EXPECT_EQ(json["missing"][0]["program"], "tls");
+    EXPECT_FALSE(has_line_with(to_text(report), "note: tls")) << "there may be nothing to find";
+    report.tls_library = "/opt/libssl.so";
+    EXPECT_TRUE(has_line_with(to_text(report), "note: tls: no target has /opt/libssl.so mapped"));
+    report.tls.missing.push_back({"NSS /lib/libnss3.so", "cannot be traced", "not measured"});
+    EXPECT_FALSE(tls_not_found(report));
+    EXPECT_TRUE(has_line_with(to_text(report), "note: NSS /lib/libnss3.so: cannot be traced"));
+}
+
 TEST(ProfileReport, compared_with_itself_nothing_has_changed)
 {
     const Report report = make_report(busy_measurement(), DW_GROUP_ALL, "gip");
@@ -110,7 +165,7 @@ TEST(ProfileReport, compared_with_itself_nothing_has_changed)
     }
     const Json json = to_json(same);
     EXPECT_EQ(json["read_latency_ns"]["p99"]["ratio"], 1.0);
-    EXPECT_TRUE(json["peeks"].is_null());
+    EXPECT_FALSE(json.contains("peeks"));
 }
 
 std::string saved()
@@ -132,6 +187,23 @@ TEST(SavedProfile, comes_back_as_it_was)
     }
     EXPECT_EQ(after->of(DW_DIST_EMPTY_READS).count(), 6U);
     EXPECT_NEAR(after->waiting.sleeping, before.waiting.sleeping, 1e-6);
+}
+
+/// What was saved before TLS calls were measured can be compared with still.
+TEST(SavedProfile, of_an_older_version)
+{
+    Json json = Json::parse(saved());
+    for (const char* name : {"tls_read_ns", "tls_read_latency_ns", "tls_above_socket_ns",
+                             "tls_handshake_ns", "tls_empty_reads", "tls_read_errors",
+                             "tls_handshake_errors", "tls_above_socket", "tls"}) {
+        ASSERT_EQ(json.erase(name), 1U) << name;
+    }
+    const auto figures = parse_saved(json.dump());
+    ASSERT_TRUE(figures) << figures.error().message;
+    EXPECT_EQ(figures->of(DW_DIST_READ_LATENCY).count(), 2000U);
+    EXPECT_EQ(figures->of(DW_DIST_TLS_READ).count(), 0U);
+    json["tls_read_ns"] = 5;
+    EXPECT_FALSE(parse_saved(json.dump()));
 }
 
 TEST(SavedProfile, garbage_is_refused)

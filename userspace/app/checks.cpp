@@ -185,27 +185,27 @@ Check check_process(const std::string& name, std::uint32_t pid, const Targets& t
     return {row, Outcome::ok, *sockets, ""};
 }
 
-/// What it speaks TLS with, if that is a library of its own.
-std::optional<Check> check_tls_library(const std::string& name, std::uint32_t pid)
+/// What it speaks TLS with, and whether `profile` can trace that.
+Checks check_tls_libraries(const std::string& name, std::uint32_t pid)
 {
-    const auto library = tls_library(pid);
-    if (!library) {
-        return std::nullopt;
+    Checks checks;
+    for (const TlsLibrary& library : TlsLibraries().of(pid)) {
+        const std::string calls =
+            library.functions.empty() ? "its calls cannot be traced: " + library.why_not
+            : kernel_has_uprobes()
+                ? library.measured_calls() + " can be traced"
+                : "its calls cannot be traced: this kernel does not trace user programs";
+        checks.push_back({fmt::format("tls of {} {}", escape(name), pid), Outcome::ok,
+                          fmt::format("{}, {}; {}", library.name, escape(library.path), calls),
+                          ""});
     }
-    const std::string calls = library->calls.empty() ? "its calls cannot be traced"
-                              : kernel_has_uprobes()
-                                  ? library->calls + " can be traced"
-                                  : "its calls cannot be traced: this kernel has no uprobes";
-    return Check{fmt::format("tls of {} {}", escape(name), pid), Outcome::ok,
-                 fmt::format("{}, {}; {}", library->name, escape(library->path), calls), ""};
+    return checks;
 }
 
 void add_process(Checks& checks, const std::string& name, std::uint32_t pid, const Targets& targets)
 {
     checks.push_back(check_process(name, pid, targets));
-    if (auto library = check_tls_library(name, pid)) {
-        checks.push_back(std::move(*library));
-    }
+    add(checks, check_tls_libraries(name, pid));
 }
 
 Checks check_targets(const Targets& targets)

@@ -63,6 +63,7 @@ struct Raw {
     std::string stacks;
     std::string save;
     std::string compare;
+    std::string tls_library;
     bool verbose = false;
 };
 
@@ -129,6 +130,10 @@ void add_profile_options(CLI::App& command, Raw& raw)
     command.add_option("--save", raw.save, "keep the profile, for --compare")->option_text("FILE");
     command.add_option("--compare", raw.compare, "show a saved profile next to this one")
         ->option_text("FILE");
+    command
+        .add_option("--tls-library", raw.tls_library,
+                    "trace the TLS calls in this file; without it, in what the target has mapped")
+        ->option_text("PATH");
 }
 
 /// What --without can name.
@@ -209,6 +214,7 @@ Result<Command> profile_command(const Raw& raw)
     options.stacks = raw.stacks;
     options.save = raw.save;
     options.compare = raw.compare;
+    options.tls_library = raw.tls_library;
     options.verbose = raw.verbose;
     return options;
 }

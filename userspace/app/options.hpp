@@ -33,9 +33,10 @@ struct ProfileOptions {
     OutputFormat output = OutputFormat::text;
     std::chrono::nanoseconds duration = std::chrono::seconds(10);  ///< 0: until told to stop
     dw_grouping grouping = DW_GROUP_ALL;
-    std::string stacks;   ///< file for the stacks of waits; empty: none
-    std::string save;     ///< file for the profile itself; empty: none
-    std::string compare;  ///< file that was saved earlier; empty: none
+    std::string stacks;       ///< file for the stacks of waits; empty: none
+    std::string save;         ///< file for the profile itself; empty: none
+    std::string compare;      ///< file that was saved earlier; empty: none
+    std::string tls_library;  ///< file to trace; empty: what each target has mapped
     bool verbose = false;
 };
 

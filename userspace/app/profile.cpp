@@ -9,6 +9,7 @@
 #include "host/kernel.hpp"
 #include "host/pace.hpp"
 #include "host/symbols.hpp"
+#include "host/tls_library.hpp"
 #include "output/source_json.hpp"
 #include "profile/folded.hpp"
 #include "profile/report.hpp"
@@ -177,6 +178,11 @@ Result<int> run_profile(const ProfileOptions& options)
         }
         before = std::move(*saved);
     }
+    auto libraries = options.tls_library.empty() ? Result<TlsLibraries>()
+                                                 : TlsLibraries::only(options.tls_library);
+    if (!libraries) {
+        return tl::unexpected(libraries.error());
+    }
     auto save = open_for_writing(options.save);
     auto stacks = open_for_writing(options.stacks);
     if (!save || !stacks) {
@@ -191,7 +197,7 @@ Result<int> run_profile(const ProfileOptions& options)
     }
     set_libbpf_verbosity(options.verbose);
     const auto profiler =
-        Profiler::open({options.targets, options.grouping, !options.stacks.empty()});
+        Profiler::open({options.targets, options.grouping, !options.stacks.empty(), *libraries});
     if (!profiler) {
         return fail("profile cannot do without BPF: " + profiler.error().message);
     }
@@ -205,6 +211,7 @@ Result<int> run_profile(const ProfileOptions& options)
 
     Report report = make_report(measurement, options.grouping, targets_in_words(options.targets));
     report.missing = (*profiler)->missing();
+    report.tls_library = options.tls_library;
     if (before) {
         report.comparison = compare(options.compare, *before, report.figures);
     }

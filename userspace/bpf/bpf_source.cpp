@@ -398,6 +398,18 @@ std::vector<dw_descriptor> BpfSource::walk_descriptors()
     return find_descriptors(*skeleton_, pids).value_or(no_descriptors());
 }
 
+std::set<std::uint32_t> BpfSource::target_pids() const
+{
+    std::set<std::uint32_t> pids;
+    for (const auto& [pid, comm] : processes_.living()) {
+        pids.insert(pid);
+    }
+    for (const Holder& holder : holders_) {
+        pids.insert(holder.pid);
+    }
+    return pids;
+}
+
 void BpfSource::refresh_holders()
 {
     descriptors_ =

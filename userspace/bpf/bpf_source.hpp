@@ -62,6 +62,8 @@ public:
     /// For programs that share its maps. Slots from slots_in_use() on have never been in use.
     [[nodiscard]] const drainwatch_bpf& kernel_side() const { return *skeleton_; }
     [[nodiscard]] std::uint32_t slots_in_use() const;
+    /// Processes that are targets, or held a watched socket at the last full look.
+    [[nodiscard]] std::set<std::uint32_t> target_pids() const;
 
 private:
     struct RingDeleter {

@@ -56,6 +56,23 @@ void set_sizes(profile_bpf& skeleton, const dw_profile_config& config, std::uint
     }
 }
 
+/// Those that are attached to functions of TLS libraries.
+std::array<bpf_program*, 11> tls_programs(const profile_bpf& skeleton)
+{
+    const auto& programs = skeleton.progs;
+    return {programs.tls_read_begin,
+            programs.tls_handshake_begin,
+            programs.tls_peek_begin,
+            programs.tls_peek_end,
+            programs.tls_free,
+            programs.openssl_read_end,
+            programs.openssl_handshake_end,
+            programs.openssl_error_begin,
+            programs.openssl_error_end,
+            programs.gnutls_read_end,
+            programs.gnutls_handshake_end};
+}
+
 /// The skeleton declares its copies const; this is where they are written.
 template <typename T>
 T& writable(const T& constant)
@@ -92,7 +109,8 @@ Result<std::unique_ptr<Profiler>> Profiler::open(const ProfilerOptions& options)
 }
 
 Profiler::ProfileSkeleton Profiler::load(const drainwatch_bpf& watch,
-                                         const dw_profile_config& config, bool calls_by_fexit) const
+                                         const dw_profile_config& config, bool calls_by_fexit,
+                                         bool tls) const
 {
     ProfileSkeleton skeleton(profile_bpf__open());
     if (!skeleton) {
@@ -108,6 +126,9 @@ Profiler::ProfileSkeleton Profiler::load(const drainwatch_bpf& watch,
                               !config.reads_by_chunk && !calls_by_fexit);
     bpf_program__set_autoload(skeleton->progs.inet_recvmsg, calls_by_fexit);
     bpf_program__set_autoload(skeleton->progs.inet6_recvmsg, calls_by_fexit);
+    for (bpf_program* program : tls_programs(*skeleton)) {
+        bpf_program__set_autoload(program, tls);
+    }
     int error = share_maps(*skeleton, watch);
     if (error == 0) {
         error = profile_bpf__load(skeleton.get());
@@ -122,6 +143,19 @@ Profiler::ProfileSkeleton Profiler::load(const drainwatch_bpf& watch,
     return skeleton;
 }
 
+Profiler::ProfileSkeleton Profiler::load_with_or_without_tls(const drainwatch_bpf& watch,
+                                                             const dw_profile_config& config,
+                                                             bool calls_by_fexit)
+{
+    tls_can_be_traced_ = kernel_has_uprobes();
+    ProfileSkeleton skeleton = load(watch, config, calls_by_fexit, tls_can_be_traced_);
+    if (!skeleton && tls_can_be_traced_) {
+        tls_can_be_traced_ = false;
+        skeleton = load(watch, config, calls_by_fexit, false);
+    }
+    return skeleton;
+}
+
 Result<void> Profiler::attach(const drainwatch_bpf& watch)
 {
     dw_profile_config config{};
@@ -129,10 +163,10 @@ Result<void> Profiler::attach(const drainwatch_bpf& watch)
     config.stacks = options_.stacks;
     config.arrivals_by_probe = !kernel_has_tracepoint("sk_data_ready");
     const bool calls_by_fexit = !kernel_has_tracepoint("sock_recv_length");
-    skeleton_ = load(watch, config, calls_by_fexit);
+    skeleton_ = load_with_or_without_tls(watch, config, calls_by_fexit);
     if (!skeleton_ && calls_by_fexit) {
         config.reads_by_chunk = true;
-        skeleton_ = load(watch, config, false);
+        skeleton_ = load_with_or_without_tls(watch, config, false);
         missing_.push_back({"sock_recv_length", "this kernel has no such tracepoint",
                             "each piece that is copied counts as a read; empty reads and peeks are "
                             "not seen"});
@@ -204,6 +238,13 @@ void Profiler::find_targets()
     (void)source_->find_targets();
     add_lone_readers();
     begin_slots();
+    if (tls_can_be_traced_) {
+        std::set<std::uint32_t> pids = source_->target_pids();
+        if (options_.targets.all) {
+            pids.merge(reading_processes(*skeleton_));
+        }
+        tls_.follow(*skeleton_, pids);
+    }
 }
 
 std::uint64_t Profiler::reads() const
@@ -216,12 +257,18 @@ Measurement Profiler::finish()
     const std::uint64_t now_ns = monotonic_ns();
     skeleton_->bss->ended = 1;
     profile_bpf__detach(skeleton_.get());
+    tls_.detach();
     source_->stop();
     const Losses losses = source_->losses();
     Measurement measurement =
         read_measurement(*skeleton_, source_->slots_in_use(), options_.grouping, now_ns);
     measurement.duration_ns = now_ns - began_ns_;
     measurement.not_measured.sockets = losses.table_full + losses.storage_failed;
+    measurement.tls = tls_.traced();
+    if (!tls_can_be_traced_) {
+        measurement.tls.missing.push_back({"uprobe", "this kernel does not trace user programs",
+                                           "calls of TLS libraries are not measured"});
+    }
     name_processes(measurement);
     return measurement;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bpf/bpf_source.hpp"
+#include "bpf/tls_probes.hpp"
 #include "drainwatch/profile_abi.h"
 #include "profile/measurement.hpp"
 
@@ -14,6 +15,7 @@ struct ProfilerOptions {
     Targets targets;
     dw_grouping grouping = DW_GROUP_ALL;
     bool stacks = false;
+    TlsLibraries tls_libraries;
     std::uint32_t max_sockets = 1024;  ///< measured at once; each costs 9 KiB of kernel memory
 };
 
@@ -45,11 +47,16 @@ private:
     };
     using ProfileSkeleton = std::unique_ptr<profile_bpf, SkeletonDeleter>;
 
-    explicit Profiler(const ProfilerOptions& options) : options_(options) {}
+    explicit Profiler(const ProfilerOptions& options)
+        : options_(options), tls_(options.tls_libraries)
+    {}
 
     [[nodiscard]] Result<void> attach(const drainwatch_bpf& watch);
     [[nodiscard]] ProfileSkeleton load(const drainwatch_bpf& watch, const dw_profile_config& config,
-                                       bool calls_by_fexit) const;
+                                       bool calls_by_fexit, bool tls) const;
+    [[nodiscard]] ProfileSkeleton load_with_or_without_tls(const drainwatch_bpf& watch,
+                                                           const dw_profile_config& config,
+                                                           bool calls_by_fexit);
     void ask_for_stamps();
     void tell_time();
     void add_lone_readers();
@@ -60,6 +67,8 @@ private:
     std::vector<MissingPart> missing_;
     std::unique_ptr<BpfSource> source_;  ///< its maps outlive the programs that share them
     ProfileSkeleton skeleton_;
+    bool tls_can_be_traced_ = false;
+    TlsProbes tls_;  ///< its links end before the programs
     File stamping_;  ///< as long as it is open, the kernel stamps what it receives
     std::uint64_t began_ns_ = 0;
 };

@@ -183,6 +183,15 @@ std::uint64_t count_reads(const profile_bpf& skeleton)
     return reads;
 }
 
+std::set<std::uint32_t> reading_processes(const profile_bpf& skeleton)
+{
+    std::set<std::uint32_t> pids;
+    for_each_entry<std::uint32_t, dw_thread>(
+        skeleton.maps.threads,
+        [&](std::uint32_t /*tid*/, const dw_thread& thread) { pids.insert(thread.tgid); });
+    return pids;
+}
+
 Measurement read_measurement(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping grouping,
                              std::uint64_t now_ns)
 {

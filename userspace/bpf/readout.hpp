@@ -4,6 +4,7 @@
 #include "profile/measurement.hpp"
 
 #include <cstdint>
+#include <set>
 
 struct profile_bpf;
 
@@ -13,6 +14,9 @@ namespace drainwatch {
 /// more. `slots`: so many have been in use.
 [[nodiscard]] Measurement read_measurement(const profile_bpf& skeleton, std::uint32_t slots,
                                            dw_grouping grouping, std::uint64_t now_ns);
+
+/// Processes of the threads that have read, or are the only ones that could.
+[[nodiscard]] std::set<std::uint32_t> reading_processes(const profile_bpf& skeleton);
 
 /// Reads so far.
 [[nodiscard]] std::uint64_t count_reads(const profile_bpf& skeleton);

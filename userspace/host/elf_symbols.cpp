@@ -22,26 +22,34 @@ std::string demangled(const char* name)
     return status == 0 && plain ? plain.get() : name;
 }
 
-}  // namespace
-
-ElfSymbols::ElfSymbols(int fd)
+ElfFile open_elf(int fd)
 {
     elf_version(EV_CURRENT);
-    const ElfFile elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr));
-    if (!elf || elf_kind(elf.get()) != ELF_K_ELF) {
-        return;
-    }
+    ElfFile elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr));
+    return elf && elf_kind(elf.get()) == ELF_K_ELF ? std::move(elf) : nullptr;
+}
+
+std::vector<ElfSegment> segments_of(Elf* elf)
+{
+    std::vector<ElfSegment> segments;
     std::size_t headers = 0;
-    elf_getphdrnum(elf.get(), &headers);
+    elf_getphdrnum(elf, &headers);
     for (std::size_t i = 0; i < headers; i++) {
         GElf_Phdr header{};
-        if (gelf_getphdr(elf.get(), static_cast<int>(i), &header) != nullptr &&
+        if (gelf_getphdr(elf, static_cast<int>(i), &header) != nullptr &&
             header.p_type == PT_LOAD) {
-            segments_.push_back({header.p_offset, header.p_vaddr, header.p_filesz});
+            segments.push_back({header.p_offset, header.p_vaddr, header.p_filesz});
         }
     }
+    return segments;
+}
+
+/// take(symbol, name) for every function that is defined there.
+template <typename Take>
+void for_each_function(Elf* elf, Take&& take)
+{
     Elf_Scn* section = nullptr;
-    while ((section = elf_nextscn(elf.get(), section)) != nullptr) {
+    while ((section = elf_nextscn(elf, section)) != nullptr) {
         GElf_Shdr header{};
         if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0 ||
             (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) {
@@ -56,19 +64,33 @@ ElfSymbols::ElfSymbols(int fd)
                 symbol.st_size == 0) {
                 continue;
             }
-            const char* name = elf_strptr(elf.get(), header.sh_link, symbol.st_name);
+            const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
             if (name != nullptr && *name != '\0') {
-                functions_.push_back({symbol.st_value, symbol.st_size, name});
+                take(symbol, name);
             }
         }
     }
+}
+
+}  // namespace
+
+ElfSymbols::ElfSymbols(int fd)
+{
+    const ElfFile elf = open_elf(fd);
+    if (!elf) {
+        return;
+    }
+    segments_ = segments_of(elf.get());
+    for_each_function(elf.get(), [&](const GElf_Sym& symbol, const char* name) {
+        functions_.push_back({symbol.st_value, symbol.st_size, name});
+    });
     std::stable_sort(functions_.begin(), functions_.end(),
                      [](const Function& a, const Function& b) { return a.address < b.address; });
 }
 
 std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const
 {
-    for (const Segment& segment : segments_) {
+    for (const ElfSegment& segment : segments_) {
         if (file_offset < segment.offset || file_offset - segment.offset >= segment.size) {
             continue;
         }
@@ -86,6 +108,30 @@ std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const
         return std::nullopt;
     }
     return std::nullopt;
+}
+
+ElfFunctions find_functions(int fd, std::span<const std::string_view> names)
+{
+    ElfFunctions found;
+    const ElfFile elf = open_elf(fd);
+    if (!elf) {
+        return found;
+    }
+    GElf_Ehdr header{};
+    found.machine = gelf_getehdr(elf.get(), &header) != nullptr ? header.e_machine : EM_NONE;
+    const auto segments = segments_of(elf.get());
+    for_each_function(elf.get(), [&](const GElf_Sym& symbol, const char* name) {
+        if (std::find(names.begin(), names.end(), name) == names.end()) {
+            return;
+        }
+        for (const ElfSegment& segment : segments) {
+            if (symbol.st_value >= segment.address &&
+                symbol.st_value - segment.address < segment.size) {
+                found.offsets[name] = symbol.st_value - segment.address + segment.offset;
+            }
+        }
+    });
+    return found;
 }
 
 }  // namespace drainwatch

@@ -1,11 +1,21 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace drainwatch {
+
+/// A part of the file that is loaded.
+struct ElfSegment {
+    std::uint64_t offset = 0;
+    std::uint64_t address = 0;
+    std::uint64_t size = 0;
+};
 
 /// The functions of an ELF file, by where their code is in the file.
 class ElfSymbols {
@@ -19,19 +29,23 @@ public:
     [[nodiscard]] std::optional<std::string> at(std::uint64_t file_offset) const;
 
 private:
-    struct Segment {
-        std::uint64_t offset = 0;
-        std::uint64_t address = 0;
-        std::uint64_t size = 0;
-    };
     struct Function {
         std::uint64_t address = 0;
         std::uint64_t size = 0;
         std::string name;
     };
 
-    std::vector<Segment> segments_;
+    std::vector<ElfSegment> segments_;
     std::vector<Function> functions_;  ///< by address
 };
+
+/// Functions that were looked for by their names, not demangled.
+struct ElfFunctions {
+    std::uint16_t machine = 0;                     ///< e_machine; 0: this is no ELF file
+    std::map<std::string, std::uint64_t> offsets;  ///< where the code of each is in the file
+};
+
+/// Those that the file itself has, not those that it calls. `fd` is read, not kept.
+[[nodiscard]] ElfFunctions find_functions(int fd, std::span<const std::string_view> names);
 
 }  // namespace drainwatch

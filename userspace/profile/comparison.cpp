@@ -45,6 +45,14 @@ Comparison compare(std::string file, const Figures& before, const Figures& after
         }
         add(name + ".max", static_cast<double>(was.max()), static_cast<double>(is.max()));
     }
+    add("tls_above_socket", before.tls_above_socket().value_or(0),
+        after.tls_above_socket().value_or(0));
+    const auto add_count = [&](const char* name, dw_distribution which) {
+        add(name, before.rate(static_cast<double>(before.of(which).count())),
+            after.rate(static_cast<double>(after.of(which).count())));
+    };
+    add_count("tls_read_errors_per_s", DW_DIST_TLS_READ_ERRORS);
+    add_count("tls_handshake_errors_per_s", DW_DIST_TLS_HANDSHAKE_ERRORS);
     add("waiting.running", before.waiting.running, after.waiting.running);
     add("waiting.runnable", before.waiting.runnable, after.waiting.runnable);
     add("waiting.sleeping", before.waiting.sleeping, after.waiting.sleeping);

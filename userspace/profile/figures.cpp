@@ -106,6 +106,13 @@ Distribution distribution_from(const Json& json, std::string_view name)
     return distribution;
 }
 
+/// Profiles that were saved before TLS calls were measured have nothing of them: NULL.
+const Json* member(const Json& json, std::string_view name)
+{
+    const std::string key(name);
+    return name.starts_with("tls_") && !json.contains(key) ? nullptr : &json.at(key);
+}
+
 Shares shares_from(const Json& json)
 {
     Shares shares;
@@ -132,6 +139,12 @@ Shares shares_from(const Json& json)
 double Figures::rate(double amount) const
 {
     return duration_ns != 0 ? amount / (static_cast<double>(duration_ns) / kNsPerS) : 0;
+}
+
+std::optional<double> Figures::tls_above_socket() const
+{
+    const double all = of(DW_DIST_TLS_LATENCY).sum();
+    return all > 0 ? std::optional(of(DW_DIST_TLS_ABOVE_SOCKET).sum() / all) : std::nullopt;
 }
 
 Figures to_figures(const Measured& measured, std::uint64_t duration_ns)
@@ -162,13 +175,16 @@ Json to_json(const Figures& figures)
     json["duration_ms"] = rounded(static_cast<double>(figures.duration_ns) / kNsPerMs, 1e3);
     json["reads"] = reads.count();
     json["bytes"] = std::llround(reads.sum());
-    json["empty_reads"] = figures.of(DW_DIST_EMPTY_READS).count();
-    json["peeks"] = figures.of(DW_DIST_PEEKS).count();
+    for (const NamedCount& named : kNamedCounts) {
+        json[std::string(named.name)] = figures.of(named.which).count();
+    }
     json["reads_per_s"] = rounded(figures.rate(static_cast<double>(reads.count())), 1e3);
     json["bytes_per_s"] = rounded(figures.rate(reads.sum()), 1e3);
     for (const NamedDistribution& named : kNamedDistributions) {
         json[std::string(named.name)] = to_json(figures.of(named.which));
     }
+    const auto above = figures.tls_above_socket();
+    json["tls_above_socket"] = above ? Json(rounded(*above, 1e6)) : Json(nullptr);
     json["waiting"] = to_json(figures.waiting);
     return json;
 }
@@ -180,17 +196,19 @@ Result<Figures> figures_from_json(const Json& json)
         figures.duration_ns =
             static_cast<std::uint64_t>(number(json, "duration_ms", kMost / kNsPerMs) * kNsPerMs);
         for (const NamedDistribution& named : kNamedDistributions) {
-            figures.distributions[static_cast<std::size_t>(named.which)] =
-                distribution_from(json.at(std::string(named.name)), named.name);
-        }
-        const auto count = [&](dw_distribution which, const char* name) {
-            const std::uint64_t counted = whole_number(json.at(name), name);
-            if (counted != 0) {
-                figures.distributions[static_cast<std::size_t>(which)].add(0, {counted, 0, 0});
+            if (const Json* value = member(json, named.name)) {
+                figures.distributions[static_cast<std::size_t>(named.which)] =
+                    distribution_from(*value, named.name);
             }
-        };
-        count(DW_DIST_EMPTY_READS, "empty_reads");
-        count(DW_DIST_PEEKS, "peeks");
+        }
+        for (const NamedCount& named : kNamedCounts) {
+            const Json* value = member(json, named.name);
+            const std::uint64_t counted = value != nullptr ? whole_number(*value, named.name) : 0;
+            if (counted != 0) {
+                figures.distributions[static_cast<std::size_t>(named.which)].add(0,
+                                                                                 {counted, 0, 0});
+            }
+        }
         figures.waiting = shares_from(json.at("waiting"));
         return figures;
     } catch (const std::exception& error) {  // nlohmann's own, or one of ours

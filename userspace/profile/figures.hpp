@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,9 @@ struct Figures {
     }
     /// A second; 0 if nothing was measured.
     [[nodiscard]] double rate(double amount) const;
+    /// Of the time from the arrival of data to the return of the TLS library's call that read it,
+    /// what came after the read of the socket: 0 to 1; nothing if there were no such calls.
+    [[nodiscard]] std::optional<double> tls_above_socket() const;
 };
 
 /// A distribution that is printed in full, and its name in JSON.
@@ -48,6 +52,23 @@ inline constexpr std::array kNamedDistributions{
     NamedDistribution{DW_DIST_UNATTRIBUTED, "unattributed_ns"},
     NamedDistribution{DW_DIST_READ_BYTES, "read_bytes"},
     NamedDistribution{DW_DIST_QUEUE_BYTES, "queue_bytes"},
+    NamedDistribution{DW_DIST_TLS_READ, "tls_read_ns"},
+    NamedDistribution{DW_DIST_TLS_LATENCY, "tls_read_latency_ns"},
+    NamedDistribution{DW_DIST_TLS_ABOVE_SOCKET, "tls_above_socket_ns"},
+    NamedDistribution{DW_DIST_TLS_HANDSHAKE, "tls_handshake_ns"},
+};
+
+/// What is only counted, and its name.
+struct NamedCount {
+    dw_distribution which{};
+    std::string_view name;
+};
+inline constexpr std::array kNamedCounts{
+    NamedCount{DW_DIST_EMPTY_READS, "empty_reads"},
+    NamedCount{DW_DIST_PEEKS, "peeks"},
+    NamedCount{DW_DIST_TLS_EMPTY_READS, "tls_empty_reads"},
+    NamedCount{DW_DIST_TLS_READ_ERRORS, "tls_read_errors"},
+    NamedCount{DW_DIST_TLS_HANDSHAKE_ERRORS, "tls_handshake_errors"},
 };
 
 /// A quantile that is printed, and its name.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "drainwatch/sample.hpp"
+#include "drainwatch/source.hpp"
 #include "profile/distribution.hpp"
 
 #include <array>
@@ -72,6 +73,19 @@ struct NotMeasured {
     std::uint64_t runs_missed = 0;      ///< program runs that the kernel left out
 };
 
+/// A TLS library whose calls were traced.
+struct TlsTracedLibrary {
+    std::string name;        ///< "OpenSSL"
+    std::string path;        ///< raw
+    std::string calls;       ///< those of which the latency was measured
+    unsigned processes = 0;  ///< how many of them had it
+};
+
+struct TlsTraced {
+    std::vector<TlsTracedLibrary> libraries;  ///< none: nothing of TLS was measured
+    std::vector<MissingPart> missing;         ///< libraries that are there, and were not traced
+};
+
 struct Measurement {
     std::uint64_t duration_ns = 0;
     std::map<std::uint64_t, Measured> groups;        ///< by tgid, cookie or tid, or all in 0
@@ -82,6 +96,7 @@ struct Measurement {
     std::uint32_t unread_sockets = 0;  ///< at the end
     std::uint64_t unread_bytes = 0;    ///< at the end
     NotMeasured not_measured;
+    TlsTraced tls;
 };
 
 }  // namespace drainwatch

@@ -99,6 +99,29 @@ Json to_json(const NotMeasured& not_measured)
             {"runs_missed", not_measured.runs_missed}};
 }
 
+/// Whose calls were traced.
+Json to_json(const std::vector<TlsTracedLibrary>& libraries)
+{
+    Json json = Json::array();
+    for (const TlsTracedLibrary& library : libraries) {
+        json.push_back({{"library", library.name},
+                        {"path", escape(library.path)},
+                        {"calls", library.calls},
+                        {"processes", library.processes}});
+    }
+    return json;
+}
+
+std::vector<MissingPart> all_missing(const Report& report)
+{
+    auto missing = report.missing;
+    missing.insert(missing.end(), report.tls.missing.begin(), report.tls.missing.end());
+    if (auto tls = tls_not_found(report)) {
+        missing.push_back(std::move(*tls));
+    }
+    return missing;
+}
+
 }  // namespace
 
 Report make_report(const Measurement& measurement, dw_grouping grouping, std::string target)
@@ -125,6 +148,7 @@ Report make_report(const Measurement& measurement, dw_grouping grouping, std::st
     report.unread_sockets = measurement.unread_sockets;
     report.unread_bytes = measurement.unread_bytes;
     report.not_measured = measurement.not_measured;
+    report.tls = measurement.tls;
     return report;
 }
 
@@ -156,6 +180,19 @@ std::string verdict(const Report& report)
     return fmt::format("{} is slow because {}", report.target, chief_occupation(figures.waiting));
 }
 
+std::optional<MissingPart> tls_not_found(const Report& report)
+{
+    if (!report.tls.libraries.empty() || !report.tls.missing.empty()) {
+        return std::nullopt;
+    }
+    return MissingPart{"tls",
+                       report.tls_library.empty()
+                           ? "no target has OpenSSL or GnuTLS mapped, or their functions in its "
+                             "executable"
+                           : "no target has " + escape(report.tls_library) + " mapped",
+                       "no calls of a TLS library are measured"};
+}
+
 Event to_event(const Report& report)
 {
     Event event;
@@ -173,7 +210,8 @@ Event to_event(const Report& report)
     event.fields["unread_sockets"] = report.unread_sockets;
     event.fields["unread_bytes"] = report.unread_bytes;
     event.fields["not_measured"] = to_json(report.not_measured);
-    event.fields["missing"] = to_json(report.missing);
+    event.fields["tls"] = to_json(report.tls.libraries);
+    event.fields["missing"] = to_json(all_missing(report));
     if (report.comparison) {
         event.fields["compare"] = to_json(*report.comparison);
     }

@@ -24,6 +24,8 @@ struct Report {
     std::uint32_t unread_sockets = 0;  ///< at the end
     std::uint64_t unread_bytes = 0;    ///< at the end
     NotMeasured not_measured;
+    TlsTraced tls;
+    std::string tls_library;  ///< raw: the only one that was to be traced; empty: any
     std::vector<MissingPart> missing;
     std::optional<Comparison> comparison;
 };
@@ -34,6 +36,10 @@ struct Report {
 
 /// Why the target is slow, if it is: one sentence.
 [[nodiscard]] std::string verdict(const Report& report);
+
+/// Nothing was traced, for no target has such a library: which may be as it should be. Nothing if
+/// that is not so.
+[[nodiscard]] std::optional<MissingPart> tls_not_found(const Report& report);
 
 /// The `profile` event.
 [[nodiscard]] Event to_event(const Report& report);

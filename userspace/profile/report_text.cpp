@@ -1,5 +1,6 @@
 #include "profile/report.hpp"
 
+#include "output/escape.hpp"
 #include "profile/units.hpp"
 
 #include <fmt/format.h>
@@ -59,6 +60,10 @@ void add_table(Lines& lines, const Figures& figures)
     add_row(lines, "  not known", figures.of(DW_DIST_UNATTRIBUTED), duration_in_words);
     add_row(lines, "bytes a read", figures.of(DW_DIST_READ_BYTES), bytes_in_words);
     add_row(lines, "bytes unread", figures.of(DW_DIST_QUEUE_BYTES), bytes_in_words, false);
+    add_row(lines, "TLS read call", figures.of(DW_DIST_TLS_READ), duration_in_words);
+    add_row(lines, "TLS latency", figures.of(DW_DIST_TLS_LATENCY), duration_in_words);
+    add_row(lines, "  above socket", figures.of(DW_DIST_TLS_ABOVE_SOCKET), duration_in_words);
+    add_row(lines, "TLS handshake", figures.of(DW_DIST_TLS_HANDSHAKE), duration_in_words);
 }
 
 /// Of all latency, whose it is.
@@ -73,6 +78,29 @@ std::string parts_in_words(const Figures& figures)
         "{:.1f} % in the application, {:.1f} % not known.",
         share(DW_DIST_WAKEUP), share(DW_DIST_SCHEDULE), share(DW_DIST_APPLICATION),
         share(DW_DIST_UNATTRIBUTED));
+}
+
+/// What the calls of TLS libraries came to; nothing if none was traced.
+std::string tls_in_words(const Report& report)
+{
+    const Figures& figures = report.figures;
+    std::vector<std::string> libraries;
+    for (const TlsTracedLibrary& library : report.tls.libraries) {
+        libraries.push_back(fmt::format("{} ({})", library.name, escape(library.path)));
+    }
+    std::string text = fmt::format(
+        "TLS by {}: {} reads, {} empty, {} failed; {} handshakes, {} failed.",
+        fmt::join(libraries, ", "), figures.of(DW_DIST_TLS_READ).count(),
+        figures.of(DW_DIST_TLS_EMPTY_READS).count(), figures.of(DW_DIST_TLS_READ_ERRORS).count(),
+        figures.of(DW_DIST_TLS_HANDSHAKE).count(),
+        figures.of(DW_DIST_TLS_HANDSHAKE_ERRORS).count());
+    if (const auto above = figures.tls_above_socket()) {
+        text += fmt::format(
+            " Of all time from arrival to the return of the library's call, {:.1f} % came after "
+            "the read of the socket.",
+            *above * 100);
+    }
+    return text;
 }
 
 /// One line for each octave of time, with a bar.
@@ -154,7 +182,7 @@ void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
 
 std::string in_words(const std::string& name, double value)
 {
-    if (name.starts_with("waiting")) {
+    if (name.starts_with("waiting") || name == "tls_above_socket") {
         return fmt::format("{:.1f} %", value * 100);
     }
     if (name.find("_ns") != std::string::npos) {
@@ -198,8 +226,15 @@ void add_not_measured(Lines& lines, const Report& report)
     add(missed.waits, "waits found no room");
     add(missed.sockets, "sockets were not measured: no room");
     add(missed.runs_missed, "events were missed: the kernel left our programs out");
-    for (const MissingPart& part : report.missing) {
+    const auto add_missing = [&](const MissingPart& part) {
         add_wrapped(lines, fmt::format("note: {}: {}: {}", part.name, part.reason, part.cost));
+    };
+    std::for_each(report.missing.begin(), report.missing.end(), add_missing);
+    std::for_each(report.tls.missing.begin(), report.tls.missing.end(), add_missing);
+    // A target without TLS is nothing to tell of, unless a library was named.
+    const auto not_found = tls_not_found(report);
+    if (not_found && !report.tls_library.empty()) {
+        add_missing(*not_found);
     }
 }
 
@@ -228,6 +263,12 @@ std::vector<std::string> to_text(const Report& report)
     if (latency.count() != 0) {
         add_wrapped(lines, parts_in_words(figures));
         lines.emplace_back();
+    }
+    if (!report.tls.libraries.empty()) {
+        add_wrapped(lines, tls_in_words(report));
+        lines.emplace_back();
+    }
+    if (latency.count() != 0) {
         add_histogram(lines, latency);
         lines.emplace_back();
     }

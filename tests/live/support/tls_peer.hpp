@@ -33,6 +33,8 @@ class TlsServer {
 public:
     TlsServer(const TlsFiles& files, const std::string& command, std::uint16_t port);
 
+    [[nodiscard]] pid_t pid() const { return process_.pid(); }
+
 private:
     Process process_;
 };
