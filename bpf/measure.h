@@ -216,28 +216,51 @@ static __always_inline void find_reader(struct dw_measured_socket *m, __u64 now_
 	follow_wait(m, now_ns);
 }
 
+static __always_inline int has_begun(const struct dw_measured_socket *m, const struct dw_slot *s)
+{
+	return m->cookie == s->cookie && m->generation == s->generation;
+}
+
 /*
  * The socket is seen for the first time; its slot still says what was before
  * that (our programs run before those that follow it). Nobody knows when what
- * lies unread came.
+ * lies unread came. The one before it in this slot may have been idle, and live
+ * on without a slot.
  */
 static __always_inline void begin_socket(struct dw_measured_socket *m, const struct dw_slot *s)
 {
 	__u64 now_ns = bpf_ktime_get_ns();
 
+	if (m->cookie && !m->closed)
+		record_depth(m, now_ns);
+	set_waits(m, 0, now_ns);
 	m->depth_since_ns = now_ns;
 	m->copied_seq = s->copied_seq;
 	m->data_end = s->data_end;
 	m->reader_tid = 0;
 	m->reader_tgid = s->owner_tgid;
-	m->waits = 0;
+	m->closed = 0;
 	dw_queue_clear(&m->queue);
 	if (dw_seq_before(m->copied_seq, m->data_end))
 		dw_queue_push(&m->queue, m->data_end, 0);
+	m->generation = s->generation;
 	m->cookie = s->cookie;
 	if (profile_config.grouping == DW_GROUP_SOCKET)
 		name_socket(s);
 	find_reader(m, now_ns);
+}
+
+/* An event and the user side may come to it at once: one of them begins. */
+static __always_inline void begin_once(__u32 slot, struct dw_measured_socket *m,
+				       const struct dw_slot *s)
+{
+	__u32 claimed = 1;
+
+	if (bpf_map_update_elem(&beginning, &slot, &claimed, BPF_NOEXIST))
+		return;
+	if (!has_begun(m, s))
+		begin_socket(m, s);
+	bpf_map_delete_elem(&beginning, &slot);
 }
 
 /* What is measured of a watched connection; NULL for everything else. */
@@ -249,9 +272,11 @@ static __always_inline struct dw_measured_socket *measured_of(struct sock *sk, _
 	if (!s || ended)
 		return NULL;
 	m = bpf_map_lookup_elem(&measured, slot);
-	if (m && m->cookie != s->cookie)
-		begin_socket(m, s);
-	return m;
+	if (!m)
+		return NULL;
+	if (!has_begun(m, s))
+		begin_once(*slot, m, s);
+	return has_begun(m, s) ? m : NULL;
 }
 
 /* A global function, to be verified once. */

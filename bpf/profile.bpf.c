@@ -168,6 +168,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	record_depth(m, now_ns);
+	m->closed = 1;
 	m->data_end = m->copied_seq;
 	dw_queue_clear(&m->queue);
 	follow_wait(m, now_ns);
@@ -266,8 +267,8 @@ int BPF_PROG(begin_slot, __u64 number)
 
 	if (!s || !m || !s->cookie || s->ended_ns)
 		return 0;
-	if (m->cookie != s->cookie)
-		begin_socket(m, s);
+	if (!has_begun(m, s))
+		begin_once(slot, m, s);
 	else if (!m->reader_tid)
 		find_reader(m, bpf_ktime_get_ns());
 	return 0;

@@ -25,6 +25,18 @@ struct {
 } measured SEC(".maps");
 
 /*
+ * slot -> 1: its measuring is just being begun by someone, on this CPU or
+ * another. Full, or taken: that one event is not measured.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} beginning SEC(".maps");
+
+/*
  * tid -> dw_thread: who reads, and who is the only one that could. Made here
  * with a first read, and by the user side. Full: counted, reads of further
  * threads have no parts.

@@ -43,8 +43,10 @@ struct dw_measured_socket {
 	__u32 waits;          /* it is counted in its reader's `unread` */
 	__u32 out_of_order;   /* segments that had come out of order, at the last arrival */
 	__u32 popped_seq;     /* where the segments end that were read last, as a whole, */
-	__u32 pad;
+	__u32 generation;     /* of the slot it was begun for: a socket may lose its slot and get it back */
 	__u64 popped_at_ns;   /* and when they came */
+	__u32 closed;         /* no one can read it any more */
+	__u32 pad;
 	struct dw_arrival_queue queue;
 };
 

@@ -96,6 +96,15 @@ TEST(ProfileReport, groups_are_named_and_escaped)
     EXPECT_EQ(report.groups[1].name, "gip(29543)/work;er(29544)");
 }
 
+/// A script that asks for groups finds the list, however many there are.
+TEST(ProfileReport, groups_that_were_asked_for_are_a_list)
+{
+    Measurement none;
+    EXPECT_EQ(to_event(make_report(none, DW_GROUP_SOCKET, "gip")).fields.at("groups"),
+              Json::array());
+    EXPECT_FALSE(to_event(make_report(none, DW_GROUP_ALL, "gip")).fields.contains("groups"));
+}
+
 TEST(ProfileReport, text_fits_the_terminal)
 {
     Report report = make_report(busy_measurement(), DW_GROUP_ALL, "gip");

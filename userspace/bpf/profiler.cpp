@@ -236,6 +236,7 @@ void Profiler::find_targets()
     tell_time();
     (void)source_->take_notices();  // they keep count of the processes
     (void)source_->find_targets();
+    (void)source_->heal();  // idle sockets make room for others
     add_lone_readers();
     begin_slots();
     if (tls_can_be_traced_) {

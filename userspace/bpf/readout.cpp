@@ -129,7 +129,8 @@ void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping 
         dw_slot s{};
         const bool live =
             bpf_map_lookup_elem(slots_fd, &slot, &s) == 0 && s.cookie != 0 && s.ended_ns == 0 &&
-            bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 && m->cookie == s.cookie;
+            bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 && m->cookie == s.cookie &&
+            m->generation == s.generation;
         if (!live) {
             continue;
         }

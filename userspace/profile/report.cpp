@@ -128,11 +128,12 @@ Report make_report(const Measurement& measurement, dw_grouping grouping, std::st
 {
     Report report;
     report.target = std::move(target);
+    report.is_grouped = grouping != DW_GROUP_ALL;
     Measured all;
     for (const auto& [group, measured] : measurement.groups) {
         all.add(measured);
         // In 0 is what belongs to no group.
-        if (grouping != DW_GROUP_ALL && group != 0) {
+        if (report.is_grouped && group != 0) {
             report.groups.push_back({group_name(measurement, grouping, group),
                                      to_figures(measured, measurement.duration_ns)});
         }
@@ -199,7 +200,7 @@ Event to_event(const Report& report)
     event.name = "profile";
     event.reason = verdict(report);
     event.fields = to_json(report.figures);
-    if (!report.groups.empty()) {
+    if (report.is_grouped) {
         event.fields["groups"] = Json::array();
         for (const ReportGroup& group : report.groups) {
             Json json{{"name", group.name}};

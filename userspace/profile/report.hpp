@@ -20,7 +20,8 @@ struct Report {
     std::string target;           ///< in words: "gip and pid 29543, port 8765"
     bool target_was_seen = true;  ///< a process of it, with a TCP connection
     Figures figures;
-    std::vector<ReportGroup> groups;   ///< with --per: most reads first
+    bool is_grouped = false;           ///< with --per
+    std::vector<ReportGroup> groups;   ///< most reads first
     std::uint32_t unread_sockets = 0;  ///< at the end
     std::uint64_t unread_bytes = 0;    ///< at the end
     NotMeasured not_measured;
