@@ -48,7 +48,14 @@ public:
     [[nodiscard]] std::vector<Holder> all_holders() override;
     void stop() override {}
     [[nodiscard]] Result<void> pause() override { return {}; }
-    [[nodiscard]] Result<void> resume() override { return {}; }
+    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& /*pids*/) override
+    {
+        return {};
+    }
+    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
+    {
+        return processes_.not_by_name();
+    }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
