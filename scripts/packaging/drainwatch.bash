@@ -25,7 +25,7 @@ _drainwatch()
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
-                                  --tier --cpu-budget --max-sockets --without --no-tls --tls-min
+                                  --tier --cpu-budget --max-sockets --without --no-tls --no-cause --tls-min
                                   --cm-log --log-timezone $output" ;;
                     profile) words="$targets --duration --per --stacks --save --compare
                                     --tls-library $output" ;;

@@ -6,10 +6,16 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
 
 namespace drainwatch::live {
 namespace {
@@ -92,6 +98,17 @@ TEST_F(Links, log_that_appears_later_and_is_rotated)
     finish();
 }
 
+/// A reader of one connection, until it is told to stop.
+void read_until_held(int fd, Control& control)
+{
+    std::array<char, 4096> buffer{};
+    while (!control.hold && !control.quit) {
+        if (recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT) <= 0) {
+            nap(1ms);
+        }
+    }
+}
+
 /// A reader of all connections, that stops on demand.
 void read_every_link(int listener, Control& control)
 {
@@ -140,6 +157,114 @@ TEST_F(Links, sockets_that_stop_together_are_one_incident)
     EXPECT_EQ(peers[0]["peer"], "127.0.0.1");
     EXPECT_EQ(peers[0]["episodes"], 3);
     EXPECT_GT(peers[0]["longest_stall_ms"], 1000);
+}
+
+/// In text, one line stands for all of them but the first, which did not wait for the others.
+TEST_F(Links, incident_is_one_line_of_text)
+{
+    make_target({}, read_every_link);
+    for (int i = 0; i < 3; i++) {
+        connect({.message = 150, .spacing = 20'000us}).start();
+    }
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 3; }, 5s));
+    control().hold = true;
+    std::vector<std::string> command{
+        drainwatch_executable(), "watch", "--process", comm(), "--duration", "3s",
+        "--critical-after",      "1h"};
+    if (polls()) {
+        command.insert(command.end(), {"--tier", "poll"});
+    }
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_NE(outcome.out.find("3 sockets of " + comm() + " stopped together"), std::string::npos)
+        << outcome.out;
+    std::istringstream lines(outcome.out);
+    int told = 0;
+    for (std::string text; std::getline(lines, text);) {
+        told += text.find(" not_draining ") != std::string::npos;
+    }
+    EXPECT_EQ(told, 1) << outcome.out;
+}
+
+TEST_F(Links, connection_that_is_replaced)
+{
+    make_target({}, read_every_link);
+    watch();
+    Sender& old = connect({.message = 150, .spacing = 20'000us});
+    old.start();
+    Sender& other = connect({.message = 150, .spacing = 20'000us});
+    other.start();
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 2; }, 5s));
+    nap(500ms);
+    EXPECT_TRUE(watcher().lines(event_is("link_replaced")).empty()) << "both are read";
+    other.drop();
+    control().hold = true;
+    ASSERT_TRUE(watcher().wait_for(about(old, is_trouble), 4s));
+    const Sender& fresh = connect({});
+    const auto replaced = watcher().wait_for(about(old, event_is("link_replaced")), 2s);
+    ASSERT_TRUE(replaced);
+    EXPECT_EQ(replaced->json["severity"], "warning");
+    EXPECT_EQ(replaced->json["by"], fmt::format("127.0.0.1:{}", fresh.port()));
+    EXPECT_FALSE(replaced->json["episode"].is_null());
+    EXPECT_GT(replaced->json["queue_bytes"], 1000);
+    finish();
+    const Json peers = watcher().lines(event_is("summary")).front().json["peers"];
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_EQ(peers[0]["replacements"], 1);
+    EXPECT_EQ(peers[0]["connections"], 3);
+}
+
+/// What happened to Communication Manager, from the last read to the line in its log.
+TEST_F(Links, the_incident)
+{
+    constexpr std::uint32_t kStale = 1;
+    make_target({.rcvbuf = 16384}, [](int listener, Control& own) {
+        const int link = accept(listener, nullptr, nullptr);
+        own.accepted++;
+        read_until_held(link, own);
+        // It takes the new connection, takes the old one to be stale, and puts it away.
+        accept(listener, nullptr, nullptr);
+        own.accepted++;
+        while (own.child != kStale && !own.quit) {
+            nap(2ms);
+        }
+        close(link);
+        while (!own.quit) {
+            nap(10ms);
+        }
+    });
+    watch({"--cm-log", log_, "--log-timezone", "Asia/Tokyo"});
+    Sender& old = connect({.message = 150, .spacing = 20'000us});
+    old.start();
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 1; }, 5s));
+    nap(500ms);
+    control().hold = true;
+    ASSERT_TRUE(watcher().wait_for(about(old, event_is("zero_window")), 10s));
+    connect({});
+    ASSERT_TRUE(watcher().wait_for(about(old, event_is("link_replaced")), 2s));
+    control().child = kStale;
+    ASSERT_TRUE(watcher().wait_for(about(old, event_is("link_reset")), 2s));
+    log(line(203, "127.x.x.x"));
+    ASSERT_TRUE(watcher().wait_for(event_is("log"), 2s));
+    EXPECT_EQ(finish(), 2);
+
+    const std::set<std::string> links{"not_draining", "zero_window", "link_replaced", "link_reset",
+                                      "log"};
+    std::vector<std::string> story;
+    std::string last_ts;
+    for (const Line& told : watcher().lines([](const Line&) { return true; })) {
+        EXPECT_GE(told.json["ts"].get<std::string>(), last_ts) << "one timeline";
+        last_ts = told.json["ts"];
+        const bool again = std::find(story.begin(), story.end(), told.event()) != story.end();
+        if (links.contains(told.event()) && !again) {
+            story.push_back(told.event());
+            EXPECT_EQ(told.json["episode"], 1) << told.json;
+        }
+    }
+    EXPECT_EQ(story, (std::vector<std::string>{"not_draining", "zero_window", "link_replaced",
+                                               "link_reset", "log"}));
+    EXPECT_GT(watcher().lines(event_is("zero_window")).front().json["lead_ms"], 0);
+    EXPECT_GT(watcher().lines(event_is("log")).front().json["after_warning_ms"], 0);
 }
 
 TEST_F(Links, resets_again_and_again_are_flapping)

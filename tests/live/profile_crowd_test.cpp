@@ -64,7 +64,7 @@ TEST(ProfileCrowd, sockets_with_traffic_are_measured_before_idle_ones)
     const Json profile = run.stop();
     target.control().quit = true;
     // A socket that is given its place by its first message is measured from the second on; and
-    // there is room for all of them after some looks, one a second.
+    // there is room for all of them after some looks.
     std::size_t measured = 0;
     for (const Json& group : profile.at("groups")) {
         EXPECT_LE(group["reads"], kRounds);

@@ -23,6 +23,7 @@ struct WatchOptions {
     std::uint32_t max_sockets = SourceOptions{}.max_sockets;
     double cpu_budget = 0.01;            ///< share of one core; 0: no limit
     bool tls = true;                     ///< look for TLS facts
+    bool cause = true;                   ///< say what a process does that does not read
     tls::Version tls_min = tls::kTls12;  ///< an older one is a mismatch
     std::vector<std::string> cm_logs;    ///< paths
     cmlog::TimeZone log_timezone = cmlog::TimeZone::local();

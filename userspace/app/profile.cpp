@@ -37,6 +37,9 @@ constexpr std::uint64_t kNever = ~0ULL;
 constexpr std::uint64_t kFullLookNs = kNsPerS;
 constexpr std::uint64_t kFullLookShare = 100;
 
+/// How often it is asked whether idle sockets must make room, and a look is taken for that.
+constexpr std::uint64_t kRoomSpacingNs = kNsPerS / 4;
+
 /// Larger than any profile with groups for each socket.
 constexpr std::size_t kLargestSavedFile = std::size_t{64} << 20;
 
@@ -82,14 +85,20 @@ void measure(Profiler& profiler, std::chrono::nanoseconds duration, int signals)
     Pace looking(kFullLookNs, kFullLookShare);
     looking.run([] {});  // one was taken just now
     const Progress progress(duration);
+    std::uint64_t soonest_ns = 0;
     for (std::uint64_t now_ns = began_ns; now_ns < ends_ns; now_ns = monotonic_ns()) {
+        if (profiler.is_short_of_room()) {
+            looking.make_due(soonest_ns);
+        }
         if (looking.is_due()) {
-            looking.run([&] { profiler.find_targets(); });
+            const std::uint64_t took_ns = looking.run([&] { profiler.find_targets(); });
+            soonest_ns = monotonic_ns() + std::max(kRoomSpacingNs, kFullLookShare * took_ns);
         }
         progress.show(now_ns - began_ns, profiler);
         const std::uint64_t due_ns = std::min(ends_ns, looking.due_ns());
         now_ns = monotonic_ns();
-        const std::uint64_t wait_ns = due_ns > now_ns ? std::min(due_ns - now_ns, kNsPerS) : 0;
+        const std::uint64_t wait_ns =
+            due_ns > now_ns ? std::min(due_ns - now_ns, kRoomSpacingNs) : 0;
         pollfd stop{signals, POLLIN, 0};
         if (poll(&stop, 1, static_cast<int>((wait_ns + kNsPerMs - 1) / kNsPerMs)) > 0) {
             return;

@@ -6,6 +6,7 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
+#include "output/cause_json.hpp"
 #include "output/escape.hpp"
 #include "output/link_event.hpp"
 #include "output/log_event.hpp"
@@ -140,7 +141,11 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
-{}
+{
+    if (options_.cause) {
+        causes_.emplace(*source_);
+    }
+}
 
 void Session::print(const Event& event)
 {
@@ -175,7 +180,16 @@ void Session::print(const Alert& alert)
     note_peer(alert, episodes_.note(alert));
     const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
     const auto incident = incidents_.note(alert, process);
-    const Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+    const bool asks_why =
+        alert.kind == Alert::Kind::not_draining || alert.kind == Alert::Kind::falling_behind;
+    const auto cause = causes_ && asks_why
+                           ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
+                           : std::nullopt;
+    Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+    if (cause) {
+        event.reason += "; " + cause->sentence;
+        event.fields["cause"] = to_json(*cause);
+    }
     const bool one_line_for_all = options_.output == OutputFormat::text &&
                                   (was_spoken_for || incidents_.is_spoken_for(alert.episode));
     if (one_line_for_all) {
@@ -337,9 +351,29 @@ void Session::take_logs()
     }
 }
 
+/// A new connection of a peer may stand for one that is not read.
+void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
+{
+    const Peer peer = peer_of(fresh);
+    peers_.connected(peer, at_ns);
+    const auto replaced = monitor_.connected(fresh, at_ns);
+    print(replaced);
+    for (std::size_t i = 0; i < replaced.size(); i++) {
+        if (const auto flapping = peers_.replaced(peer, at_ns)) {
+            print(to_event(*flapping, clock_pair()));
+        }
+    }
+}
+
 void Session::take(const SocketNotice& notice)
 {
     using Kind = SocketNotice::Kind;
+    if (notice.kind == Kind::connected) {
+        if (const auto fresh = source_->sample(notice.cookie)) {
+            note_connection(*fresh, notice.at_ns);
+        }
+        return;
+    }
     print(monitor_.notice(notice, source_->sample(notice.cookie)));
     const bool alert = notice.kind == Kind::alert_sent || notice.kind == Kind::alert_received;
     if (const auto sample = source_->sample(notice.cookie); sample && alert) {
@@ -402,6 +436,9 @@ void Session::look()
     Look look = source_->look(monitor_.followed());
     for (SocketSample& sample : look.samples) {
         sample.unread_is = tls_.unread(sample).value_or("");
+        if (causes_) {
+            causes_->prepare(sample);
+        }
         if (const auto stalled = tls_.look(sample)) {
             print(*stalled);
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/budget_keeper.hpp"
+#include "app/cause_finder.hpp"
 #include "app/fallback_source.hpp"
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
@@ -55,6 +56,7 @@ private:
     void print_due();
     void note_peer(const Alert& alert, bool begins);
     void note_reset(const SocketNotice& notice);
+    void note_connection(const SocketSample& fresh, std::uint64_t at_ns);
     void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
@@ -70,6 +72,7 @@ private:
     int signals_;
     LineQueue lines_;
     Owners owners_;
+    std::optional<CauseFinder> causes_;  ///< nothing: nobody wants to know
     Monitor monitor_;
     tls::Tracker tls_;
     EpisodeBook episodes_;

@@ -35,6 +35,9 @@ public:
     /// A full look for targets and sockets that no event told of; to be taken now and then.
     void find_targets();
 
+    /// Idle sockets hold what busy ones may want, until find_targets().
+    [[nodiscard]] bool is_short_of_room() const { return source_->is_short_of_room(); }
+
     /// Reads so far: cheap enough for a progress line.
     [[nodiscard]] std::uint64_t reads() const;
 
