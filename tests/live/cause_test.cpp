@@ -263,6 +263,10 @@ TEST_P(Cause, is_named)
     control().hold = true;
     for (const Json& cause : causes()) {
         expect_cause(cause, injected);
+        if (injected.stop_reading == sleep_on && !polls()) {
+            const std::string stack = cause["user_stack"].dump();
+            EXPECT_NE(stack.find("sleep_on("), std::string::npos) << cause;
+        }
     }
     finish();
 }
@@ -271,8 +275,7 @@ constexpr std::array kInjections{
     Injection{"nanosleep", sleep_on, "sleeping", "in clock_nanosleep", "clock_nanosleep"},
     Injection{"deadlock", deadlock, "sleeping", "in futex", "futex"},
     Injection{"busy", spin, "running", "busy with something else"},
-    Injection{"full_pipe", write_to_a_full_pipe, "sleeping", "writing to a pipe", "write",
-              "pipe"},
+    Injection{"full_pipe", write_to_a_full_pipe, "sleeping", "writing to a pipe", "write", "pipe"},
     Injection{"peer_does_not_read", send_to_a_peer_that_does_not_read, "sleeping",
               "writing to 127.0.0.1:", "sendto", "socket"},
     Injection{"file_lock", wait_for_a_file_lock, "sleeping", "for a lock on /tmp/drainwatch-lock-",

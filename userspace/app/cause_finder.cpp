@@ -62,6 +62,11 @@ CallFacts to_facts(const proc::Call& call)
     return {call.number, call.arguments};
 }
 
+UserRegisters registers_of(const proc::Call& call)
+{
+    return {call.ip, call.sp, {}, {}, {}, {}, {}, {}};
+}
+
 /// Does the call that this thread is in wait for the descriptor?
 bool waits_for(std::uint32_t pid, std::uint32_t tid, std::uint32_t fd)
 {
@@ -79,7 +84,7 @@ bool waits_for(std::uint32_t pid, std::uint32_t tid, std::uint32_t fd)
 
 }  // namespace
 
-CauseFinder::CauseFinder(Source& source) : source_(source), stacks_(symbols_)
+CauseFinder::CauseFinder(Source& source) : source_(source)
 {
     if (source.tier() != Tier::bpf) {
         why_no_reader_ = "kernel stack and time of waiting: they need BPF";
@@ -133,6 +138,20 @@ void CauseFinder::prepare(const SocketSample& sample)
         bound(marks_,
               [&](const auto& entry) { return now_ns - entry.second.wanted_ns > kForgottenNs; });
         marks_.emplace(tid, Marks{*first, *first, now_ns});
+        read_files_of(pid, tid);
+    }
+}
+
+/// The first stack of a process takes longer than those that follow, for its files have to be read:
+/// not when the verdict is due.
+void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
+{
+    if (files_read_.size() >= kMostThreads) {
+        files_read_.clear();
+    }
+    const auto call = proc::call(tid);
+    if (call && files_read_.insert(pid).second) {
+        (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
     }
 }
 
@@ -185,12 +204,12 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
 /// The stack is only told if the thread did not move meanwhile.
 void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
 {
-    UserRegisters registers{before.ip, before.sp, {}, {}, {}, {}, {}, {}};
+    UserRegisters registers = registers_of(before);
     if (facts.kernel && facts.kernel->registers && facts.kernel->registers->sp == before.sp &&
         facts.kernel->registers->ip == before.ip) {
         registers = *facts.kernel->registers;
     }
-    UserStack stack = stacks_.of(facts.process.pid, facts.tid, registers);
+    UserStack stack = read_user_stack(facts.process.pid, facts.tid, registers, symbols_);
     const auto after = proc::call(facts.tid);
     if (!after || after->sp != before.sp || after->ip != before.ip ||
         after->number != before.number) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace drainwatch {
 
@@ -51,6 +52,7 @@ private:
     [[nodiscard]] CauseFacts look_at_thread(CauseFacts facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
     void look_at_wait(CauseFacts& facts, const Owner& owner, const SocketSample& sample) const;
+    void read_files_of(std::uint32_t pid, std::uint32_t tid);
     [[nodiscard]] static std::optional<Mark> mark(std::uint32_t pid, std::uint32_t tid);
     [[nodiscard]] std::optional<CpuFacts> cpu_since_mark(std::uint32_t pid,
                                                          std::uint32_t tid) const;
@@ -59,9 +61,9 @@ private:
     std::unique_ptr<ThreadReader> reader_;  ///< none: it is not to be had
     std::string why_no_reader_;
     Symbols symbols_;
-    UserStacks stacks_;
     std::unordered_map<std::uint32_t, Marks> marks_;  ///< by thread
     std::unordered_map<std::uint32_t, Kept> kept_;    ///< by thread
+    std::unordered_set<std::uint32_t> files_read_;    ///< processes whose files were read
 };
 
 }  // namespace drainwatch
