@@ -327,6 +327,85 @@ INSTANTIATE_TEST_SUITE_P(, CauseOutside,
                                           testing::Values(Threads::one, Threads::several)),
                          name_of);
 
+class CauseAsked : public Cause {
+protected:
+    void stall()
+    {
+        begin(Threads::one, [](int, Control&) { std::this_thread::sleep_for(60s); });
+        control().hold = true;
+    }
+};
+
+TEST_F(CauseAsked, not_at_all)
+{
+    watch_options_ = {"--no-cause"};
+    stall();
+    for (const Json& cause : causes()) {
+        EXPECT_TRUE(cause.is_null()) << cause;
+    }
+    finish();
+}
+
+/// Of a process whose memory and system calls are not ours to see, the rest is told.
+TEST_F(CauseAsked, without_permission)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling sees nothing at all of such a process";
+    }
+    watch_wrapper_ = {"setpriv",    "--bounding-set", "-sys_ptrace,-dac_read_search,-dac_override",
+                      "--inh-caps", "-all",           "--"};
+    stall();
+    for (const Json& cause : causes()) {
+        EXPECT_EQ(cause["state"], "sleeping") << cause;
+        EXPECT_TRUE(cause["syscall"].is_null()) << cause;
+        EXPECT_FALSE(cause["kernel_stack"].empty()) << cause;
+        EXPECT_NE(cause["missing"].dump().find("system call: "), std::string::npos) << cause;
+    }
+    finish();
+}
+
+/// It costs no more time than with few threads, and finds the right one.
+TEST_F(CauseAsked, of_two_thousand_threads)
+{
+    constexpr int kThreads = 2000;
+    make_target({}, [](int listener, Control& own) {
+        const int fd = accept(listener, nullptr, nullptr);
+        pthread_attr_t small;
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 65536);
+        for (int i = 0; i < kThreads; i++) {
+            pthread_t thread{};
+            pthread_create(
+                &thread, &small,
+                [](void*) -> void* {
+                    pause();
+                    return nullptr;
+                },
+                nullptr);
+        }
+        own.accepted++;
+        std::thread([&] {
+            read_until_held(fd, own);
+            std::this_thread::sleep_for(60s);
+        }).join();
+    });
+    watch({"--warn-after", "600ms", "--critical-after", "1500ms"});
+    connect({.message = 150, .spacing = 10'000us}).start();
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 1; }, 5s));
+    nap(300ms);
+    control().hold = true;
+    for (const Json& cause : causes()) {
+        EXPECT_GE(cause["threads"], kThreads);
+        if (!polls()) {
+            EXPECT_EQ(cause["thread"]["tid"], control().reader.load());
+            EXPECT_EQ(cause["syscall"]["name"], "clock_nanosleep") << cause;
+        }
+    }
+    finish();
+    const auto warning = watcher().lines(about(sender(), is_trouble)).front();
+    EXPECT_LT(warning.json["unread_age_ms"], 700) << "no verdict waits for its cause";
+}
+
 class CauseStarved : public Cause {};
 
 const Injection kStarved{"starved", spin, "runnable", "% of a CPU in the last"};

@@ -97,6 +97,15 @@ INSTANTIATE_TEST_SUITE_P(
                  ThreadState::sleeping, "gip sleeps again and again, in nanosleep"},
         Expected{"without_bpf", with(asleep_in(SYS_futex), [](CauseFacts& f) { f.kernel.reset(); }),
                  ThreadState::sleeping, "gip waits in futex"},
+        Expected{"whose_turn_is_not_known",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) {
+                          f.threads = 3;
+                          f.chosen = Chosen::first_thread;
+                      }),
+                 ThreadState::sleeping,
+                 "which of the 3 threads of gip reads is not known; thread 29543 of gip has waited "
+                 "2.0 s in futex"},
         Expected{"nothing_known",
                  with(asleep_in(SYS_futex),
                       [](CauseFacts& f) {

@@ -25,10 +25,15 @@ struct Tool {
     };
     std::vector<Hook> hooks;
     std::vector<ShedOrder> orders;
+    bool refuses = false;  ///< nothing can be carried out
 
     void obey(const ShedOrder& order)
     {
         orders.push_back(order);
+        if (refuses) {
+            shedder.take_back(order, now_ns);
+            return;
+        }
         if (order.step.kind == Kind::hook) {
             hooks[order.step.hook].attached = order.restore;
         } else if (order.step.kind == Kind::everything) {
@@ -257,6 +262,27 @@ TEST(Shedder, AJumpOfTheClockSaysNothing)
     tool.hooks[0].cost_ms = 50;
     tool.run(1);
     EXPECT_EQ(tool.orders.size(), 1U) << "it goes on after that";
+}
+
+/// It polls on, and asks for the hooks again later, and later still.
+TEST(Shedder, WhatCannotBeTakenBackIsTriedAgain)
+{
+    Tool tool;
+    tool.hooks = {{0, 100}};
+    tool.run(3);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    ASSERT_EQ(tool.orders[0].step.kind, Kind::everything);
+    tool.hooks = {{0, 1, false}};
+    tool.refuses = true;
+    tool.run(60);
+    EXPECT_TRUE(tool.shedder.sheds());
+    const std::size_t tried = tool.orders.size() - 1;
+    EXPECT_GE(tried, 2U);
+    EXPECT_LE(tried, 4U);
+    tool.refuses = false;
+    tool.run(60);
+    EXPECT_FALSE(tool.shedder.sheds());
+    EXPECT_TRUE(tool.orders.back().restore);
 }
 
 TEST(Shedder, NoBudgetIsNoLimit)

@@ -88,12 +88,16 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
                                  : source_.fall_back("it would cost more than --cpu-budget allows");
             break;
     }
+    if (!done) {
+        shedder_.take_back(order, monotonic_ns());
+    }
     Event event;
     event.name = "degraded";
     event.severity = order.restore && done ? Severity::info : Severity::warning;
-    event.fields["state"] = order.restore ? "restored" : "shed";
+    const bool is_shed = order.restore != done.has_value();
+    event.fields["state"] = is_shed ? "shed" : "restored";
     event.fields["part"] = part;
-    event.fields["not_seen"] = order.restore ? "" : not_seen;
+    event.fields["not_seen"] = is_shed ? not_seen : "";
     event.fields["cost_percent"] = rounded_percent(order.share);
     event.fields["budget_percent"] = rounded_percent(budget_);
     event.fields["still_shed"] = shedder_.sheds();

@@ -3,6 +3,7 @@
 #include "app/poll_members.hpp"
 #include "cause/waiting.hpp"
 #include "host/clock.hpp"
+#include "host/proc.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -182,7 +183,8 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
 {
     const std::uint32_t pid = facts.process.pid;
     const auto ids = proc::thread_ids(pid, kMostCandidates);
-    facts.threads = ids.size();
+    const auto identity = proc::identity(pid);
+    facts.threads = identity ? identity->threads : ids.size();
     if (sample.reader_tgid == pid && sample.reader_tid != 0) {
         facts.tid = sample.reader_tid;
         facts.chosen = Chosen::last_reader;

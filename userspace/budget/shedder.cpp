@@ -126,6 +126,25 @@ ShedOrder Shedder::restore(double share, std::uint64_t now_ns)
     return {step, true, share};
 }
 
+void Shedder::take_back(const ShedOrder& order, std::uint64_t now_ns)
+{
+    using Kind = ShedStep::Kind;
+    const bool shed_again = order.restore;
+    if (shed_again) {
+        shed_.push_back(order.step);
+    } else {
+        shed_.pop_back();
+    }
+    if (order.step.kind == Kind::slower_looks) {
+        look_spacing_ = shed_again ? look_spacing_ * 2 : look_spacing_ / 2;
+    } else if (order.step.kind == Kind::everything) {
+        polling_since_ns_ = shed_again ? now_ns : 0;
+    }
+    // What failed is not tried again at once.
+    changed_ns_ = now_ns;
+    patience_ns_ = std::min(2 * patience_ns_, kMostPatienceNs);
+}
+
 std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& spending)
 {
     if (budget_ == 0) {

@@ -54,6 +54,9 @@ public:
     /// To be called a few times a second. The order is to be carried out before the next call.
     [[nodiscard]] std::optional<ShedOrder> review(std::uint64_t now_ns, const Spending& spending);
 
+    /// The order that review() gave last could not be carried out: everything is as it was before.
+    void take_back(const ShedOrder& order, std::uint64_t now_ns);
+
     /// What was spent up to now does not count, such as what carrying out an order has cost.
     void begin_anew(std::uint64_t now_ns);
 

@@ -222,6 +222,15 @@ std::string what_it_does(const CauseFacts& facts, ThreadState state)
     return "";
 }
 
+/// Nothing points to the thread that was looked at.
+std::string doubts(const CauseFacts& facts)
+{
+    return facts.chosen == Chosen::first_thread && facts.threads > 1
+               ? fmt::format("which of the {} threads of {} reads is not known; ", facts.threads,
+                             escape(facts.process.comm))
+               : "";
+}
+
 std::string scope(const CauseFacts& facts)
 {
     if (!facts.reads_others || facts.sockets < 2) {
@@ -254,7 +263,7 @@ Cause diagnose(CauseFacts facts)
 {
     Cause cause;
     cause.state = state_of(facts);
-    cause.sentence = what_it_does(facts, cause.state) + scope(facts);
+    cause.sentence = doubts(facts) + what_it_does(facts, cause.state) + scope(facts);
     cause.facts = std::move(facts);
     return cause;
 }

@@ -1,13 +1,13 @@
 #include "host/symbols.hpp"
 
 #include "host/file.hpp"
+#include "host/text_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace drainwatch {
@@ -17,12 +17,6 @@ constexpr auto kUnknown = "[unknown]";
 
 /// What is known of more files is read again.
 constexpr std::size_t kMostFiles = 256;
-
-std::string read_file(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 }  // namespace
 
@@ -53,7 +47,7 @@ std::vector<Mapping> parse_maps(const std::string& text)
 
 std::vector<Mapping> code_of(std::uint32_t pid)
 {
-    return parse_maps(read_file(fmt::format("/proc/{}/maps", pid)));
+    return parse_maps(read_text(fmt::format("/proc/{}/maps", pid)));
 }
 
 File open_mapped(std::uint32_t pid, const Mapping& mapping)

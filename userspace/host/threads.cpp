@@ -1,5 +1,7 @@
 #include "host/threads.hpp"
 
+#include "host/text_file.hpp"
+
 #include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -8,17 +10,10 @@
 #include <climits>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace drainwatch::proc {
 namespace {
-
-std::string read_file(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// The value behind `key` in a file of lines such as "throttled_usec 1234".
 std::optional<std::uint64_t> value_of(const std::string& path, const std::string& key)
@@ -64,7 +59,7 @@ std::optional<std::uint64_t> throttled_ns(const Hierarchy& hierarchy, std::strin
 std::optional<Thread> thread(std::uint32_t pid, std::uint32_t tid)
 {
     // "1234 (any name) S 1 ...": the name may hold any byte, a bracket too.
-    const std::string text = read_file(fmt::format("/proc/{}/task/{}/stat", pid, tid));
+    const std::string text = read_text(fmt::format("/proc/{}/task/{}/stat", pid, tid));
     const auto begin = text.find('(');
     const auto end = text.rfind(") ");
     if (begin == std::string::npos || end == std::string::npos || end + 2 >= text.size()) {
@@ -91,7 +86,7 @@ std::vector<std::uint32_t> thread_ids(std::uint32_t pid, std::size_t most)
 std::optional<Call> call(std::uint32_t tid)
 {
     // "232 0x5 ... 0x7ffd... 0x7f..."; "-1 0x7ffd... 0x..." outside of one; "running"
-    std::istringstream fields(read_file(fmt::format("/proc/{}/syscall", tid)));
+    std::istringstream fields(read_text(fmt::format("/proc/{}/syscall", tid)));
     Call found;
     fields >> std::dec >> found.number >> std::hex;
     for (std::uint64_t& argument : found.arguments) {
@@ -112,7 +107,7 @@ std::optional<CpuTime> cpu_time(std::uint32_t pid, std::uint32_t tid)
 std::optional<std::uint64_t> throttled_ns(std::uint32_t pid)
 {
     // "0::/user.slice" of the unified hierarchy, "4:cpu,cpuacct:/x" of an older one
-    std::istringstream lines(read_file(fmt::format("/proc/{}/cgroup", pid)));
+    std::istringstream lines(read_text(fmt::format("/proc/{}/cgroup", pid)));
     std::optional<std::uint64_t> longest;
     for (std::string line; std::getline(lines, line);) {
         const auto first = line.find(':');

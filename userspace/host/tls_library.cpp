@@ -13,8 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <span>
 #include <string_view>
@@ -82,12 +80,6 @@ std::optional<FileId> id_of(int fd)
 File open_for_reading(const std::string& path)
 {
     return File(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-}
-
-std::string text_of(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// The mapping leads to the very file, in whatever mount namespace, even if it was deleted since;
@@ -194,7 +186,7 @@ std::vector<TlsLibrary> TlsLibraries::mapped(std::uint32_t pid)
 {
     std::vector<TlsLibrary> libraries;
     std::set<std::string> seen;
-    for (const Mapping& mapping : parse_maps(text_of(fmt::format("/proc/{}/maps", pid)))) {
+    for (const Mapping& mapping : code_of(pid)) {
         const auto name = library_of_file(mapping.path);
         if ((!name && !only_) || !mapping.path.starts_with('/') ||
             !seen.insert(mapping.path).second) {
