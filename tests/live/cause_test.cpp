@@ -238,7 +238,8 @@ protected:
         EXPECT_EQ(cause["thread"]["tid"], control().reader.load());
         const bool asleep = injected.state == "sleeping" || injected.state == "stopped";
         if (asleep && !polls()) {
-            EXPECT_GT(cause["since_ms"], 400);
+            // Who waits to send is woken now and then, and goes back to sleep.
+            EXPECT_GT(cause["since_ms"], injected.object == "socket" ? 0 : 400);
             EXPECT_FALSE(cause["kernel_stack"].empty());
         }
     }
@@ -264,8 +265,11 @@ TEST_P(Cause, is_named)
     for (const Json& cause : causes()) {
         expect_cause(cause, injected);
         if (injected.stop_reading == sleep_on && !polls()) {
+            // In a stripped program, its places in the file are what can be said.
             const std::string stack = cause["user_stack"].dump();
-            EXPECT_NE(stack.find("sleep_on("), std::string::npos) << cause;
+            EXPECT_TRUE(stack.find("sleep_on(") != std::string::npos ||
+                        stack.find("live_tests+0x") != std::string::npos)
+                << cause;
         }
     }
     finish();

@@ -3,6 +3,7 @@
 #include "support/scenario.hpp"
 
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
@@ -45,6 +46,13 @@ TEST(ProfileCrowd, sockets_with_traffic_are_measured_before_idle_ones)
 {
     if (geteuid() != 0) {
         GTEST_SKIP() << "live tests need root";
+    }
+    rlimit descriptors{};
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+    if (descriptors.rlim_max < kConnections + 100) {
+        GTEST_SKIP() << "a process may not have so many descriptors here";
     }
     const std::string comm = unique_comm();
     Target target(comm, {.backlog = static_cast<int>(kConnections)}, read_whatever_comes);

@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
             ThreadState::polling, "gip has waited 2.0 s in poll and does not read this socket"},
         Expected{
             "spins_in_poll",
-            with(on_a_cpu(0.9, 0.1), [](CauseFacts& f) { f.kernel->last_call = SYS_epoll_wait; }),
+            with(on_a_cpu(0.9, 0.1), [](CauseFacts& f) { f.frequent_call = SYS_epoll_wait; }),
             ThreadState::polling,
             "gip calls epoll_wait over and over and does not read this socket"},
         Expected{"busy", on_a_cpu(0.98, 0.02), ThreadState::running,

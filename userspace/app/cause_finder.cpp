@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <chrono>
+#include <set>
+#include <thread>
 
 namespace drainwatch {
 namespace {
@@ -26,6 +29,10 @@ constexpr std::size_t kMostThreads = 1024;
 constexpr std::size_t kMostCandidates = 256;
 /// Another socket counts as read if that was in this last part of the silence.
 constexpr double kLatePart = 0.5;
+
+/// So often is one looked at that runs: between its calls, nothing says which it was in.
+constexpr int kLooksAtRunning = 6;
+constexpr std::chrono::microseconds kBetweenLooks{200};
 
 template <typename Map, typename IsOld>
 void bound(Map& map, IsOld&& is_old)
@@ -203,6 +210,19 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
     }
 }
 
+std::optional<std::int32_t> CauseFinder::find_frequent_call(std::uint32_t tid)
+{
+    std::set<std::int32_t> seen;
+    for (int i = 0; reader_ && i < kLooksAtRunning; i++) {
+        const auto view = reader_->look(tid);
+        if (view && view->last_call && !seen.insert(*view->last_call).second) {
+            return view->last_call;
+        }
+        std::this_thread::sleep_for(kBetweenLooks);
+    }
+    return std::nullopt;
+}
+
 /// The stack is only told if the thread did not move meanwhile.
 void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
 {
@@ -247,6 +267,9 @@ CauseFacts CauseFinder::look_at_thread(CauseFacts facts)
         facts.missing.push_back(why_no_reader_);
     }
     facts.cpu = cpu_since_mark(facts.process.pid, facts.tid);
+    if (facts.state == 'R') {
+        facts.frequent_call = find_frequent_call(facts.tid);
+    }
     if (const auto call = proc::call(facts.tid)) {
         facts.call = to_facts(*call);
         look_at_stack(facts, *call);

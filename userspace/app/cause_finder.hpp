@@ -50,6 +50,7 @@ private:
 
     void choose_thread(CauseFacts& facts, const SocketSample& sample, const Owner& owner) const;
     [[nodiscard]] CauseFacts look_at_thread(CauseFacts facts);
+    [[nodiscard]] std::optional<std::int32_t> find_frequent_call(std::uint32_t tid);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
     void look_at_wait(CauseFacts& facts, const Owner& owner, const SocketSample& sample) const;
     void read_files_of(std::uint32_t pid, std::uint32_t tid);

@@ -30,6 +30,7 @@ bool is_quota(const CpuFacts& cpu)
 ThreadState state_of_running(const CauseFacts& facts)
 {
     const auto& kernel = facts.kernel;
+    const bool asks = facts.frequent_call && is_poll(*facts.frequent_call);
     if (!facts.cpu) {
         return !kernel || kernel->on_cpu ? ThreadState::running : ThreadState::runnable;
     }
@@ -37,7 +38,6 @@ ThreadState state_of_running(const CauseFacts& facts)
     if (cpu.waited > cpu.ran || cpu.throttled.value_or(0) > cpu.ran) {
         return ThreadState::runnable;
     }
-    const bool asks = kernel && kernel->last_call && is_poll(*kernel->last_call);
     return asks ? ThreadState::polling : ThreadState::running;
 }
 
@@ -125,7 +125,7 @@ std::string polling(const CauseFacts& facts)
 {
     const std::string who = subject(facts);
     const bool spins = facts.state == 'R';
-    const auto number = facts.call ? facts.call->number : facts.kernel->last_call.value_or(-1);
+    const auto number = facts.call ? facts.call->number : facts.frequent_call.value_or(-1);
     const std::string name = system_call_name(number);
     std::string sentence =
         spins ? fmt::format("{} calls {} over and over", who, name)

@@ -56,6 +56,8 @@ struct CauseFacts {
     std::optional<CallFacts> call;
     std::optional<KernelView> kernel;
     std::optional<CpuFacts> cpu;
+    /// It runs: the call in which it was found more than once in a few looks.
+    std::optional<std::int32_t> frequent_call;
     std::optional<DescriptorFacts> waits_on;
     /// It waits in poll, select or epoll: whether for this socket, too.
     std::optional<bool> polls_this_socket;
