@@ -39,6 +39,14 @@ static __always_inline void read_scheduling(struct dw_thread_look *look, struct 
 	look->queued_ns = BPF_CORE_READ(task, sched_info.last_queued);
 }
 
+/* Has it a CPU just now? Who could run, and does not wait for one, has. */
+static __always_inline int runs(const struct dw_thread_look *look, struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->on_cpu))
+		return task->on_cpu != 0;
+	return !look->state && !look->queued_ns;
+}
+
 static __always_inline void read_registers(struct dw_thread_look *look, struct task_struct *task)
 {
 	const struct pt_regs *registers = user_registers(task);
@@ -78,9 +86,9 @@ int look_at_thread(struct bpf_iter__task *ctx)
 	look.tid = task->pid;
 	look.tgid = task->tgid;
 	look.state = state_of(task);
-	look.on_cpu = task->on_cpu != 0;
 	look.stop_signal = task->jobctl & STOP_SIGNAL_MASK;
 	read_scheduling(&look, task);
+	look.on_cpu = runs(&look, task);
 	read_registers(&look, task);
 	bpf_seq_write(ctx->meta->seq, &look, sizeof(look));
 	if (!look.on_cpu)

@@ -175,7 +175,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state; /* 5.14 */
 	void *stack;
-	int on_cpu;
+	int on_cpu;             /* not in 7.2 any more */
 	unsigned long jobctl; /* its low bits: the signal that stopped it */
 	struct sched_info sched_info; /* CONFIG_SCHED_INFO */
 	int pid;

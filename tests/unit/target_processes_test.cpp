@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -209,6 +210,28 @@ TEST(TargetProcesses, AChildOfATargetIsOneAndStaysOne)
 }
 
 /// Its exit code is all that is left: it neither appears nor ends again and again.
+/// What another source is to go on following.
+TEST(TargetProcesses, WhomNoNameLeadsToIsKnownByItsPid)
+{
+    Child parent("dw-parent");
+    Child other("dw-named");
+    Targets targets = numbered(parent.pid());
+    targets.names = {"dw-named"};
+    TargetProcesses processes(targets);
+    (void)full_scan(processes);
+    const std::uint32_t child = parent.fork_one();
+    (void)full_scan(processes);
+    auto pids = processes.not_by_name();
+    std::sort(pids.begin(), pids.end());
+    std::vector<std::uint32_t> expected{parent.pid(), child};
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(pids, expected);
+    parent.end();
+    (void)full_scan(processes);
+    pids = processes.not_by_name();
+    EXPECT_EQ(std::count(pids.begin(), pids.end(), parent.pid()), 0);
+}
+
 TEST(TargetProcesses, AZombieIsNoTarget)
 {
     Child child("dw-zombie");

@@ -12,7 +12,9 @@ FallbackSource::~FallbackSource() = default;
 
 Result<void> FallbackSource::fall_back(const std::string& why)
 {
-    auto polling = PollSource::open(options_, why);
+    SourceOptions options = options_;
+    options.targets.pids = first_->followed_by_pid();
+    auto polling = PollSource::open(options, why);
     if (!polling) {
         return tl::unexpected(polling.error());
     }
@@ -27,7 +29,7 @@ Result<void> FallbackSource::return_to_hooks()
     if (!polling_) {
         return {};  // it never came to that
     }
-    if (auto resumed = first_->resume(); !resumed) {
+    if (auto resumed = first_->resume(polling_->followed_by_pid()); !resumed) {
         return resumed;
     }
     polling_.reset();

@@ -62,7 +62,14 @@ public:
     }
     void stop() override { first_->stop(); }
     [[nodiscard]] Result<void> pause() override { return first_->pause(); }
-    [[nodiscard]] Result<void> resume() override { return first_->resume(); }
+    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override
+    {
+        return first_->resume(pids);
+    }
+    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
+    {
+        return current_->followed_by_pid();
+    }
     /// Those of polling are not of the same kind, and are not added up.
     [[nodiscard]] Losses losses() const override { return first_->losses(); }
     [[nodiscard]] NoticeAccounts accounts() const override { return first_->accounts(); }

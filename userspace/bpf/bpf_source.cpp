@@ -606,8 +606,10 @@ Result<void> BpfSource::pause()
     return released;
 }
 
-Result<void> BpfSource::resume()
+Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
 {
+    targets_.pids = pids;
+    processes_ = TargetProcesses(targets_);
     for (const std::uint32_t pid : targets_.pids) {
         add_target(pid, DW_TARGET_BY_PID);
     }

@@ -53,7 +53,11 @@ public:
     [[nodiscard]] std::vector<HeldSocket> sockets_of(std::uint32_t pid) const override;
     void stop() override;
     [[nodiscard]] Result<void> pause() override;
-    [[nodiscard]] Result<void> resume() override;
+    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override;
+    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
+    {
+        return processes_.not_by_name();
+    }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;

@@ -86,6 +86,17 @@ std::vector<ProcessNotice> TargetProcesses::scan_names()
     return notices;
 }
 
+std::vector<std::uint32_t> TargetProcesses::not_by_name() const
+{
+    std::vector<std::uint32_t> pids = awaited_;
+    for (const auto& [pid, comm] : living_) {
+        if (kept_.contains(pid) || !has_name(comm)) {
+            pids.push_back(pid);
+        }
+    }
+    return pids;
+}
+
 std::vector<ProcessNotice> TargetProcesses::scan_families()
 {
     std::vector<ProcessNotice> notices;

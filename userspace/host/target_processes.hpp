@@ -31,6 +31,10 @@ public:
 
     [[nodiscard]] bool has_name(const std::string& comm) const;
 
+    /// Those that their name does not lead to: waited for by their pid, named by it, or descended
+    /// from a target.
+    [[nodiscard]] std::vector<std::uint32_t> not_by_name() const;
+
     /// Name by pid.
     [[nodiscard]] const std::unordered_map<std::uint32_t, std::string>& living() const
     {

@@ -49,7 +49,14 @@ public:
     [[nodiscard]] std::vector<HeldSocket> sockets_of(std::uint32_t pid) const override;
     void stop() override {}
     [[nodiscard]] Result<void> pause() override { return {}; }
-    [[nodiscard]] Result<void> resume() override { return {}; }
+    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& /*pids*/) override
+    {
+        return {};
+    }
+    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
+    {
+        return processes_.not_by_name();
+    }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
