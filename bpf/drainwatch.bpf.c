@@ -29,7 +29,7 @@ DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	s = find_slot(sk, &slot);
 	if (!s) {
 		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
-			follow_again(sk);
+			follow_again(sk, brings_data(skb));
 		return 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -60,7 +60,7 @@ DW_ENTRY(sk_data_ready, struct sock *sk)
 	s = slot_of(sk, &slot);
 	if (!s) {
 		if (slot == DW_NO_SLOT)
-			follow_again(sk);
+			follow_again(sk, 0);
 		return 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);

@@ -171,14 +171,14 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
 }
 
-/* Data has come to a watched connection that has no slot. */
-static __always_inline void follow_again(struct sock *sk)
+/* Data has come, or is about to, to a watched connection that has no slot. */
+static __always_inline void follow_again(struct sock *sk, int data_comes)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct dw_ref *ref = find_ref(sk);
 
 	if (tp && ref)
-		adopt_late(tp, ref);
+		adopt_late(tp, ref, data_comes);
 }
 
 /* Nothing of it needs to be followed now. */
@@ -200,7 +200,7 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 
 	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
 		if (!releases_all)
-			adopt_late(tp, ref);
+			adopt_late(tp, ref, 0);
 		return;
 	}
 	s = bpf_map_lookup_elem(&slots, &slot);

@@ -61,6 +61,15 @@ static __always_inline __u32 header_bytes(const struct tcp_header *tcp)
 	return (__u32)(tcp->offset >> 4) * 4;
 }
 
+/* At tcp_probe: is there payload in the segment? */
+static __always_inline int brings_data(const struct sk_buff *skb)
+{
+	struct tcp_header tcp = {};
+
+	return !bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->data) &&
+	       skb->len > header_bytes(&tcp);
+}
+
 /* At tcp_probe, skb->data is the TCP header. What has come before is not taken again. */
 static __always_inline void take_received(struct sk_buff *skb, __u32 slot, struct dw_slot *s,
 					  __u32 rcv_nxt)

@@ -119,12 +119,12 @@ static __always_inline void stay_known(struct sock *sk)
 
 /*
  * Give the connection that this is about a slot. The last free ones are for
- * those that have something unread; others are given one when data comes. If
- * none is free for that, the full look tries again.
+ * those that have something unread, or are about to; others are given one when
+ * data comes. If none is free for that, the full look tries again.
  */
-static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref)
+static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
 {
-	int has_unread = tp->copied_seq != tp->rcv_nxt;
+	int has_unread = data_comes || tp->copied_seq != tp->rcv_nxt;
 	__u64 cookie = 0;
 
 	ref->self = (__u64)tp;
@@ -144,7 +144,7 @@ static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref)
 }
 
 /* The same, unless another event or look is just doing so, or has done so. */
-static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
+static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
 {
 	__u64 address = (__u64)tp;
 	__u32 claimed = 1;
@@ -152,7 +152,7 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref)
 	if (bpf_map_update_elem(&claims, &address, &claimed, BPF_NOEXIST))
 		return;
 	if (ref->self != address || ref->slot == DW_NO_SLOT)
-		find_place(tp, ref);
+		find_place(tp, ref, data_comes);
 	bpf_map_delete_elem(&claims, &address);
 }
 
@@ -185,7 +185,7 @@ static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tg
 	struct dw_ref *ref = store_ref(&tp->inet_conn.icsk_inet.sk, &fresh);
 
 	if (ref && ref->slot == DW_NO_SLOT)
-		take_slot(tp, ref);
+		take_slot(tp, ref, 0);
 }
 
 /* A listener has no queue of its own, only children that take after it. */
@@ -219,7 +219,7 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	ref->listens_on = 0;
 	if (port_wanted(&tp->inet_conn.icsk_inet.sk))
-		take_slot(tp, ref);
+		take_slot(tp, ref, 0);
 	else
 		drop_ref(&tp->inet_conn.icsk_inet.sk);
 }
@@ -229,13 +229,13 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
  * then, or it was idle and gave its own back. (The state's hook comes before the
  * state changes, so who is seen as established has had it.)
  */
-static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref)
+static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
 	if (dw_carries_data(sk->__sk_common.skc_state) && port_wanted(sk)) {
 		ref->listens_on = 0;
-		take_slot(tp, ref);
+		take_slot(tp, ref, data_comes);
 	}
 }
 
