@@ -162,8 +162,8 @@ public:
 
     /// Detaches for a while, and forgets every socket: nothing of ours runs in the kernel.
     [[nodiscard]] virtual Result<void> pause() = 0;
-    /// Attaches again; the full looks that follow find what is there now. `pids`: the processes that
-    /// are followed, or waited for, by their pid.
+    /// Attaches again; the full looks that follow find what is there now. `pids`: the processes
+    /// that are followed, or waited for, by their pid.
     [[nodiscard]] virtual Result<void> resume(const std::vector<std::uint32_t>& pids) = 0;
     /// These, as of now: they end, and have children.
     [[nodiscard]] virtual std::vector<std::uint32_t> followed_by_pid() const = 0;

@@ -127,10 +127,10 @@ void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping 
     auto m = std::make_unique<dw_measured_socket>();
     for (std::uint32_t slot = 0; slot < slots; slot++) {
         dw_slot s{};
-        const bool live =
-            bpf_map_lookup_elem(slots_fd, &slot, &s) == 0 && s.cookie != 0 && s.ended_ns == 0 &&
-            bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 && m->cookie == s.cookie &&
-            m->generation == s.generation;
+        const bool live = bpf_map_lookup_elem(slots_fd, &slot, &s) == 0 && s.cookie != 0 &&
+                          s.ended_ns == 0 &&
+                          bpf_map_lookup_elem(measured_fd, &slot, m.get()) == 0 &&
+                          m->cookie == s.cookie && m->generation == s.generation;
         if (!live) {
             continue;
         }
