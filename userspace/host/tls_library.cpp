@@ -128,6 +128,7 @@ std::string TlsLibrary::measured_calls() const
 std::vector<TlsLibrary> tls_libraries_in(int fd)
 {
     std::vector<std::string_view> names;
+    names.reserve(kFunctions.size());
     for (const KnownFunction& known : kFunctions) {
         names.push_back(known.name);
     }

@@ -28,6 +28,7 @@ struct FileId {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison's 0 for one
     auto operator<=>(const FileId&) const = default;
 };
 
