@@ -1,5 +1,7 @@
 #include "host/elf_symbols.hpp"
 
+#include "host/elf_file.hpp"
+
 #include <cxxabi.h>
 #include <gelf.h>
 #include <algorithm>
@@ -9,24 +11,12 @@
 namespace drainwatch {
 namespace {
 
-struct ElfCloser {
-    void operator()(Elf* elf) const { elf_end(elf); }
-};
-using ElfFile = std::unique_ptr<Elf, ElfCloser>;
-
 std::string demangled(const char* name)
 {
     int status = 0;
     const std::unique_ptr<char, void (*)(void*)> plain(
         abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
     return status == 0 && plain ? plain.get() : name;
-}
-
-ElfFile open_elf(int fd)
-{
-    elf_version(EV_CURRENT);
-    ElfFile elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr));
-    return elf && elf_kind(elf.get()) == ELF_K_ELF ? std::move(elf) : nullptr;
 }
 
 std::vector<ElfSegment> segments_of(Elf* elf)

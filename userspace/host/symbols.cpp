@@ -1,8 +1,5 @@
 #include "host/symbols.hpp"
 
-#include "host/file.hpp"
-
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <fstream>
@@ -14,36 +11,10 @@ namespace {
 
 constexpr auto kUnknown = "[unknown]";
 
-std::string read_file(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
+/// Of so many files the symbols are kept; libraries are mostly those of the last process, too.
+constexpr std::size_t kMaxFiles = 256;
 
 }  // namespace
-
-std::vector<Mapping> parse_maps(const std::string& text)
-{
-    // "55d0c8a00000-55d0c8a21000 r-xp 00002000 fe:01 1234    /usr/bin/cat"
-    std::vector<Mapping> mappings;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream fields(line);
-        Mapping mapping;
-        char dash = 0;
-        std::string rights;
-        std::string device;
-        std::string inode;
-        fields >> std::hex >> mapping.begin >> dash >> mapping.end >> rights >> mapping.offset >>
-            device >> inode;
-        if (!fields || rights.find('x') == std::string::npos) {
-            continue;
-        }
-        std::getline(fields >> std::ws, mapping.path);
-        mappings.push_back(std::move(mapping));
-    }
-    return mappings;
-}
 
 void Symbols::read_kernel_symbols()
 {
@@ -79,30 +50,36 @@ std::string Symbols::kernel(std::uint64_t address)
 
 const ElfSymbols& Symbols::symbols_of(std::uint32_t pid, const Mapping& mapping)
 {
-    // By the mapping itself: the path may be of another mount namespace, or a newer file by now.
-    const std::string path =
-        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
-    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const File file = open_mapping(pid, mapping);
     struct stat status {};
-    if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (!file || fstat(file.get(), &status) != 0) {
         static const ElfSymbols kNone;
         return kNone;
     }
-    const auto key = std::pair(std::uint64_t{status.st_dev}, std::uint64_t{status.st_ino});
-    const auto known = files_.find(key);
-    return known != files_.end() ? known->second
-                                 : files_.emplace(key, ElfSymbols(file.get())).first->second;
+    // A file can be written again where it is, and an inode be given to another file.
+    constexpr std::int64_t kNs = 1'000'000'000;
+    const FileVersion version(status.st_dev, status.st_ino, status.st_size,
+                              status.st_ctim.tv_sec * kNs + status.st_ctim.tv_nsec);
+    if (const auto known = files_.find(version); known != files_.end()) {
+        return known->second;
+    }
+    if (files_.size() == kMaxFiles) {
+        files_.clear();
+    }
+    return files_.emplace(version, ElfSymbols(file.get())).first->second;
+}
+
+const std::vector<Mapping>& Symbols::mappings(std::uint32_t pid)
+{
+    const auto known = mappings_.find(pid);
+    return known != mappings_.end() ? known->second
+                                    : mappings_.emplace(pid, read_maps(pid)).first->second;
 }
 
 std::string Symbols::user(std::uint32_t pid, std::uint64_t address)
 {
-    auto process = mappings_.find(pid);
-    if (process == mappings_.end()) {
-        process =
-            mappings_.emplace(pid, parse_maps(read_file(fmt::format("/proc/{}/maps", pid)))).first;
-    }
-    for (const Mapping& mapping : process->second) {
-        if (address < mapping.begin || address >= mapping.end) {
+    for (const Mapping& mapping : mappings(pid)) {
+        if (!mapping.has(address)) {
             continue;
         }
         if (mapping.path.empty()) {
@@ -112,7 +89,7 @@ std::string Symbols::user(std::uint32_t pid, std::uint64_t address)
         if (auto name = symbols_of(pid, mapping).at(offset)) {
             return *name;
         }
-        return fmt::format("{}+0x{:x}", mapping.path.substr(mapping.path.rfind('/') + 1), offset);
+        return fmt::format("{}+0x{:x}", mapping.file_name(), offset);
     }
     return kUnknown;
 }

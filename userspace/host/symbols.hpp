@@ -1,24 +1,15 @@
 #pragma once
 
 #include "host/elf_symbols.hpp"
+#include "host/mapping.hpp"
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace drainwatch {
-
-/// A part of a process's memory that is a file's.
-struct Mapping {
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-    std::uint64_t offset = 0;  ///< in the file
-    std::string path;          ///< as /proc/<pid>/maps has it: "[vdso]", "" where it is no file
-};
-
-/// Of the lines of /proc/<pid>/maps, those that can hold code.
-[[nodiscard]] std::vector<Mapping> parse_maps(const std::string& text);
 
 /// Names of places in the code. What cannot be told is said so, never guessed.
 class Symbols {
@@ -27,17 +18,27 @@ public:
     [[nodiscard]] std::string kernel(std::uint64_t address);
 
     /// "main", "libfoo.so.1+0x1234" where the file has no symbol for it, or "[unknown]": no file,
-    /// or the process has ended.
+    /// or the process has ended. The process's mappings are those of its first address, until it
+    /// is forgotten.
     [[nodiscard]] std::string user(std::uint32_t pid, std::uint64_t address);
 
+    /// What of its memory can hold code.
+    [[nodiscard]] const std::vector<Mapping>& mappings(std::uint32_t pid);
+
+    /// For it may run another program by now, have loaded libraries, or be another process.
+    void forget(std::uint32_t pid) { mappings_.erase(pid); }
+
 private:
+    /// Device, inode, size, and the time of its last change, ns.
+    using FileVersion = std::tuple<std::uint64_t, std::uint64_t, std::int64_t, std::int64_t>;
+
     void read_kernel_symbols();
     [[nodiscard]] const ElfSymbols& symbols_of(std::uint32_t pid, const Mapping& mapping);
 
     bool kernel_is_read_ = false;
     std::map<std::uint64_t, std::string> kernel_;
     std::map<std::uint32_t, std::vector<Mapping>> mappings_;
-    std::map<std::pair<std::uint64_t, std::uint64_t>, ElfSymbols> files_;  ///< by device, inode
+    std::map<FileVersion, ElfSymbols> files_;
 };
 
 }  // namespace drainwatch
