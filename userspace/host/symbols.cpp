@@ -1,24 +1,18 @@
 #include "host/symbols.hpp"
 
 #include "host/file.hpp"
+#include "host/text_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace drainwatch {
 namespace {
 
 constexpr auto kUnknown = "[unknown]";
-
-std::string read_file(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 }  // namespace
 
@@ -43,6 +37,11 @@ std::vector<Mapping> parse_maps(const std::string& text)
         mappings.push_back(std::move(mapping));
     }
     return mappings;
+}
+
+std::vector<Mapping> code_of(std::uint32_t pid)
+{
+    return parse_maps(read_text(fmt::format("/proc/{}/maps", pid)));
 }
 
 void Symbols::read_kernel_symbols()
@@ -98,8 +97,7 @@ std::string Symbols::user(std::uint32_t pid, std::uint64_t address)
 {
     auto process = mappings_.find(pid);
     if (process == mappings_.end()) {
-        process =
-            mappings_.emplace(pid, parse_maps(read_file(fmt::format("/proc/{}/maps", pid)))).first;
+        process = mappings_.emplace(pid, code_of(pid)).first;
     }
     for (const Mapping& mapping : process->second) {
         if (address < mapping.begin || address >= mapping.end) {

@@ -19,6 +19,8 @@ struct Mapping {
 
 /// Of the lines of /proc/<pid>/maps, those that can hold code.
 [[nodiscard]] std::vector<Mapping> parse_maps(const std::string& text);
+/// Those of a process; none if it has ended, or ends just now.
+[[nodiscard]] std::vector<Mapping> code_of(std::uint32_t pid);
 
 /// Names of places in the code. What cannot be told is said so, never guessed.
 class Symbols {

@@ -13,8 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <span>
 #include <string_view>
@@ -59,12 +57,14 @@ bool is_measured(TlsCall call)
     return call == TlsCall::read || call == TlsCall::handshake;
 }
 
-std::string measured_names()
+/// "SSL_read, SSL_do_handshake": those of the functions whose calls are measured.
+template <typename Functions>
+std::string measured_names(const Functions& functions)
 {
     std::vector<std::string_view> names;
-    for (const KnownFunction& known : kFunctions) {
-        if (is_measured(known.call)) {
-            names.push_back(known.name);
+    for (const auto& function : functions) {
+        if (is_measured(function.call)) {
+            names.push_back(function.name);
         }
     }
     return fmt::format("{}", fmt::join(names, ", "));
@@ -82,12 +82,6 @@ std::optional<FileId> id_of(int fd)
 File open_for_reading(const std::string& path)
 {
     return File(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-}
-
-std::string text_of(const std::string& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// The mapping leads to the very file, in whatever mount namespace, even if it was deleted since;
@@ -116,13 +110,7 @@ std::optional<std::string_view> library_of_file(std::string_view path)
 
 std::string TlsLibrary::measured_calls() const
 {
-    std::vector<std::string_view> names;
-    for (const TlsFunction& function : functions) {
-        if (is_measured(function.call)) {
-            names.push_back(function.name);
-        }
-    }
-    return fmt::format("{}", fmt::join(names, ", "));
+    return measured_names(functions);
 }
 
 std::vector<TlsLibrary> tls_libraries_in(int fd)
@@ -178,7 +166,7 @@ Result<TlsLibraries> TlsLibraries::only(const std::string& path)
     if (!id || libraries.look_into(file.get(), *id).empty()) {
         return fail(
             fmt::format("--tls-library: {} has none of the functions that can be traced ({})", path,
-                        measured_names()));
+                        measured_names(kFunctions)));
     }
     libraries.only_ = id;
     return libraries;
@@ -195,7 +183,7 @@ std::vector<TlsLibrary> TlsLibraries::mapped(std::uint32_t pid)
 {
     std::vector<TlsLibrary> libraries;
     std::set<std::string> seen;
-    for (const Mapping& mapping : parse_maps(text_of(fmt::format("/proc/{}/maps", pid)))) {
+    for (const Mapping& mapping : code_of(pid)) {
         const auto name = library_of_file(mapping.path);
         if ((!name && !only_) || !mapping.path.starts_with('/') ||
             !seen.insert(mapping.path).second) {
