@@ -58,6 +58,15 @@ void dawdle(int written, int /*version*/, int type, const void* /*bytes*/, std::
     }
 }
 
+/// At the end of a target's body: the process stays, for its calls to be told of.
+void say_that_it_is_over(Control& control)
+{
+    control.accepted = 1;
+    while (!control.quit) {
+        nap(1ms);
+    }
+}
+
 class ProfileTls : public ::testing::Test {
 protected:
     void SetUp() override
@@ -76,17 +85,41 @@ protected:
     }
 
     /// The target's end of a connection.
+    [[nodiscard]] void* new_session(int fd) const
+    {
+        return ssl_->new_server(fd, files_->path("key.pem"), files_->path("certificate.pem"));
+    }
     [[nodiscard]] void* accept_session(int listener) const
     {
-        return ssl_->new_server(accept(listener, nullptr, nullptr), files_->path("key.pem"),
-                                files_->path("certificate.pem"));
+        return new_session(accept(listener, nullptr, nullptr));
+    }
+
+    /// A target that reads one message, and is over.
+    [[nodiscard]] Target::Body one_message() const
+    {
+        return [this](int listener, Control& control) {
+            void* session = accept_session(listener);
+            (void)ssl_->SSL_do_handshake(session);
+            std::array<char, 100> buffer{};
+            (void)ssl_->SSL_read(session, buffer.data(), buffer.size());
+            say_that_it_is_over(control);
+        };
+    }
+
+    /// When the target is over: what was measured, or null.
+    [[nodiscard]] static Json profile_of(Target& target, ProfileRun& run)
+    {
+        EXPECT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
+        Json profile = run.stop();
+        target.control().quit = true;
+        return profile;
     }
 
     const OpenSsl* ssl_ = nullptr;
     std::unique_ptr<TlsFiles> files_;
 };
 
-/// The test's end: shakes hands when constructed, if it is to.
+/// The test's end.
 class Peer {
 public:
     Peer(const OpenSsl& ssl, std::uint16_t port) : ssl_(ssl), fd_(connect_on_loopback(port))
@@ -103,6 +136,13 @@ public:
         const std::string text(bytes, 'x');
         EXPECT_EQ(ssl_.SSL_write(session_, text.data(), static_cast<int>(bytes)),
                   static_cast<int>(bytes));
+    }
+    void say_often(std::size_t times, std::size_t bytes, std::chrono::milliseconds spacing)
+    {
+        for (std::size_t i = 0; i < times; i++) {
+            say(bytes);
+            nap(spacing);
+        }
     }
     void close_in_good_order()
     {
@@ -146,22 +186,14 @@ TEST_F(ProfileTls, time_above_the_socket_is_told_apart)
             }
             calls.push(realtime_ns() - began_ns);
         }
-        control.accepted = 1;  // it is over
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     });
     ProfileRun run(comm);
     Peer peer(*ssl_, target.port());
     ASSERT_TRUE(peer.shake_hands());
-    for (std::size_t i = 0; i < kMessages; i++) {
-        peer.say(100);
-        nap(8ms);
-    }
+    peer.say_often(kMessages, 100, 8ms);
     peer.close_in_good_order();
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
 
     ASSERT_EQ(calls.values().size(), kMessages);
@@ -196,8 +228,7 @@ TEST_F(ProfileTls, time_in_the_socket_is_not_above_it)
     const std::string comm = unique_comm();
     Target target(comm, {}, [&](int listener, Control& control) {
         const int fd = accept(listener, nullptr, nullptr);
-        void* session =
-            ssl_->new_server(fd, files_->path("key.pem"), files_->path("certificate.pem"));
+        void* session = new_session(fd);
         if (ssl_->SSL_do_handshake(session) != 1) {
             return;
         }
@@ -208,21 +239,13 @@ TEST_F(ProfileTls, time_in_the_socket_is_not_above_it)
             nap(kInjected);
             (void)ssl_->SSL_read(session, buffer.data(), buffer.size());
         }
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     });
     ProfileRun run(comm);
     Peer peer(*ssl_, target.port());
     ASSERT_TRUE(peer.shake_hands());
-    for (std::size_t i = 0; i < kMessages; i++) {
-        peer.say(100);
-        nap(10ms);
-    }
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    peer.say_often(kMessages, 100, 10ms);
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     EXPECT_EQ(profile["tls_read_ns"]["count"], kMessages);
     EXPECT_EQ(count_from(profile["tls_read_latency_ns"], 0.96 * ns(kInjected)), kMessages);
@@ -246,21 +269,13 @@ TEST_F(ProfileTls, data_that_waits_in_the_library_is_above_the_socket)
             (void)ssl_->SSL_read(session, buffer.data(), kPiece);
             nap(2ms);
         }
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     });
     ProfileRun run(comm);
     Peer peer(*ssl_, target.port());
     ASSERT_TRUE(peer.shake_hands());
-    for (std::size_t i = 0; i < kRecords; i++) {
-        peer.say(4 * kPiece);
-        nap(20ms);
-    }
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    peer.say_often(kRecords, 4 * kPiece, 20ms);
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     const Json& above = profile["tls_above_socket_ns"];
     EXPECT_EQ(above["count"], 4 * kRecords);
@@ -277,8 +292,7 @@ TEST_F(ProfileTls, a_handshake_is_from_the_first_call_to_the_last)
     Target target(comm, {}, [&](int listener, Control& control) {
         const int fd = accept(listener, nullptr, nullptr);
         fcntl(fd, F_SETFL, O_NONBLOCK);
-        void* session =
-            ssl_->new_server(fd, files_->path("key.pem"), files_->path("certificate.pem"));
+        void* session = new_session(fd);
         const std::uint64_t began_ns = realtime_ns();
         for (int done = 0; done != 1;) {
             done = ssl_->SSL_do_handshake(session);
@@ -299,18 +313,13 @@ TEST_F(ProfileTls, a_handshake_is_from_the_first_call_to_the_last)
             }
             nap(1ms);
         }
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     });
     ProfileRun run(comm);
     Peer peer(*ssl_, target.port());
     nap(50ms);
     ASSERT_TRUE(peer.shake_hands());
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     ASSERT_EQ(truth.values().size(), 1U);
     const auto exact = static_cast<double>(truth.values()[0]);
@@ -335,8 +344,7 @@ TEST_F(ProfileTls, errors_are_counted)
             if (which == 3) {
                 fcntl(fd, F_SETFL, O_NONBLOCK);
             }
-            void* session =
-                ssl_->new_server(fd, files_->path("key.pem"), files_->path("certificate.pem"));
+            void* session = new_session(fd);
             const int done = ssl_->SSL_do_handshake(session);
             if (which != 2) {
                 (void)ssl_->SSL_get_error(session, done);
@@ -349,10 +357,7 @@ TEST_F(ProfileTls, errors_are_counted)
         (void)ssl_->SSL_do_handshake(session);
         char byte = 0;
         (void)ssl_->SSL_get_error(session, ssl_->SSL_read(session, &byte, 1));
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     });
     ProfileRun run(comm);
     for (int i = 0; i < 2; i++) {
@@ -371,9 +376,7 @@ TEST_F(ProfileTls, errors_are_counted)
     ASSERT_TRUE(peer.shake_hands());
     nap(50ms);
     peer.drop();
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     EXPECT_EQ(profile["tls_handshake_errors"], 3);
     EXPECT_EQ(profile["tls_handshake_ns"]["count"], 4);
@@ -390,10 +393,7 @@ TEST_F(ProfileTls, only_the_target_is_traced)
         char byte = 0;
         while (ssl_->SSL_read(session, &byte, 1) == 1) {
         }
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
+        say_that_it_is_over(control);
     };
     Target target(comm, {}, reads_all);
     Target stranger(stranger_comm, {}, reads_all);
@@ -439,33 +439,15 @@ std::string mapped_library()
     return "";
 }
 
-/// A target that reads one message, and is over.
-Target::Body one_message(const OpenSsl& ssl, const TlsFiles& files)
-{
-    return [&](int listener, Control& control) {
-        void* session = ssl.new_server(accept(listener, nullptr, nullptr), files.path("key.pem"),
-                                       files.path("certificate.pem"));
-        (void)ssl.SSL_do_handshake(session);
-        std::array<char, 100> buffer{};
-        (void)ssl.SSL_read(session, buffer.data(), buffer.size());
-        control.accepted = 1;
-        while (!control.quit) {
-            nap(1ms);
-        }
-    };
-}
-
 TEST_F(ProfileTls, a_library_that_is_named_is_traced_where_it_is_mapped)
 {
     const std::string comm = unique_comm();
-    Target target(comm, {}, one_message(*ssl_, *files_));
+    Target target(comm, {}, one_message());
     ProfileRun run(comm, {"--tls-library", mapped_library()});
     Peer peer(*ssl_, target.port());
     ASSERT_TRUE(peer.shake_hands());
     peer.say(5);
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     EXPECT_EQ(profile["tls_read_ns"]["count"], 1);
     ASSERT_EQ(profile["tls"].size(), 1U);
@@ -479,14 +461,12 @@ TEST_F(ProfileTls, a_library_that_nobody_has_mapped_is_one_sentence)
     const std::string copy = files_->path("libssl-copy.so");
     std::filesystem::copy_file(mapped_library(), copy);
     const std::string comm = unique_comm();
-    Target target(comm, {}, one_message(*ssl_, *files_));
+    Target target(comm, {}, one_message());
     ProfileRun run(comm, {"--tls-library", copy});
     Peer peer(*ssl_, target.port());
     ASSERT_TRUE(peer.shake_hands());
     peer.say(5);
-    ASSERT_TRUE(wait_until([&] { return target.control().accepted == 1; }, 5s));
-    const Json profile = run.stop();
-    target.control().quit = true;
+    const Json profile = profile_of(target, run);
     ASSERT_TRUE(profile.is_object());
     EXPECT_EQ(profile["tls_read_ns"]["count"], 0);
     EXPECT_EQ(profile["tls"], Json::array());
@@ -497,7 +477,7 @@ TEST_F(ProfileTls, a_library_that_nobody_has_mapped_is_one_sentence)
 TEST_F(ProfileTls, doctor_says_what_profile_traces)
 {
     const std::string comm = unique_comm();
-    Target target(comm, {}, one_message(*ssl_, *files_));
+    Target target(comm, {}, one_message());
     ProfileRun run(comm);
     const Json profile = run.stop();
     const Outcome doctor =
@@ -538,10 +518,7 @@ TEST_P(ProfileTlsPrograms, reads_and_handshakes_are_seen)
                    {"--pid", std::to_string(server.pid()), "--port", std::to_string(kPort)});
     Peer peer(*ssl_, kPort);
     ASSERT_TRUE(peer.shake_hands());
-    for (std::size_t i = 0; i < kMessages; i++) {
-        peer.say(30);
-        nap(10ms);
-    }
+    peer.say_often(kMessages, 30, 10ms);
     nap(100ms);
     const Json profile = run.stop();
     ASSERT_TRUE(profile.is_object());
