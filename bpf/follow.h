@@ -75,12 +75,12 @@ static __always_inline void track_progress(struct dw_slot *s, const struct tcp_s
 					   int by_current)
 {
 	__u32 copied_seq = tp->copied_seq;
-	__u64 id;
+	__u64 read_ns, id;
 
 	if (copied_seq == s->copied_seq)
 		return;
-	dw_track_read(s, copied_seq, read_time_ns(s, copied_seq), habit_period,
-		      config.warn_after_ns);
+	read_ns = read_time_ns(s, copied_seq);
+	dw_track_read(s, copied_seq, read_ns, read_ns, habit_period, config.warn_after_ns);
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;

@@ -94,15 +94,16 @@ static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arr
 }
 
 /*
- * Learn from a silence that ended. One that reached warn_after or closed the
- * window was an incident, and an incident is no habit.
+ * Learn from a silence that has ended, and lasted until silent_until_ns at least.
+ * One that reached warn_after or closed the window was an incident, and an
+ * incident is no habit.
  */
-static inline void dw_learn_habit(struct dw_slot *s, __u64 now_ns, __u32 period,
+static inline void dw_learn_habit(struct dw_slot *s, __u64 silent_until_ns, __u32 period,
 				  __u64 warn_after_ns)
 {
 	struct dw_habit *h = &s->habit;
 	__u64 since = dw_silent_since_ns(s);
-	__u64 gap = now_ns > since ? now_ns - since : 0;
+	__u64 gap = silent_until_ns > since ? silent_until_ns - since : 0;
 	__u32 depth = dw_unread_bytes(s);
 
 	if (h->period != period) {
@@ -122,13 +123,17 @@ static inline void dw_learn_habit(struct dw_slot *s, __u64 now_ns, __u32 period,
 		h->deepest_bytes[0] = depth;
 }
 
-/* The application has read up to copied_seq. A peek moves nothing and is no read. */
-static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns, __u32 period,
-				 __u64 warn_after_ns)
+/*
+ * The application has read up to copied_seq. A peek moves nothing and is no read.
+ * Who sees each read gives its time twice; who looks now and then gives the time
+ * of the look before, when there had been none yet, as silent_until_ns.
+ */
+static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns,
+				 __u64 silent_until_ns, __u32 period, __u64 warn_after_ns)
 {
 	if (!dw_seq_before(s->copied_seq, copied_seq))
 		return;
-	dw_learn_habit(s, now_ns, period, warn_after_ns);
+	dw_learn_habit(s, silent_until_ns, period, warn_after_ns);
 	s->copied_seq = copied_seq;
 	dw_fifo_pop(&s->unread, copied_seq);
 	s->last_read_ns = now_ns;

@@ -28,7 +28,7 @@ void arrive(dw_slot& s, std::uint32_t data_end, std::uint64_t at_ns)
 
 void read_to(dw_slot& s, std::uint32_t copied_seq, std::uint64_t at_ns, std::uint32_t period = 7)
 {
-    dw_track_read(&s, copied_seq, at_ns, period, kWarnAfter);
+    dw_track_read(&s, copied_seq, at_ns, at_ns, period, kWarnAfter);
 }
 
 /// A hundred jiffies a second; the read is at 5000.

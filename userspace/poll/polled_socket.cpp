@@ -194,7 +194,8 @@ void PolledSocket::take_fin_back(std::uint32_t data_end)
 void PolledSocket::update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns)
 {
     const std::uint32_t was_read_up_to = slot_.copied_seq;
-    dw_track_read(&slot_, read_up_to(state), now_ns, habits.period, habits.warn_after_ns);
+    dw_track_read(&slot_, read_up_to(state), now_ns, looked_ns_, habits.period,
+                  habits.warn_after_ns);
     if (state.recv_queue != state_.recv_queue || slot_.copied_seq != was_read_up_to) {
         queue_since_ns_ = now_ns;
     }
