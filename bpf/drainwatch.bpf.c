@@ -237,6 +237,27 @@ DW_ENTRY(tls_alert_recv, struct sock *sk, unsigned char level, unsigned char des
 	return 0;
 }
 
+/*
+ * A daemon (tlshd) takes a socket of the kernel's, of NFS or NVMe, to do the TLS handshake on it
+ * (net/handshake, 6.4): no other event tells whose it is.
+ */
+DW_ENTRY(handshake_cmd_accept, struct net *net, struct handshake_req *req, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp)
+		follow_handshake(tp);
+	return 0;
+}
+
+/* And says how it went. */
+DW_ENTRY(handshake_complete, struct net *net, struct handshake_req *req, struct sock *sk,
+	 int status)
+{
+	tell_of_completion(sk, status);
+	return 0;
+}
+
 DW_ENTRY(sched_process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (child->tgid != parent->tgid)

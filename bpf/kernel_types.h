@@ -59,6 +59,7 @@ struct sock_common {
 };
 
 struct bpf_local_storage;
+struct handshake_req;
 struct sk_buff;
 struct socket;
 struct msghdr;

@@ -51,6 +51,7 @@ static __always_inline void take_bytes(struct sk_buff *skb, __u32 slot, struct d
 	what.local_port = s->local_port;
 	what.remote_port = s->remote_port;
 	what.from_peer = from_peer;
+	what.round = s->tls.round;
 	__builtin_memcpy(what.local, s->local, sizeof(what.local));
 	__builtin_memcpy(what.remote, s->remote, sizeof(what.remote));
 	send_stream_bytes(skb, &what, payload_at + wanted);
@@ -109,6 +110,44 @@ static __always_inline void tell_of_closing(__u32 slot, int oldstate, int newsta
 	if (newstate == DW_TCP_CLOSE_WAIT || newstate == DW_TCP_FIN_WAIT1 ||
 	    (newstate == DW_TCP_CLOSE && oldstate == DW_TCP_ESTABLISHED))
 		send_socket_record(DW_REC_CLOSED, slot, s, bpf_ktime_get_ns(), 0, 0);
+}
+
+/*
+ * What is said on this socket from now on is a handshake. As long as this side
+ * has said nothing, what the peer has said is part of it, and followed already.
+ */
+static __always_inline void follow_handshake(struct tcp_sock *tp)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct dw_slot *s;
+	__u32 slot;
+
+	if (!dw_carries_data(sk->__sk_common.skc_state))
+		return;
+	s = slot_of(sk, &slot);
+	if (!s) {
+		if (slot == DW_NO_SLOT)
+			follow_again(sk, 1);
+		else
+			watch_for_current(tp);
+		s = find_slot(sk, &slot);
+	}
+	if (!s || (dw_tls_in_handshake(&s->tls) && tp->snd_nxt == s->sent_from))
+		return;
+	dw_tls_begin_here(s, tp->rcv_nxt, tp->snd_nxt);
+	send_socket_record(DW_REC_HANDSHAKE_BEGUN, slot, s, bpf_ktime_get_ns(), 0, 0);
+}
+
+/* The daemon's status is an errno, the kernel's own is negative: net/handshake/netlink.c. */
+static __always_inline void tell_of_completion(struct sock *sk, int status)
+{
+	struct dw_slot *s;
+	__u32 slot;
+
+	s = slot_of(sk, &slot);
+	if (s && dw_tls_in_handshake(&s->tls))
+		send_socket_record(DW_REC_HANDSHAKE_OVER, slot, s, bpf_ktime_get_ns(),
+				   status < 0 ? -status : status, 0);
 }
 
 static __always_inline void tell_of_alert(__u32 kind, struct sock *sk, __u8 level,

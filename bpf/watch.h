@@ -188,6 +188,15 @@ static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tg
 		take_slot(tp, ref, 0);
 }
 
+/* Begin to watch it if whoever does this is a target. */
+static __always_inline void watch_for_current(struct tcp_sock *tp)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	if (is_target(tgid) && port_wanted(&tp->inet_conn.icsk_inet.sk))
+		watch_connection(tp, tgid);
+}
+
 /* A listener has no queue of its own, only children that take after it. */
 static __always_inline void watch_listener(struct sock *sk, __u32 owner_tgid)
 {
@@ -263,8 +272,7 @@ static __always_inline void begin_watch(struct tcp_sock *tp, int oldstate, int n
 		if (is_target(tgid))
 			watch_listener(sk, tgid);
 	} else if (newstate == DW_TCP_SYN_SENT) {
-		if (is_target(tgid) && port_wanted(sk))
-			watch_connection(tp, tgid);
+		watch_for_current(tp);
 	} else if (newstate == DW_TCP_ESTABLISHED) {
 		if (config.sockets_by_address && oldstate == DW_TCP_SYN_RECV)
 			listener = listener_of(sk);

@@ -47,7 +47,7 @@ struct dw_habit {
 
 /* Which bytes of a connection's streams are wanted: see tls_phase.h. */
 struct dw_tls {
-	__u8 round;       /* of the slot's generation, never 0; 0 if its beginning was not seen */
+	__u8 round;       /* of this handshake, never 0; 0 if its beginning was not seen */
 	__u8 settled;     /* written by the user side: the round of which no more is wanted */
 	__u8 alert_bytes; /* and, as it does so: length of a segment that may be an alert, or 0 */
 	__u8 glimpses;    /* if its beginning was not seen: segments still to be looked at */
@@ -111,6 +111,8 @@ enum dw_record_kind {
 	DW_REC_CLOSED,       /* by either side, before its TLS handshake was past, if there was any */
 	DW_REC_ALERT_OUT,    /* the kernel's own TLS sent an alert; value: level << 8 | description */
 	DW_REC_ALERT_IN,     /* or received one */
+	DW_REC_HANDSHAKE_BEGUN, /* TLS begins here, whatever the streams held before */
+	DW_REC_HANDSHAKE_OVER,  /* the kernel's word on a handshake under way; value: 0, or the errno */
 	DW_REC_EXEC,         /* a target appeared or changed its name */
 	DW_REC_FORK,         /* a target's child; value: the parent's pid */
 	DW_REC_EXIT,         /* a target ended */
@@ -150,7 +152,8 @@ struct dw_stream_bytes {
 	__u8 part;           /* enum dw_stream_part */
 	__u8 local[16];
 	__u8 remote[16];
-	__u32 pad;
+	__u8 round;          /* of the slot's struct dw_tls */
+	__u8 pad[3];
 };
 
 enum dw_stream_part {
@@ -206,6 +209,8 @@ enum dw_hook {
 	DW_HOOK_inet_sock_set_state,
 	DW_HOOK_tls_alert_send,
 	DW_HOOK_tls_alert_recv,
+	DW_HOOK_handshake_cmd_accept,
+	DW_HOOK_handshake_complete,
 	DW_HOOK_tcp_destroy_sock,
 	DW_HOOK_tcp_receive_reset,
 	DW_HOOK_tcp_send_reset,

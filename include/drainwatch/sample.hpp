@@ -74,15 +74,18 @@ struct SocketNotice {
         reset_received,
         reset_sent,
         ended,
-        closed,          ///< by either side, before its TLS handshake was past
-        alert_sent,      ///< by the kernel's own TLS
-        alert_received,  ///< the same
+        closed,           ///< by either side, before its TLS handshake was past
+        alert_sent,       ///< by the kernel's own TLS
+        alert_received,   ///< the same
+        handshake_begun,  ///< TLS begins here, whatever the streams held before
+        handshake_over,   ///< by the word of whoever does it for the kernel
     };
     Kind kind{};
     Cookie cookie{};
     std::uint64_t at_ns = 0;
     std::uint32_t value = 0;  ///< zero_window, reopened: the how many-th of this socket; alerts:
-                              ///< level << 8 | description; else unread bytes
+                              ///< level << 8 | description; handshake_over: 0, or the errno of
+                              ///< why not; else unread bytes
     std::uint32_t pid = 0;    ///< who did it; 0 if not known
 };
 

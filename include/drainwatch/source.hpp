@@ -124,7 +124,7 @@ public:
     [[nodiscard]] virtual std::vector<StreamBytes> take_stream_bytes() = 0;
     /// No more of the handshake of the socket in this place is wanted; from now on, only segments
     /// of this length, which may be alerts (0: none).
-    virtual void settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes) = 0;
+    virtual void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) = 0;
 
     /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
     [[nodiscard]] virtual bool tells_of_filling() const = 0;

@@ -13,12 +13,12 @@ enum class Side { local, peer };
 /// The payload of one segment of a watched connection. It is looked into and thrown away.
 struct StreamBytes {
     enum class Part {
-        handshake,  ///< all of it, from the connection's first bytes on
+        handshake,  ///< all of it, from the first bytes on
         alert,      ///< past the handshake: the front of what may be an alert
         glimpse,    ///< the front of one of a connection that was there before the watch
     };
     SocketSample socket;      ///< only who it is: cookie, addresses, netns, owner and reader
-    std::uint32_t place = 0;  ///< the source's own mark of the socket
+    std::uint64_t place = 0;  ///< the source's own mark of the socket and of this handshake
     Part part{};
     Side from{};
     std::uint64_t at_ns = 0;          ///< when it came, or left

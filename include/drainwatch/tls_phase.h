@@ -24,6 +24,19 @@ static inline void dw_tls_begin(struct dw_slot *s)
 	s->tls.glimpses = 0;
 }
 
+/*
+ * TLS begins here, in the middle of the streams. The next round is that of the
+ * slot's next socket: half the way round is far from both.
+ */
+static inline void dw_tls_begin_here(struct dw_slot *s, __u32 received_from, __u32 sent_from)
+{
+	s->received_from = received_from;
+	s->sent_from = sent_from;
+	s->tls.alert_bytes = 0;
+	s->tls.glimpses = 0;
+	s->tls.round = 1 + (s->tls.round + DW_TLS_ROUNDS / 2) % DW_TLS_ROUNDS;
+}
+
 /* The connection was there before: its handshake is past. */
 static inline void dw_tls_begin_late(struct dw_slot *s)
 {

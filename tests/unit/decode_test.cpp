@@ -37,7 +37,11 @@ TEST(DecodeRecord, OfSockets)
     for (const Case& c :
          {Case{DW_REC_DANGER, Kind::filling}, Case{DW_REC_ZERO, Kind::zero_window},
           Case{DW_REC_REOPENED, Kind::reopened}, Case{DW_REC_RESET_IN, Kind::reset_received},
-          Case{DW_REC_RESET_OUT, Kind::reset_sent}, Case{DW_REC_ENDED, Kind::ended}}) {
+          Case{DW_REC_RESET_OUT, Kind::reset_sent}, Case{DW_REC_ENDED, Kind::ended},
+          Case{DW_REC_CLOSED, Kind::closed}, Case{DW_REC_ALERT_OUT, Kind::alert_sent},
+          Case{DW_REC_ALERT_IN, Kind::alert_received},
+          Case{DW_REC_HANDSHAKE_BEGUN, Kind::handshake_begun},
+          Case{DW_REC_HANDSHAKE_OVER, Kind::handshake_over}}) {
         const auto decoded = decode(record(c.kind));
         ASSERT_TRUE(decoded) << c.kind;
         ASSERT_TRUE(std::holds_alternative<SocketRecord>(*decoded)) << c.kind;
@@ -91,7 +95,8 @@ TEST(DecodeRecord, ANameMayFillItsField)
 
 TEST(DecodeRecord, UnknownKindsAreNone)
 {
-    for (const std::uint32_t kind : {0U, 13U, 14U, 0x7fffffffU, 0xffffffffU}) {
+    for (const std::uint32_t kind :
+         {0U, 0U + DW_REC_KINDS, 1U + DW_REC_KINDS, 0x7fffffffU, 0xffffffffU}) {
         EXPECT_FALSE(decode(record(kind))) << kind;
     }
 }

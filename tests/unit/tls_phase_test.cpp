@@ -48,6 +48,46 @@ TEST(TlsPhase, WhatComesTooLateMeansNothing)
     }
 }
 
+/// In the middle of a connection, after something in the clear.
+TEST(TlsPhase, BeginsHere)
+{
+    for (const bool late : {false, true}) {
+        dw_slot slot{};
+        slot.generation = 3;
+        late ? dw_tls_begin_late(&slot) : dw_tls_begin(&slot);
+        for (const bool settled : {false, true}) {
+            const __u8 earlier = slot.tls.round;
+            if (settled) {
+                slot.tls.settled = earlier;
+            }
+            slot.tls.alert_bytes = 31;
+            dw_tls_begin_here(&slot, 5000, 7000);
+            EXPECT_EQ(slot.received_from, 5000U);
+            EXPECT_EQ(slot.sent_from, 7000U);
+            EXPECT_EQ(wanted(slot, 0, 517, DW_PART_HANDSHAKE), 517U);
+            slot.tls.settled = earlier;
+            EXPECT_TRUE(dw_tls_in_handshake(&slot.tls)) << "that was about what came before";
+            slot.tls.settled = slot.tls.round;
+            EXPECT_FALSE(dw_tls_wants(&slot.tls));
+        }
+    }
+}
+
+/// Nor does what is said of this one hold for the next socket in its slot.
+TEST(TlsPhase, ARoundThatBeginsHereIsNotTheNextSockets)
+{
+    dw_slot slot{};
+    for (unsigned i = 0; i < 3 * DW_TLS_ROUNDS; i++) {
+        slot.generation++;
+        dw_tls_begin(&slot);
+        dw_tls_begin_here(&slot, 0, 0);
+        const __u8 earlier = slot.tls.round;
+        slot.generation++;
+        dw_tls_begin(&slot);
+        EXPECT_NE(slot.tls.round, earlier);
+    }
+}
+
 TEST(TlsPhase, GlimpsesOfAnEarlierConnection)
 {
     dw_slot slot{};

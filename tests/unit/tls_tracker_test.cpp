@@ -5,6 +5,7 @@
 #include "tls/alert.hpp"
 
 #include <gtest/gtest.h>
+#include <cerrno>
 
 namespace drainwatch::tls {
 namespace {
@@ -45,6 +46,19 @@ public:
     std::vector<Fact> ends(Result result)
     {
         return tracker_.end(Cookie{cookie_}, result, now_ns_ += kMs);
+    }
+
+    /// The kernel's word: 0, or an errno.
+    std::vector<Fact> completes(int error)
+    {
+        return tracker_.complete(Cookie{cookie_}, error, now_ns_ += kMs);
+    }
+
+    /// What follows is in a new stream.
+    void begins()
+    {
+        tracker_.begin(Cookie{cookie_});
+        sent_ = received_ = 0;
     }
 
     [[nodiscard]] SocketSample socket() const
@@ -265,6 +279,99 @@ TEST_F(TlsTracker, ClosedIsNoMismatchByItself)
     EXPECT_EQ(find<Handshake>(facts)->result, Result::closed);
     EXPECT_FALSE(find<Handshake>(facts)->selected);
     EXPECT_TRUE(dialogue_.ends(Result::closed).empty()) << "told already";
+}
+
+/// What its bytes do not say, the kernel does.
+TEST_F(TlsTracker, TheKernelsWord)
+{
+    struct Case {
+        const char* name;
+        int error;
+        Result result;
+    };
+    for (const Case& c :
+         {Case{"done", 0, Result::completed}, Case{"not trusted", EACCES, Result::refused},
+          Case{"something else", EIO, Result::refused},
+          Case{"no answer", ETIMEDOUT, Result::closed}}) {
+        Tracker tracker(kTls12, std::chrono::seconds(1));
+        Dialogue dialogue(tracker);
+        EXPECT_TRUE(dialogue.says(Side::local, client_hello(kOffers13)).empty()) << c.name;
+        EXPECT_TRUE(
+            dialogue.says(Side::peer, server_hello(kTls12, kTls13) + application_data(900)).empty())
+            << c.name;
+        EXPECT_TRUE(tracker.take_settled().empty()) << c.name;
+        const auto facts = dialogue.completes(c.error);
+        ASSERT_EQ(facts.size(), 1U) << c.name;
+        const auto handshake = find<Handshake>(facts);
+        EXPECT_EQ(handshake->result, c.result) << c.name;
+        EXPECT_EQ(handshake->client, Side::local) << c.name;
+        EXPECT_EQ(handshake->selected->version, kTls13) << c.name;
+        EXPECT_EQ(handshake->duration_ns, 2 * kMs) << c.name;
+        EXPECT_EQ(tracker.take_settled().size(), 1U) << c.name;
+        EXPECT_EQ(tracker.versions().size(), c.error == 0 ? 1U : 0U) << c.name;
+
+        EXPECT_TRUE(dialogue.says(Side::local, application_data(53)).empty()) << "it is over";
+        EXPECT_TRUE(dialogue.completes(0).empty()) << "told already";
+        EXPECT_TRUE(dialogue.completes(EACCES).empty()) << "told already";
+        EXPECT_TRUE(dialogue.ends(Result::closed).empty()) << "told already";
+    }
+}
+
+/// It was told by the client's last words, before the kernel's.
+TEST_F(TlsTracker, TheKernelsWordOnOneThatIsOver)
+{
+    const auto facts = play({{Side::local, client_hello(kOffers13)},
+                             {Side::peer, server_hello(kTls12, kTls13) + application_data(900)},
+                             {Side::local, application_data(53)}});
+    ASSERT_EQ(facts.size(), 1U);
+    EXPECT_TRUE(dialogue_.completes(0).empty());
+    EXPECT_TRUE(dialogue_.completes(EIO).empty());
+}
+
+/// Nothing was said, or nothing that is TLS.
+TEST_F(TlsTracker, TheKernelsWordOnOneThatNeverBegan)
+{
+    EXPECT_TRUE(dialogue_.completes(EIO).empty());
+    EXPECT_TRUE(dialogue_.says(Side::peer, {'G', 'E', 'T', ' ', '/'}).empty());
+    EXPECT_TRUE(dialogue_.completes(EIO).empty());
+    EXPECT_TRUE(dialogue_.completes(0).empty());
+}
+
+/// That it is done is known in spite of a gap; what was agreed on in it is not.
+TEST_F(TlsTracker, TheKernelsWordInSpiteOfAGap)
+{
+    for (const int error : {0, EACCES}) {
+        Tracker tracker(kTls12, std::chrono::seconds(1));
+        Dialogue dialogue(tracker);
+        EXPECT_TRUE(dialogue.says(Side::local, client_hello(kOffers13)).empty());
+        EXPECT_TRUE(dialogue.says(Side::peer, server_hello(kTls12, kTls13)).empty());
+        EXPECT_TRUE(dialogue.segment(Side::peer, 5000, application_data(100)).empty());
+        EXPECT_EQ(find<Handshake>(dialogue.completes(error))->result,
+                  error == 0 ? Result::completed : Result::unknown);
+    }
+    EXPECT_TRUE(dialogue_.says(Side::local, client_hello(kOffers13)).empty());
+    EXPECT_TRUE(dialogue_.segment(Side::peer, 1000, application_data(100)).empty());
+    EXPECT_EQ(find<Handshake>(dialogue_.completes(0))->result, Result::unknown);
+}
+
+/// A handshake that begins after something in the clear, and one after another.
+TEST_F(TlsTracker, BeginsAnew)
+{
+    EXPECT_TRUE(dialogue_.says(Side::local, ByteVector(44, 0)).empty());
+    EXPECT_EQ(tracker_.take_settled().size(), 1U);
+    for (int i = 0; i < 2; i++) {
+        dialogue_.begins();
+        const auto facts = play({{Side::local, client_hello(kOffers13)},
+                                 {Side::peer, server_hello(kTls12, kTls13) + application_data(900)},
+                                 {Side::local, application_data(53)}});
+        ASSERT_EQ(facts.size(), 1U);
+        EXPECT_EQ(find<Handshake>(facts)->result, Result::completed);
+    }
+    dialogue_.begins();
+    EXPECT_TRUE(dialogue_.says(Side::local, client_hello(kOffers13)).empty());
+    dialogue_.begins();
+    EXPECT_EQ(tracker_.kept_bytes(), 0U);
+    EXPECT_TRUE(dialogue_.completes(EIO).empty()) << "nothing of what was before";
 }
 
 TEST_F(TlsTracker, AgreedOnTooOldAVersion)

@@ -28,7 +28,7 @@ public:
     {
         return current_->take_stream_bytes();
     }
-    void settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes) override
+    void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) override
     {
         current_->settle_handshake(cookie, place, alert_bytes);
     }

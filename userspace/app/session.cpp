@@ -168,6 +168,23 @@ void Session::print(const tls::Fact& fact)
     print(to_event(fact, std::move(owner.process), owner.fd, clock_pair()));
 }
 
+void Session::print(const std::vector<tls::Fact>& facts)
+{
+    for (const tls::Fact& fact : facts) {
+        print(fact);
+    }
+}
+
+/// One that the kernel's own TLS has sent or received.
+void Session::print_alert(const SocketNotice& notice, Side from)
+{
+    if (const auto sample = source_->sample(notice.cookie)) {
+        print(tls::Fact{*sample, notice.at_ns,
+                        tls::Alert{from, static_cast<std::uint8_t>(notice.value >> 8),
+                                   static_cast<std::uint8_t>(notice.value)}});
+    }
+}
+
 void Session::print_start()
 {
     const SourceReport& report = source_->report();
@@ -259,27 +276,28 @@ void Session::take(const SocketNotice& notice)
 {
     using Kind = SocketNotice::Kind;
     print(monitor_.notice(notice, source_->sample(notice.cookie)));
-    const bool alert = notice.kind == Kind::alert_sent || notice.kind == Kind::alert_received;
-    if (const auto sample = source_->sample(notice.cookie); sample && alert) {
-        print(tls::Fact{*sample, notice.at_ns,
-                        tls::Alert{notice.kind == Kind::alert_sent ? Side::local : Side::peer,
-                                   static_cast<std::uint8_t>(notice.value >> 8),
-                                   static_cast<std::uint8_t>(notice.value)}});
-    }
-    const bool reset = notice.kind == Kind::reset_received || notice.kind == Kind::reset_sent;
-    if (reset || notice.kind == Kind::closed) {
-        const auto result = reset ? tls::Result::reset : tls::Result::closed;
-        for (const tls::Fact& fact : tls_.end(notice.cookie, result, notice.at_ns)) {
-            print(fact);
-        }
+    switch (notice.kind) {
+        case Kind::alert_sent: print_alert(notice, Side::local); break;
+        case Kind::alert_received: print_alert(notice, Side::peer); break;
+        case Kind::reset_received:
+        case Kind::reset_sent:
+            print(tls_.end(notice.cookie, tls::Result::reset, notice.at_ns));
+            break;
+        case Kind::closed: print(tls_.end(notice.cookie, tls::Result::closed, notice.at_ns)); break;
+        case Kind::handshake_begun: tls_.begin(notice.cookie); break;
+        case Kind::handshake_over:
+            print(tls_.complete(notice.cookie, static_cast<int>(notice.value), notice.at_ns));
+            break;
+        case Kind::filling:
+        case Kind::zero_window:
+        case Kind::reopened:
+        case Kind::ended: break;
     }
 }
 
 void Session::take(const StreamBytes& bytes)
 {
-    for (const tls::Fact& fact : tls_.take(bytes)) {
-        print(fact);
-    }
+    print(tls_.take(bytes));
 }
 
 /// What was taken of streams goes between the notices, in the order in which things happened.

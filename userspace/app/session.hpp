@@ -38,6 +38,8 @@ private:
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
     void print(const tls::Fact& fact);
+    void print(const std::vector<tls::Fact>& facts);
+    void print_alert(const SocketNotice& notice, Side from);
     void print_start();
     void print_summary();
     void print_losses();

@@ -276,9 +276,10 @@ std::vector<StreamBytes> BpfSource::take_stream_bytes()
     return streams_ ? streams_->take() : std::vector<StreamBytes>();
 }
 
-void BpfSource::settle_handshake(Cookie cookie, std::uint32_t place, std::uint8_t alert_bytes)
+void BpfSource::settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes)
 {
-    table_.settle_handshake(place, cookie, alert_bytes);
+    const HandshakePlace at = handshake_place(place);
+    table_.settle_handshake(at.slot, cookie, at.round, alert_bytes);
 }
 
 std::uint32_t BpfSource::slots_in_use() const

@@ -53,6 +53,10 @@ constexpr std::array kHooks{
     DW_HOOK(tls_alert_send, 1,
             "alerts that the kernel's own TLS encrypts are told without their names"),
     DW_HOOK(tls_alert_recv, 1, "and so are those that it decrypts"),
+    DW_HOOK(handshake_cmd_accept, 1,
+            "a TLS handshake that a target does for the kernel is not seen; its socket is, at the "
+            "next full look"),
+    DW_HOOK(handshake_complete, 1, "how such a handshake went is told by its bytes alone"),
     DW_HOOK(tcp_destroy_sock, 0, "ended sockets keep their place in the table"),
     DW_HOOK(tcp_receive_reset, 2, "resets by the peer are not reported"),
     DW_HOOK(tcp_send_reset, 2, "resets by this side are not reported"),
@@ -242,6 +246,12 @@ Attempt load_most(const dw_config& config, std::uint32_t slots, const Memory& me
     return load_selection(config, slots, memory, wanted.hooks);
 }
 
+/// With --no-tls, these are of no use.
+bool is_about_tls(std::string_view tracepoint)
+{
+    return tracepoint.starts_with("tls_") || tracepoint.starts_with("handshake_");
+}
+
 /// Bytes of streams are handed on by the hooks that see segments (bpf/tls.h).
 constexpr std::string_view kStreams = "tls";
 
@@ -357,7 +367,7 @@ Result<Skeleton> load_programs(dw_config config, std::uint32_t slots,
         wanted.missing.push_back(without_streams(std::string(kLeftOut)));
     }
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        wanted.hooks[i] = config.tls || !kHooks[i].tracepoint.starts_with("tls_");
+        wanted.hooks[i] = config.tls || !is_about_tls(kHooks[i].tracepoint);
         if (!wanted.hooks[i]) {
             continue;
         }

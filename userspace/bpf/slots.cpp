@@ -153,7 +153,8 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
     return false;
 }
 
-void SlotTable::settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes)
+void SlotTable::settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t round,
+                                 std::uint8_t alert_bytes)
 {
     std::byte* to = slot < size_ ? at(slot) : nullptr;
     if (to == nullptr) {
@@ -166,7 +167,7 @@ void SlotTable::settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t
     }
     auto* tls = reinterpret_cast<std::uint8_t*>(to + offsetof(dw_slot, tls));
     __atomic_store_n(tls + offsetof(dw_tls, alert_bytes), alert_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(tls + offsetof(dw_tls, settled), head.tls.round, __ATOMIC_RELEASE);
+    __atomic_store_n(tls + offsetof(dw_tls, settled), round, __ATOMIC_RELEASE);
 }
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const

@@ -37,8 +37,10 @@ public:
     /// unread since before `limit_ns`: the `number`-th of them, or the last. 0 without any.
     [[nodiscard]] std::uint64_t idle_since(std::uint32_t end, std::size_t number,
                                            std::uint64_t limit_ns) const;
-    /// Tells the kernel side that no more of this socket's handshake is wanted (tls_phase.h).
-    void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes);
+    /// Tells the kernel side that no more is wanted of this round, a handshake of the socket
+    /// (tls_phase.h).
+    void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t round,
+                          std::uint8_t alert_bytes);
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;

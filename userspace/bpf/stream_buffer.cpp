@@ -19,6 +19,9 @@ namespace {
 constexpr std::size_t kPages = 64;
 constexpr std::uint32_t kWakeBytes = 16384;
 
+/// Of a place, the low bits are the slot.
+constexpr unsigned kSlotBits = 32;
+
 Endpoint endpoint(std::uint16_t family, const __u8 (&address)[16], std::uint16_t port)
 {
     Endpoint e;
@@ -29,6 +32,11 @@ Endpoint endpoint(std::uint16_t family, const __u8 (&address)[16], std::uint16_t
 }
 
 }  // namespace
+
+HandshakePlace handshake_place(std::uint64_t place)
+{
+    return {static_cast<std::uint32_t>(place), static_cast<std::uint8_t>(place >> kSlotBits)};
+}
 
 std::optional<StreamBytes> decode_stream_bytes(std::span<const std::byte> bytes)
 {
@@ -49,7 +57,7 @@ std::optional<StreamBytes> decode_stream_bytes(std::span<const std::byte> bytes)
     stream.socket.netns = head.netns;
     stream.socket.owner_tgid = head.owner_tgid;
     stream.socket.reader_tgid = head.reader_tgid;
-    stream.place = head.slot;
+    stream.place = std::uint64_t{head.round} << kSlotBits | head.slot;
     stream.part = head.part == DW_PART_HANDSHAKE ? StreamBytes::Part::handshake
                   : head.part == DW_PART_ALERT   ? StreamBytes::Part::alert
                                                  : StreamBytes::Part::glimpse;

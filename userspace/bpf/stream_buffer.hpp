@@ -14,6 +14,13 @@ struct perf_buffer;
 
 namespace drainwatch {
 
+/// What StreamBytes::place stands for.
+struct HandshakePlace {
+    std::uint32_t slot = 0;
+    std::uint8_t round = 0;
+};
+[[nodiscard]] HandshakePlace handshake_place(std::uint64_t place);
+
 /// A record of the buffer: who the socket is, and a segment from its first header on. Nothing if
 /// it is not whole.
 [[nodiscard]] std::optional<StreamBytes> decode_stream_bytes(std::span<const std::byte> bytes);

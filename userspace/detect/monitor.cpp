@@ -286,6 +286,8 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
         case SocketNotice::Kind::closed:
         case SocketNotice::Kind::alert_sent:
         case SocketNotice::Kind::alert_received:
+        case SocketNotice::Kind::handshake_begun:
+        case SocketNotice::Kind::handshake_over:
         case SocketNotice::Kind::filling:
         case SocketNotice::Kind::ended: break;
     }

@@ -30,7 +30,7 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return report_; }
     [[nodiscard]] int wake_fd() const override { return -1; }
     [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override { return {}; }
-    void settle_handshake(Cookie /*cookie*/, std::uint32_t /*place*/,
+    void settle_handshake(Cookie /*cookie*/, std::uint64_t /*place*/,
                           std::uint8_t /*alert_bytes*/) override
     {}
     [[nodiscard]] std::vector<Notice> take_notices() override;

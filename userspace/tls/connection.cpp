@@ -213,7 +213,9 @@ std::vector<Connection::News> Connection::end(Result result, std::uint64_t at_ns
 {
     std::vector<News> news;
     if (state_ == State::handshake) {
-        finish(has_gap() ? Result::unknown : result, at_ns, news);
+        const bool seen =
+            result == Result::completed ? selected_ && !selected_->is_retry : !has_gap();
+        finish(seen ? result : Result::unknown, at_ns, news);
     }
     return news;
 }

@@ -25,7 +25,7 @@ public:
 
     [[nodiscard]] std::vector<News> take(const StreamBytes& segment);
 
-    /// The connection has ended.
+    /// The handshake has ended, as the bytes did not tell.
     [[nodiscard]] std::vector<News> end(Result result, std::uint64_t at_ns);
 
     [[nodiscard]] State state() const { return state_; }

@@ -13,8 +13,8 @@ namespace drainwatch::tls {
 
 enum class Result {
     completed,
-    refused,  ///< by an alert
-    closed,   ///< without one
+    refused,  ///< by an alert, or by whoever does it for the kernel
+    closed,   ///< without one, or given up
     reset,
     unknown,  ///< bytes of it were not seen
 };

@@ -4,6 +4,7 @@
 #include "tls/cipher_suite.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 namespace drainwatch::tls {
@@ -167,6 +168,25 @@ std::vector<Fact> Tracker::take_handshake(const StreamBytes& segment)
     }
     keep_within_bounds();
     return facts;
+}
+
+void Tracker::begin(Cookie cookie)
+{
+    if (const auto known = places_.find(cookie); known != places_.end()) {
+        forget(known->second);
+    }
+    if (lately_.erase(cookie) != 0) {
+        std::erase(lately_in_order_, cookie);
+    }
+}
+
+std::vector<Fact> Tracker::complete(Cookie cookie, int error, std::uint64_t at_ns)
+{
+    switch (error) {
+        case 0: return end(cookie, Result::completed, at_ns);
+        case ETIMEDOUT: return end(cookie, Result::closed, at_ns);  // nobody objects
+        default: return end(cookie, Result::refused, at_ns);
+    }
 }
 
 std::vector<Fact> Tracker::end(Cookie cookie, Result result, std::uint64_t at_ns)

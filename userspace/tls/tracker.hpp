@@ -21,7 +21,7 @@ namespace drainwatch::tls {
 /// A connection of which no more of the handshake is wanted.
 struct Settled {
     Cookie cookie{};
-    std::uint32_t place = 0;       ///< as the source has marked it
+    std::uint64_t place = 0;       ///< as the source has marked it
     std::uint8_t alert_bytes = 0;  ///< segments of this length may be alerts; 0: none can be told
 };
 
@@ -40,6 +40,12 @@ public:
     Tracker(Version minimum, std::chrono::nanoseconds warn_after);
 
     [[nodiscard]] std::vector<Fact> take(const StreamBytes& segment);
+
+    /// TLS begins now on this connection, whatever was said on it before.
+    void begin(Cookie cookie);
+
+    /// The handshake was done for the kernel: its word on how that went, 0 or an errno.
+    [[nodiscard]] std::vector<Fact> complete(Cookie cookie, int error, std::uint64_t at_ns);
 
     /// The connection was closed by one side, or reset.
     [[nodiscard]] std::vector<Fact> end(Cookie cookie, Result result, std::uint64_t at_ns);
@@ -70,7 +76,7 @@ public:
 private:
     struct Tracked {
         SocketSample socket;
-        std::uint32_t place = 0;
+        std::uint64_t place = 0;
         Connection connection;
         std::size_t kept_bytes = 0;
         bool stall_told = false;
