@@ -6,7 +6,8 @@
 namespace drainwatch::live {
 namespace {
 
-constexpr int kPem = 1;  // SSL_FILETYPE_PEM
+constexpr int kPem = 1;                // SSL_FILETYPE_PEM
+constexpr int kCallbackArgument = 16;  // SSL_CTRL_SET_MSG_CALLBACK_ARG
 
 template <typename Function>
 void find(void* library, Function& function, const char* name)
@@ -37,6 +38,7 @@ OpenSsl functions_of(void* library)
     find(library, ssl.SSL_shutdown, "SSL_shutdown");
     find(library, ssl.SSL_free, "SSL_free");
     find(library, ssl.SSL_set_msg_callback, "SSL_set_msg_callback");
+    find(library, ssl.SSL_ctrl, "SSL_ctrl");
     return ssl;
 }
 
@@ -72,6 +74,12 @@ void* OpenSsl::new_client(int fd) const
     SSL_set_fd(session, fd);
     SSL_set_connect_state(session);
     return session;
+}
+
+void OpenSsl::set_message_callback(void* session, MessageCallback callback, void* argument) const
+{
+    SSL_set_msg_callback(session, callback);
+    SSL_ctrl(session, kCallbackArgument, 0, argument);
 }
 
 }  // namespace drainwatch::live

@@ -28,6 +28,7 @@ struct OpenSsl {
     int (*SSL_shutdown)(void* session) = nullptr;
     void (*SSL_free)(void* session) = nullptr;
     void (*SSL_set_msg_callback)(void* session, MessageCallback callback) = nullptr;
+    long (*SSL_ctrl)(void* session, int command, long number, void* pointer) = nullptr;
 
     static constexpr int kWantRead = 2;
     static constexpr int kInnerContentType = 257;  ///< told once a record of TLS 1.3 is decrypted
@@ -39,6 +40,7 @@ struct OpenSsl {
     [[nodiscard]] void* new_server(int fd, const std::string& key,
                                    const std::string& certificate) const;
     [[nodiscard]] void* new_client(int fd) const;
+    void set_message_callback(void* session, MessageCallback callback, void* argument) const;
 };
 
 }  // namespace drainwatch::live
