@@ -115,8 +115,9 @@ static __always_inline void count_exactly(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	/* wakes the user side unless it is at work on the ring already; the end of a handshake can wait */
-	__u64 flags = record->kind == DW_REC_CLOSED ? BPF_RB_NO_WAKEUP : 0;
+	/* wakes the user side unless it is at work on the ring already; some can wait */
+	int can_wait = record->kind == DW_REC_CLOSED || record->kind == DW_REC_CONNECTED;
+	__u64 flags = can_wait ? BPF_RB_NO_WAKEUP : 0;
 
 	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), flags))
 		count_exactly(DW_COUNT_RING_FULL);

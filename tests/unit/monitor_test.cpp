@@ -429,5 +429,47 @@ TEST(Monitor, AnEpisodeGoesOnWithAnotherSource)
     EXPECT_EQ(w.monitor.totals().episodes, 1U);
 }
 
+/// A connection of the peer's to the same port, from another one.
+SocketSample connected_anew(const Link& link, std::uint64_t at_ns)
+{
+    SocketSample fresh = link.sample(at_ns);
+    fresh.cookie = Cookie{78};
+    fresh.remote.port = 40001;
+    fresh.unread.clear();
+    return fresh;
+}
+
+TEST(Monitor, AConnectionThatIsNotReadIsReplaced)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 2 * kSecond);
+    const SocketSample fresh = connected_anew(link, w.next_ns);
+    const auto alerts = w.monitor.connected(fresh, w.next_ns);
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].kind, Kind::link_replaced);
+    EXPECT_EQ(alerts[0].severity, Severity::warning);
+    EXPECT_EQ(alerts[0].sample.cookie, Cookie{77});
+    EXPECT_EQ(alerts[0].replaced_by, fresh.remote);
+    EXPECT_EQ(alerts[0].episode, 1U);
+    SocketSample elsewhere = fresh;
+    elsewhere.local.port = 8766;
+    EXPECT_TRUE(w.monitor.connected(elsewhere, w.next_ns).empty()) << "another port";
+    SocketSample stranger = fresh;
+    stranger.remote.address[0] = 10;
+    EXPECT_TRUE(w.monitor.connected(stranger, w.next_ns).empty()) << "another peer";
+}
+
+/// A peer may have several links, and data is on its way in all of them.
+TEST(Monitor, AConnectionThatIsReadIsNotReplaced)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 100 * kMs);
+    EXPECT_TRUE(w.monitor.connected(connected_anew(link, w.next_ns), w.next_ns).empty());
+}
+
 }  // namespace
 }  // namespace drainwatch

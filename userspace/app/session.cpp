@@ -6,6 +6,10 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
+#include "output/cause_json.hpp"
+#include "output/escape.hpp"
+#include "output/link_event.hpp"
+#include "output/log_event.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
 
@@ -78,6 +82,9 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
 /// How long a slow reader is waited for at the end.
 constexpr auto kLastWords = 1s;
 
+/// How often logs are looked at.
+constexpr std::uint64_t kLogSpacingNs = ns(100ms);
+
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
@@ -130,10 +137,15 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       owners_(*source_),
       monitor_(options_.limits),
       tls_(options_.tls_min, options_.limits.warn_after),
+      logs_due_ns_(options_.cm_logs.empty() ? kNever : 0),
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
-{}
+{
+    if (options_.cause) {
+        causes_.emplace(*source_);
+    }
+}
 
 void Session::print(const Event& event)
 {
@@ -157,8 +169,69 @@ void Session::print(const ProcessNotice& notice)
 void Session::print(const std::vector<Alert>& alerts)
 {
     for (const Alert& alert : alerts) {
-        Owner owner = owners_.of(alert.sample);
-        print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
+        print(alert);
+    }
+}
+
+void Session::print(const Alert& alert)
+{
+    Owner owner = owners_.of(alert.sample);
+    const Process process = owner.process.value_or(Process{});
+    note_peer(alert, episodes_.note(alert));
+    const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
+    const auto incident = incidents_.note(alert, process);
+    const bool asks_why =
+        alert.kind == Alert::Kind::not_draining || alert.kind == Alert::Kind::falling_behind;
+    const auto cause = causes_ && asks_why
+                           ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
+                           : std::nullopt;
+    Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+    if (cause) {
+        event.reason += "; " + cause->sentence;
+        event.fields["cause"] = to_json(*cause);
+    }
+    const bool one_line_for_all = options_.output == OutputFormat::text &&
+                                  (was_spoken_for || incidents_.is_spoken_for(alert.episode));
+    if (one_line_for_all) {
+        worst_ = std::max(worst_, event.severity);
+    } else {
+        print(event);
+    }
+    if (incident) {
+        print(to_event(*incident, clock_pair()));
+    }
+}
+
+/// What it means for the peer.
+void Session::note_peer(const Alert& alert, bool begins)
+{
+    const Peer peer = peer_of(alert.sample);
+    if (begins) {
+        peers_.episode_begun(peer, alert.at_ns);
+    }
+    if (alert.duration_ns != 0) {
+        peers_.episode_over(peer, alert.duration_ns, alert.at_ns);
+    }
+}
+
+void Session::note_reset(const SocketNotice& notice)
+{
+    const auto sample = source_->sample(notice.cookie);
+    const auto flapping =
+        sample ? peers_.reset(peer_of(*sample), notice.at_ns) : std::optional<Flapping>();
+    if (flapping) {
+        print(to_event(*flapping, clock_pair()));
+    }
+}
+
+void Session::print_due()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    for (const Incident& incident : incidents_.due(now_ns)) {
+        print(to_event(incident, clock_pair()));
+    }
+    for (const Flapping& quiet : peers_.quiet(now_ns)) {
+        print(to_event(quiet, clock_pair()));
     }
 }
 
@@ -231,12 +304,16 @@ void Session::print_summary()
     event.fields["episodes"] = totals.episodes;
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
+    event.fields["peers"] = peers_json(peers_);
     event.fields["events_seen"] = source_->events_seen();
     event.fields["events_lost"] = losses.runs_missed;
     add_accounts(event, source_->accounts());
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
+    if (logs_) {
+        event.fields["log_lines_unreadable"] = logs_->unreadable();
+    }
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
@@ -255,9 +332,48 @@ void Session::print_standing()
     print(monitor_.standing());
 }
 
+void Session::take_logs()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!logs_ || now_ns < logs_due_ns_) {
+        return;
+    }
+    logs_due_ns_ = now_ns + kLogSpacingNs;
+    const ClockPair clocks = clock_pair();
+    for (const cmlog::Logged& logged : logs_->take(clocks.realtime_ns)) {
+        const auto* client = client_of_stale_link(logged.error);
+        const auto* episode =
+            client != nullptr
+                ? episodes_.find([&](const Endpoint& peer) { return client->matches(peer); },
+                                 clocks.to_monotonic(logged.at_ns))
+                : nullptr;
+        print(to_event(logged, episode, clocks));
+    }
+}
+
+/// A new connection of a peer may stand for one that is not read.
+void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
+{
+    const Peer peer = peer_of(fresh);
+    peers_.connected(peer, at_ns);
+    const auto replaced = monitor_.connected(fresh, at_ns);
+    print(replaced);
+    for (std::size_t i = 0; i < replaced.size(); i++) {
+        if (const auto flapping = peers_.replaced(peer, at_ns)) {
+            print(to_event(*flapping, clock_pair()));
+        }
+    }
+}
+
 void Session::take(const SocketNotice& notice)
 {
     using Kind = SocketNotice::Kind;
+    if (notice.kind == Kind::connected) {
+        if (const auto fresh = source_->sample(notice.cookie)) {
+            note_connection(*fresh, notice.at_ns);
+        }
+        return;
+    }
     print(monitor_.notice(notice, source_->sample(notice.cookie)));
     const bool alert = notice.kind == Kind::alert_sent || notice.kind == Kind::alert_received;
     if (const auto sample = source_->sample(notice.cookie); sample && alert) {
@@ -267,6 +383,9 @@ void Session::take(const SocketNotice& notice)
                                    static_cast<std::uint8_t>(notice.value)}});
     }
     const bool reset = notice.kind == Kind::reset_received || notice.kind == Kind::reset_sent;
+    if (reset) {
+        note_reset(notice);
+    }
     if (reset || notice.kind == Kind::closed) {
         const auto result = reset ? tls::Result::reset : tls::Result::closed;
         for (const tls::Fact& fact : tls_.end(notice.cookie, result, notice.at_ns)) {
@@ -317,6 +436,9 @@ void Session::look()
     Look look = source_->look(monitor_.followed());
     for (SocketSample& sample : look.samples) {
         sample.unread_is = tls_.unread(sample).value_or("");
+        if (causes_) {
+            causes_->prepare(sample);
+        }
         if (const auto stalled = tls_.look(sample)) {
             print(*stalled);
         }
@@ -397,8 +519,8 @@ void Session::keep_budget()
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(), ends_ns_});
+    const std::uint64_t due_ns = std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(),
+                                           budget_.due_ns(), logs_due_ns_, ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -417,6 +539,9 @@ bool Session::wait()
 Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
+    if (!options_.cm_logs.empty()) {
+        logs_.emplace(options_.cm_logs, options_.log_timezone);
+    }
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
@@ -431,6 +556,11 @@ Result<int> Session::run()
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
+    if (logs_) {
+        for (const std::string& path : logs_->not_there()) {
+            fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
+        }
+    }
     if (on_started) {
         on_started();
     }
@@ -438,6 +568,8 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        take_logs();
+        print_due();
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
@@ -453,6 +585,8 @@ Result<int> Session::run()
     source_->stop();
     take_notices();
     look();
+    logs_due_ns_ = 0;
+    take_logs();
     lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
     lines_.drain(kLastWords);

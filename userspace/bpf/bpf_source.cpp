@@ -42,6 +42,9 @@ constexpr std::string_view kEndOfSockets = "tcp_destroy_sock";
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
 
+/// What one asks about all sockets of a process is looked up in this many at most.
+constexpr std::size_t kMostHeldSockets = 4096;
+
 /// Programs run for microseconds; this is more than enough for the last of them to end.
 constexpr std::chrono::milliseconds kSettlingStep = 1ms;
 constexpr int kSettlingSteps = 100;
@@ -415,6 +418,25 @@ void BpfSource::refresh_holders()
     descriptors_ =
         targets_.all ? find_all_holders(*skeleton_).value_or(no_descriptors()) : walk_descriptors();
     holders_ = to_holders(descriptors_);
+}
+
+std::vector<HeldSocket> BpfSource::sockets_of(std::uint32_t pid) const
+{
+    std::vector<HeldSocket> held;
+    for (const dw_descriptor& d : descriptors_) {
+        if (d.tgid != pid || d.listener || held.size() == kMostHeldSockets) {
+            continue;
+        }
+        HeldSocket socket{Cookie{d.cookie}, d.fd, {}, 0};
+        const auto value = d.slot != DW_NO_SLOT ? table_.read(d.slot) : std::nullopt;
+        if (value && value->cookie == d.cookie) {
+            const SocketSample sample = decode_slot(*value, monotonic_ns());
+            socket.remote = sample.remote;
+            socket.last_read_ns = sample.last_read_ns;
+        }
+        held.push_back(socket);
+    }
+    return held;
 }
 
 std::vector<Holder> BpfSource::all_holders()

@@ -1,5 +1,6 @@
 #include "detect/monitor.hpp"
 
+#include "detect/peers.hpp"
 #include "detect/wording.hpp"
 
 #include <fmt/format.h>
@@ -284,10 +285,39 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             break;
         }
         case SocketNotice::Kind::closed:
+        case SocketNotice::Kind::connected:
         case SocketNotice::Kind::alert_sent:
         case SocketNotice::Kind::alert_received:
         case SocketNotice::Kind::filling:
         case SocketNotice::Kind::ended: break;
+    }
+    return alerts;
+}
+
+bool Monitor::is_overdue(const Followed& socket) const
+{
+    const Reading& reading = socket.reading;
+    const auto patience_ns = std::max(static_cast<std::uint64_t>(limits_.warn_after.count()) / 2,
+                                      reading.usual_silence_ns);
+    return reading.unread_bytes != 0 && (socket.episode || reading.silent_ns > patience_ns);
+}
+
+std::vector<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
+{
+    std::vector<Alert> alerts;
+    const Peer peer = peer_of(fresh);
+    for (const auto& [cookie, socket] : sockets_) {
+        const bool same_link = cookie != fresh.cookie && peer_of(socket.last) == peer &&
+                               socket.last.local.port == fresh.local.port;
+        if (!same_link || !is_overdue(socket)) {
+            continue;
+        }
+        Alert alert = make_alert(
+            Alert::Kind::link_replaced, Severity::warning, socket, at_ns,
+            fmt::format("the peer has connected anew, from port {}; on its old connection {}",
+                        fresh.remote.port, queue_in_words(socket.reading)));
+        alert.replaced_by = fresh.remote;
+        alerts.push_back(std::move(alert));
     }
     return alerts;
 }

@@ -21,8 +21,9 @@ struct Alert {
         window_reopened,
         recovered,
         link_reset,
-        ended,  ///< the socket ended in the middle of an episode, without a reset
-        queue,  ///< how an episode stands
+        link_replaced,  ///< its peer has connected anew while it waits unread
+        ended,          ///< the socket ended in the middle of an episode, without a reset
+        queue,          ///< how an episode stands
     };
     Kind kind{};
     Severity severity{};
@@ -33,6 +34,7 @@ struct Alert {
     std::optional<double> zero_in_s;
     std::string reason;
     std::uint32_t pid = 0;  ///< who did it, where that is known and not the reader
+    Endpoint replaced_by;   ///< link_replaced: where the new connection comes from
 
     // recovered, link_reset, ended
     std::uint64_t duration_ns = 0;
@@ -53,6 +55,10 @@ public:
     /// taken by another since, then what was seen of it last has to do.
     [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
                                             const std::optional<SocketSample>& sample);
+
+    /// A peer has connected: its connections to the same port that wait unread, longer than is
+    /// usual for their readers, are being replaced.
+    [[nodiscard]] std::vector<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
 
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
@@ -102,6 +108,7 @@ private:
     static void update(Followed& socket, SocketSample sample);
     static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
+    [[nodiscard]] bool is_overdue(const Followed& socket) const;
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
                                           const Followed& socket, std::uint64_t at_ns,
                                           std::string reason);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <fstream>
 #include <sstream>
 
@@ -13,6 +14,9 @@ namespace drainwatch {
 namespace {
 
 constexpr auto kUnknown = "[unknown]";
+
+/// What is known of more files is read again.
+constexpr std::size_t kMostFiles = 256;
 
 }  // namespace
 
@@ -26,10 +30,12 @@ std::vector<Mapping> parse_maps(const std::string& text)
         Mapping mapping;
         char dash = 0;
         std::string rights;
-        std::string device;
-        std::string inode;
+        unsigned major = 0;
+        unsigned minor = 0;
+        char colon = 0;
         fields >> std::hex >> mapping.begin >> dash >> mapping.end >> rights >> mapping.offset >>
-            device >> inode;
+            major >> colon >> minor >> std::dec >> mapping.inode;
+        mapping.device = makedev(major, minor);
         if (!fields || rights.find('x') == std::string::npos) {
             continue;
         }
@@ -42,6 +48,25 @@ std::vector<Mapping> parse_maps(const std::string& text)
 std::vector<Mapping> code_of(std::uint32_t pid)
 {
     return parse_maps(read_text(fmt::format("/proc/{}/maps", pid)));
+}
+
+File open_mapped(std::uint32_t pid, const Mapping& mapping)
+{
+    const auto open_file = [](const std::string& path, struct stat& status) {
+        File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+        const bool regular = file && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+        return regular ? std::move(file) : File();
+    };
+    struct stat status {};
+    // By the mapping itself, where we may.
+    if (File file = open_file(
+            fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end), status)) {
+        return file;
+    }
+    // Else by its name as the process sees it, which may be a newer file's by now.
+    File file = open_file(fmt::format("/proc/{}/root{}", pid, mapping.path), status);
+    const bool same = status.st_dev == mapping.device && status.st_ino == mapping.inode;
+    return file && same ? std::move(file) : File();
 }
 
 void Symbols::read_kernel_symbols()
@@ -78,19 +103,19 @@ std::string Symbols::kernel(std::uint64_t address)
 
 const ElfSymbols& Symbols::symbols_of(std::uint32_t pid, const Mapping& mapping)
 {
-    // By the mapping itself: the path may be of another mount namespace, or a newer file by now.
-    const std::string path =
-        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
-    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    const auto key = std::pair(mapping.device, mapping.inode);
+    if (const auto known = files_.find(key); known != files_.end()) {
+        return known->second;
+    }
+    const File file = open_mapped(pid, mapping);
+    if (!file) {
         static const ElfSymbols kNone;
         return kNone;
     }
-    const auto key = std::pair(std::uint64_t{status.st_dev}, std::uint64_t{status.st_ino});
-    const auto known = files_.find(key);
-    return known != files_.end() ? known->second
-                                 : files_.emplace(key, ElfSymbols(file.get())).first->second;
+    if (files_.size() >= kMostFiles) {
+        files_.clear();
+    }
+    return files_.emplace(key, ElfSymbols(file.get())).first->second;
 }
 
 std::string Symbols::user(std::uint32_t pid, std::uint64_t address)

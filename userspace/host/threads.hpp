@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What /proc tells about threads. A thread may end at any time: then the answer is empty.
+namespace drainwatch::proc {
+
+struct Thread {
+    std::string comm;
+    char state = '?';  ///< 'R' if it runs, or could; 'S', 'D', 'T', 't', 'Z', ...
+};
+[[nodiscard]] std::optional<Thread> thread(std::uint32_t pid, std::uint32_t tid);
+
+/// Threads of the process, `most` at most, the first one first.
+[[nodiscard]] std::vector<std::uint32_t> thread_ids(std::uint32_t pid, std::size_t most);
+
+/// The system call that a thread sleeps in.
+struct Call {
+    std::int32_t number = -1;
+    std::array<std::uint64_t, 6> arguments{};
+    std::uint64_t sp = 0;
+    std::uint64_t ip = 0;
+};
+/// Nothing if it runs, sleeps outside of any, or does not let us see it.
+[[nodiscard]] std::optional<Call> call(std::uint32_t tid);
+
+/// CPU time of a thread since it began, in nanoseconds.
+struct CpuTime {
+    std::uint64_t ran_ns = 0;
+    std::uint64_t waited_ns = 0;  ///< it could have run, and another did
+};
+[[nodiscard]] std::optional<CpuTime> cpu_time(std::uint32_t pid, std::uint32_t tid);
+
+/// For how long the process's control group, or one above it, was held back by its CPU quota, in
+/// nanoseconds since it began; of several, the longest.
+[[nodiscard]] std::optional<std::uint64_t> throttled_ns(std::uint32_t pid);
+
+/// What a descriptor is, as the link in /proc/<pid>/fd says: "socket:[123]", "/var/log/x".
+[[nodiscard]] std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd);
+
+/// Descriptors in the process's epoll set `fd`.
+[[nodiscard]] std::optional<std::vector<std::uint32_t>> epoll_set(std::uint32_t pid,
+                                                                  std::uint32_t fd);
+
+/// The process's memory, without a stop; nothing unless all of it can be read.
+[[nodiscard]] std::optional<std::vector<std::byte>> memory(std::uint32_t pid, std::uint64_t address,
+                                                           std::size_t size);
+
+}  // namespace drainwatch::proc
