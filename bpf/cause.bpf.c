@@ -12,6 +12,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define USER_CS_64 0x33
 #define STOP_SIGNAL_MASK 0xffff /* JOBCTL_STOP_SIGMASK */
+#define MAX_RT_PRIO 100
 
 /* Written by the user side before each look. */
 __u32 wanted_tid = 0;
@@ -32,6 +33,9 @@ static __always_inline void read_scheduling(struct dw_thread_look *look, struct 
 {
 	struct task_struct *self = (struct task_struct *)bpf_get_current_task();
 
+	look->ran_ns = DW_RAN_UNKNOWN;
+	if (task->prio >= MAX_RT_PRIO)
+		look->ran_ns = task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
 	if (!bpf_core_field_exists(task->sched_info.last_arrival))
 		return;
 	look->asked_ns = BPF_CORE_READ(self, sched_info.last_arrival);

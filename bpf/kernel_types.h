@@ -171,11 +171,18 @@ struct sched_info { /* by the scheduler's clock */
 	unsigned long long last_queued;  /* has waited for one since; 0: it does not */
 };
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+	__u64 prev_sum_exec_runtime; /* when it was given its CPU; not of real-time tasks */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state; /* 5.14 */
 	void *stack;
 	int on_cpu;             /* not in 7.2 any more */
+	int prio;               /* below 100: real-time */
+	struct sched_entity se;
 	unsigned long jobctl; /* its low bits: the signal that stopped it */
 	struct sched_info sched_info; /* CONFIG_SCHED_INFO */
 	int pid;

@@ -68,12 +68,16 @@ struct Holder {
     std::uint32_t fd = 0;
 };
 
-/// A connection that a process holds, as of the last full look.
-struct HeldSocket {
-    Cookie cookie{};
-    std::uint32_t fd = 0;
-    Endpoint remote;
-    std::uint64_t last_read_ns = 0;  ///< 0: nobody has read it yet, as far as is known
+/// Connections that a process holds, as of the last full look.
+struct HeldSockets {
+    struct Socket {
+        Cookie cookie{};
+        std::uint32_t fd = 0;
+        std::uint64_t inode = 0;
+        std::optional<SocketSample> sample;  ///< nothing: it is not followed
+    };
+    std::vector<Socket> sockets;
+    bool all = true;  ///< there are no more of them
 };
 
 /// What was not seen, since the start.
@@ -164,9 +168,8 @@ public:
     virtual void refresh_holders() = 0;
     /// The same of every process on the host: a look that costs.
     [[nodiscard]] virtual std::vector<Holder> all_holders() = 0;
-    /// Watched connections that the process held at the last full look; of more than some
-    /// thousand, as many of them.
-    [[nodiscard]] virtual std::vector<HeldSocket> sockets_of(std::uint32_t pid) const = 0;
+    /// Watched connections that the process held at the last full look, `most` of them at most.
+    [[nodiscard]] virtual HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const = 0;
 
     /// Detaches. Notices that were on their way can be taken still, and sockets looked at.
     virtual void stop() = 0;

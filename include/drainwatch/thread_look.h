@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 #define DW_KERNEL_FRAMES 32
+#define DW_RAN_UNKNOWN (~0ULL)
 
 /* Followed by the names of its kernel stack, a line each, innermost first. */
 struct dw_thread_look {
@@ -22,6 +23,7 @@ struct dw_thread_look {
 	__u64 asked_ns;
 	__u64 arrived_ns;
 	__u64 queued_ns;
+	__u64 ran_ns; /* how long it has run since it was given that CPU; DW_RAN_UNKNOWN */
 	/* As it entered the kernel. For one that runs, as it did so last. */
 	__u64 ip;
 	__u64 sp;

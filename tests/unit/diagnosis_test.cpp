@@ -1,6 +1,7 @@
 #include "cause/diagnosis.hpp"
 
 #include "cause/waiting.hpp"
+#include "drainwatch/profile_abi.h"
 
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -25,7 +26,6 @@ CauseFacts asleep_in(std::int32_t number, std::uint64_t first_argument = 0)
     facts.kernel->off_cpu_ns = 2 * kSecond;
     facts.silent_ns = 2 * kSecond;
     facts.sockets = 1;
-    facts.reads_others = false;
     return facts;
 }
 
@@ -35,7 +35,7 @@ CauseFacts on_a_cpu(double ran, double waited, std::optional<double> throttled =
     facts.state = 'R';
     facts.call.reset();
     facts.kernel->off_cpu_ns.reset();
-    facts.cpu = CpuFacts{2 * kSecond, ran, waited, throttled};
+    facts.cpu = CpuFacts{2 * kSecond, ran, waited, throttled, {}};
     return facts;
 }
 
@@ -80,9 +80,12 @@ INSTANTIATE_TEST_SUITE_P(
                           f.threads = 5;
                           f.tid = 29551;
                           f.sockets = 9;
+                          f.others_waiting = 8;
+                          f.reads_others = false;
                       }),
                  ThreadState::sleeping,
-                 "thread 29551 of gip has waited 2.0 s in futex; gip reads none of its 9 sockets"},
+                 "thread 29551 of gip, which read this socket last, has waited 2.0 s in futex; gip "
+                 "reads none of its 9 sockets"},
         Expected{"others",
                  with(asleep_in(SYS_nanosleep),
                       [](CauseFacts& f) {
@@ -94,7 +97,78 @@ INSTANTIATE_TEST_SUITE_P(
         Expected{"again",
                  with(asleep_in(SYS_nanosleep),
                       [](CauseFacts& f) { f.kernel->off_cpu_ns = kSecond / 100; }),
-                 ThreadState::sleeping, "gip sleeps again and again, in nanosleep"},
+                 ThreadState::sleeping, "gip sleeps in nanosleep, this time for 10 ms"},
+        Expected{"some_have_nothing_to_read",
+                 with(asleep_in(SYS_nanosleep),
+                      [](CauseFacts& f) {
+                          f.sockets = 9;
+                          f.others_waiting = 2;
+                          f.reads_others = false;
+                      }),
+                 ThreadState::sleeping,
+                 "gip has slept 2.0 s in nanosleep; gip reads none of the 3 with unread data, of "
+                 "its 9 sockets"},
+        Expected{"never_accepted",
+                 with(asleep_in(SYS_nanosleep),
+                      [](CauseFacts& f) {
+                          f.accepted = false;
+                          f.reads_others = true;
+                      }),
+                 ThreadState::sleeping,
+                 "gip has slept 2.0 s in nanosleep; nobody has accepted this connection"},
+        Expected{"real_time",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) {
+                          f.kernel->off_cpu_ns.reset();
+                          f.kernel->off_cpu_at_most_ns = 12 * kSecond;
+                          f.cpu = CpuFacts{kSecond, 0, 0, {}, 19 * kSecond / 10};
+                      }),
+                 ThreadState::sleeping, "gip has waited 1.9 s in futex"},
+        Expected{"real_time_that_ran",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) {
+                          f.kernel->off_cpu_ns.reset();
+                          f.kernel->off_cpu_at_most_ns = 12 * kSecond;
+                          f.cpu = CpuFacts{kSecond, 0.3, 0, {}, {}};
+                      }),
+                 ThreadState::sleeping, "gip waits in futex"},
+        Expected{"polled",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) {
+                          f.kernel.reset();
+                          f.cpu = CpuFacts{kSecond, 0, 0, {}, 19 * kSecond / 10};
+                      }),
+                 ThreadState::sleeping, "gip has waited 1.9 s in futex"},
+        Expected{"asleep_for_once",
+                 with(asleep_in(SYS_nanosleep),
+                      [](CauseFacts& f) {
+                          f.kernel->off_cpu_ns = 1'000'000;
+                          f.cpu = CpuFacts{2 * kSecond, 0.9, 0.05, {}, {}};
+                      }),
+                 ThreadState::running,
+                 "gip is busy with something else: it ran for 90 % of the last 2.0 s"},
+        Expected{"awake_for_once",
+                 with(on_a_cpu(0.05, 0.01), [](CauseFacts& f) { f.kernel->on_cpu = true; }),
+                 ThreadState::running, "gip runs just now, as it did for 5 % of the last 2.0 s"},
+        Expected{"quota_of_others_in_its_group",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) { f.cpu = CpuFacts{2 * kSecond, 0, 0, 0.9, {}}; }),
+                 ThreadState::sleeping, "gip has waited 2.0 s in futex"},
+        Expected{"frozen",
+                 with(asleep_in(SYS_futex),
+                      [](CauseFacts& f) {
+                          f.kernel_stack = {"do_freezer_trap", "get_signal"};
+                      }),
+                 ThreadState::stopped, "gip is frozen by its control group"},
+        Expected{"in_the_kernel",
+                 with(asleep_in(SYS_recvfrom, 4), [](CauseFacts& f) { f.state = 'D'; }),
+                 ThreadState::disk,
+                 "gip has waited 2.0 s in the kernel, where no signal wakes it, in recvfrom"},
+        Expected{"a_full_pipe_for_a_while",
+                 with(writing_to(DescriptorFacts::Kind::pipe, "pipe:[12]"),
+                      [](CauseFacts& f) { f.kernel->off_cpu_ns = kSecond / 10; }),
+                 ThreadState::sleeping,
+                 "gip is blocked writing to a pipe (descriptor 7, pipe:[12]), this time for 100 ms"},
         Expected{"without_bpf", with(asleep_in(SYS_futex), [](CauseFacts& f) { f.kernel.reset(); }),
                  ThreadState::sleeping, "gip waits in futex"},
         Expected{"whose_turn_is_not_known",
@@ -111,7 +185,7 @@ INSTANTIATE_TEST_SUITE_P(
                       [](CauseFacts& f) {
                           f.kernel.reset();
                           f.call.reset();
-                          f.reads_others.reset();
+                          f.sockets.reset();
                       }),
                  ThreadState::sleeping, "gip sleeps"},
         Expected{"full_pipe", writing_to(DescriptorFacts::Kind::pipe, "pipe:[12]"),
@@ -175,7 +249,12 @@ INSTANTIATE_TEST_SUITE_P(
                  ThreadState::stopped, "gip is stopped (SIGSTOP)"},
         Expected{"traced", with(asleep_in(SYS_futex), [](CauseFacts& f) { f.state = 't'; }),
                  ThreadState::stopped, "gip is stopped by a debugger"},
-        Expected{"disk", with(asleep_in(SYS_fsync, 4), [](CauseFacts& f) { f.state = 'D'; }),
+        Expected{"disk",
+                 with(asleep_in(SYS_fsync, 4),
+                      [](CauseFacts& f) {
+                          f.state = 'D';
+                          f.kernel_stack = {"schedule", "io_schedule", "folio_wait_bit_common"};
+                      }),
                  ThreadState::disk, "gip has waited 2.0 s for a disk or file system in fsync"},
         Expected{"exited",
                  with(CauseFacts{},
@@ -184,7 +263,7 @@ INSTANTIATE_TEST_SUITE_P(
                           f.tid = 29551;
                           f.reader_has_ended = true;
                       }),
-                 ThreadState::exited, "thread 29551 of gip, which read this socket, has exited"}),
+                 ThreadState::exited, "thread 29551 of gip, which read this socket last, has exited"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Waiting, descriptors_of_calls)
@@ -194,7 +273,10 @@ TEST(Waiting, descriptors_of_calls)
     EXPECT_EQ(waiting_in({SYS_poll, {0x7fff0000}}).fd, std::nullopt);
     EXPECT_EQ(waiting_in({100'000, {1}}).purpose, Purpose::other);
     EXPECT_EQ(waiting_in({-1, {1}}).purpose, Purpose::other);
+    EXPECT_EQ(waiting_in({DW_COMPAT_CALL + 3, {9}}).fd, 9U) << "read of a 32-bit program";
+    EXPECT_EQ(waiting_in({DW_COMPAT_CALL + 4, {9}}).purpose, Purpose::write);
     EXPECT_TRUE(is_poll(SYS_pselect6));
+    EXPECT_TRUE(is_poll(DW_COMPAT_CALL + 256)) << "epoll_wait of a 32-bit program";
     EXPECT_FALSE(is_poll(SYS_read));
 }
 

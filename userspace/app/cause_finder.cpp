@@ -1,46 +1,45 @@
 #include "app/cause_finder.hpp"
 
-#include "app/poll_members.hpp"
 #include "cause/waiting.hpp"
+#include "drainwatch/profile_abi.h"
 #include "host/clock.hpp"
 #include "host/proc.hpp"
+#include "host/user_stack.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <chrono>
-#include <set>
-#include <thread>
+#include <charconv>
+#include <unordered_set>
 
 namespace drainwatch {
 namespace {
 
 /// A reader is usually back before this.
 constexpr std::uint64_t kSuspiciousNs = 100'000'000;
-/// So much older at most is the mark from which CPU time is counted.
-constexpr std::uint64_t kMarkSpacingNs = 1'000'000'000;
-/// Less than this says nothing about shares.
-constexpr std::uint64_t kShortestSpanNs = 50'000'000;
-/// A thread that nobody asked about for so long begins anew.
-constexpr std::uint64_t kForgottenNs = 500'000'000;
-/// Sockets that stop together ask about the same thread.
+/// Sockets that stop together ask about the same thread, and the same process.
 constexpr std::uint64_t kKeptNs = 200'000'000;
-constexpr std::size_t kMostThreads = 1024;
+constexpr std::size_t kMostKept = 1024;
 /// Of the threads of a process, so many are looked at to find the one that should read.
 constexpr std::size_t kMostCandidates = 256;
-/// Another socket counts as read if that was in this last part of the silence.
+/// Of its sockets, so many.
+constexpr std::size_t kMostSockets = 4096;
+/// Another socket counts as read, or as left waiting, if that was in this last part of the silence.
 constexpr double kLatePart = 0.5;
+/// A silence shorter than this says nothing about other sockets.
+constexpr std::uint64_t kShortestSilenceNs = 200'000'000;
 
-/// So often is one looked at that runs: between its calls, nothing says which it was in.
-constexpr int kLooksAtRunning = 6;
-constexpr std::chrono::microseconds kBetweenLooks{200};
+/// One part of so many of a CPU, and so much at once.
+constexpr std::uint64_t kShare = 10;
+constexpr std::uint64_t kAtOnceNs = 100'000'000;
 
-template <typename Map, typename IsOld>
-void bound(Map& map, IsOld&& is_old)
+template <typename Map>
+void make_room(Map& map, std::uint64_t now_ns)
 {
-    if (map.size() >= kMostThreads) {
-        std::erase_if(map, is_old);
+    if (map.size() >= kMostKept) {
+        std::erase_if(map,
+                      [&](const auto& entry) { return now_ns - entry.second.at_ns > kKeptNs; });
     }
-    if (map.size() >= kMostThreads) {
+    if (map.size() >= kMostKept) {
         map.clear();
     }
 }
@@ -60,14 +59,24 @@ DescriptorFacts::Kind kind_of(const std::string& link)
     return link.starts_with('/') ? Kind::file : Kind::other;
 }
 
-double share(std::uint64_t part_ns, std::uint64_t whole_ns)
+/// "socket:[123]"
+std::uint64_t inode_in(const std::string& link)
 {
-    return std::min(1.0, static_cast<double>(part_ns) / static_cast<double>(whole_ns));
+    std::uint64_t inode = 0;
+    const auto begin = link.find('[');
+    if (begin != std::string::npos) {
+        std::from_chars(link.data() + begin + 1, link.data() + link.size(), inode);
+    }
+    return inode;
 }
 
-CallFacts to_facts(const proc::Call& call)
+std::optional<CallFacts> call_facts(std::uint32_t pid, const std::optional<proc::Call>& call)
 {
-    return {call.number, call.arguments};
+    if (!call) {
+        return std::nullopt;
+    }
+    const std::int32_t table = proc::is_32_bit(pid) ? DW_COMPAT_CALL : 0;
+    return CallFacts{call->number + table, call->arguments};
 }
 
 UserRegisters registers_of(const proc::Call& call)
@@ -75,19 +84,65 @@ UserRegisters registers_of(const proc::Call& call)
     return {call.ip, call.sp, {}, {}, {}, {}, {}, {}};
 }
 
-/// Does the call that this thread is in wait for the descriptor?
-bool waits_for(std::uint32_t pid, std::uint32_t tid, std::uint32_t fd)
+/// Does the call that this thread is in wait for the socket?
+bool waits_for(std::uint32_t pid, std::uint32_t tid, const SocketInProcess& socket)
 {
-    const auto call = proc::call(tid);
+    const auto call = call_facts(pid, proc::call(tid));
     if (!call) {
         return false;
     }
-    const CallFacts facts = to_facts(*call);
-    const Waiting waiting = waiting_in(facts);
+    const Waiting waiting = waiting_in(*call);
     if (waiting.purpose == Purpose::poll) {
-        return polls(pid, facts, fd).value_or(false);
+        return polls(pid, *call, socket).value_or(false);
     }
-    return waiting.purpose == Purpose::read && waiting.fd == fd;
+    return waiting.purpose == Purpose::read && waiting.fd &&
+           std::find(socket.fds.begin(), socket.fds.end(), *waiting.fd) != socket.fds.end();
+}
+
+SocketInProcess in_process(const SocketSample& sample, const Owner& owner, const HeldSockets& held)
+{
+    SocketInProcess socket;
+    for (const HeldSockets::Socket& one : held.sockets) {
+        if (one.cookie == sample.cookie) {
+            socket.fds.push_back(one.fd);
+        }
+    }
+    if (owner.fd) {
+        socket.inode = proc::socket_inode(owner.process->pid, *owner.fd);
+        if (std::find(socket.fds.begin(), socket.fds.end(), *owner.fd) == socket.fds.end()) {
+            socket.fds.push_back(*owner.fd);
+        }
+    }
+    return socket;
+}
+
+/// What the process did with its other connections, meanwhile.
+void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSockets& held)
+{
+    if (!held.all) {
+        return;
+    }
+    std::unordered_set<Cookie> seen{sample.cookie};
+    const auto late = static_cast<std::uint64_t>(kLatePart * static_cast<double>(facts.silent_ns));
+    bool read_any = false;
+    for (const HeldSockets::Socket& other : held.sockets) {
+        if (!seen.insert(other.cookie).second || !other.sample) {
+            continue;
+        }
+        const SocketSample& s = *other.sample;
+        const auto since = [&](std::uint64_t at_ns) {
+            return s.taken_ns - std::min(at_ns, s.taken_ns);
+        };
+        read_any = read_any || (s.last_read_ns != 0 && since(s.last_read_ns) < late);
+        const bool waits = !s.unread.empty() &&
+                           since(std::max(s.unread.front().at_ns, s.last_read_ns)) >= late;
+        facts.others_waiting += waits ? 1 : 0;
+    }
+    facts.sockets = seen.size();
+    if (facts.silent_ns < kShortestSilenceNs || (!read_any && facts.others_waiting == 0)) {
+        return;  // too early to say, or the others had nothing to read
+    }
+    facts.reads_others = read_any;
 }
 
 }  // namespace
@@ -95,24 +150,28 @@ bool waits_for(std::uint32_t pid, std::uint32_t tid, std::uint32_t fd)
 CauseFinder::CauseFinder(Source& source) : source_(source)
 {
     if (source.tier() != Tier::bpf) {
-        why_no_reader_ = "kernel stack and time of waiting: they need BPF";
+        why_no_reader_ = "the kernel's own view of the thread: it needs BPF";
         return;
     }
     auto reader = ThreadReader::open();
     if (reader) {
         reader_ = std::move(*reader);
     } else {
-        why_no_reader_ = "kernel stack and time of waiting: " + reader.error().message;
+        why_no_reader_ = "the kernel's own view of the thread: " + reader.error().message;
     }
 }
 
-std::optional<CauseFinder::Mark> CauseFinder::mark(std::uint32_t pid, std::uint32_t tid)
+bool CauseFinder::is_affordable() const
 {
-    const auto time = proc::cpu_time(pid, tid);
-    if (!time) {
-        return std::nullopt;
-    }
-    return Mark{monotonic_ns(), *time, proc::throttled_ns(pid)};
+    return paid_until_ns_ <= monotonic_ns();
+}
+
+void CauseFinder::spend_since(std::uint64_t began_ns)
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    const std::uint64_t saved_ns = std::min(now_ns, kShare * kAtOnceNs);
+    paid_until_ns_ =
+        std::max(paid_until_ns_, now_ns - saved_ns) + kShare * (now_ns - began_ns);
 }
 
 void CauseFinder::prepare(const SocketSample& sample)
@@ -124,28 +183,7 @@ void CauseFinder::prepare(const SocketSample& sample)
     }
     const std::uint32_t pid = sample.reader_tgid != 0 ? sample.reader_tgid : sample.owner_tgid;
     const std::uint32_t tid = sample.reader_tid != 0 ? sample.reader_tid : pid;
-    if (tid == 0) {
-        return;
-    }
-    auto known = marks_.find(tid);
-    if (known != marks_.end() && now_ns - known->second.wanted_ns > kForgottenNs) {
-        marks_.erase(known);
-        known = marks_.end();
-    }
-    if (known != marks_.end()) {
-        Marks& marks = known->second;
-        marks.wanted_ns = now_ns;
-        if (now_ns - marks.newer.at_ns >= kMarkSpacingNs) {
-            if (const auto fresh = mark(pid, tid)) {
-                marks.older = std::exchange(marks.newer, *fresh);
-            }
-        }
-        return;
-    }
-    if (const auto first = mark(pid, tid)) {
-        bound(marks_,
-              [&](const auto& entry) { return now_ns - entry.second.wanted_ns > kForgottenNs; });
-        marks_.emplace(tid, Marks{*first, *first, now_ns});
+    if (tid != 0 && marks_.note(pid, tid, reader_.get())) {
         read_files_of(pid, tid);
     }
 }
@@ -154,78 +192,70 @@ void CauseFinder::prepare(const SocketSample& sample)
 /// not when the verdict is due.
 void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
 {
-    if (files_read_.size() >= kMostThreads) {
+    const auto call = proc::call(tid);
+    if (!call || !is_affordable() || files_read_.contains(pid) ||
+        proc::hangs_in_kernel(pid, kMostCandidates)) {
+        return;
+    }
+    if (files_read_.size() >= kMostKept) {
         files_read_.clear();
     }
-    const auto call = proc::call(tid);
-    if (call && files_read_.insert(pid).second) {
-        (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
-    }
+    files_read_.insert(pid);
+    const std::uint64_t began_ns = monotonic_ns();
+    (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
+    spend_since(began_ns);
 }
 
-std::optional<CpuFacts> CauseFinder::cpu_since_mark(std::uint32_t pid, std::uint32_t tid) const
+const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
 {
-    const auto known = marks_.find(tid);
-    const auto now = mark(pid, tid);
-    if (known == marks_.end() || !now) {
-        return std::nullopt;
+    const std::uint64_t now_ns = monotonic_ns();
+    const auto known = sockets_.find(pid);
+    if (known != sockets_.end() && now_ns - known->second.at_ns < kKeptNs) {
+        return known->second.held;
     }
-    const Mark& then = known->second.older;
-    const std::uint64_t over_ns = now->at_ns - then.at_ns;
-    const bool grown =
-        now->time.ran_ns >= then.time.ran_ns && now->time.waited_ns >= then.time.waited_ns;
-    if (over_ns < kShortestSpanNs || !grown) {
-        return std::nullopt;  // or the number is another thread's by now
-    }
-    CpuFacts cpu{over_ns, share(now->time.ran_ns - then.time.ran_ns, over_ns),
-                 share(now->time.waited_ns - then.time.waited_ns, over_ns), std::nullopt};
-    if (now->throttled_ns && then.throttled_ns && *now->throttled_ns >= *then.throttled_ns) {
-        cpu.throttled = share(*now->throttled_ns - *then.throttled_ns, over_ns);
-    }
-    return cpu;
+    make_room(sockets_, now_ns);
+    KeptSockets& kept = sockets_[pid];
+    kept = {now_ns, source_.sockets_of(pid, kMostSockets)};
+    return kept.held;
 }
 
 void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
-                                const Owner& owner) const
+                                const SocketInProcess& socket) const
 {
     const std::uint32_t pid = facts.process.pid;
-    const auto ids = proc::thread_ids(pid, kMostCandidates);
     const auto identity = proc::identity(pid);
-    facts.threads = identity ? identity->threads : ids.size();
-    if (sample.reader_tgid == pid && sample.reader_tid != 0) {
+    facts.threads = identity ? identity->threads : 0;
+    const bool reader_is_known = sample.reader_tgid == pid && sample.reader_tid != 0;
+    if (reader_is_known && proc::thread(pid, sample.reader_tid)) {
         facts.tid = sample.reader_tid;
-        facts.chosen = Chosen::last_reader;
+        facts.chosen = facts.threads == 1 ? Chosen::only_thread : Chosen::last_reader;
         return;
     }
-    facts.tid = pid;
-    facts.chosen = ids.size() == 1 ? Chosen::only_thread : Chosen::first_thread;
-    if (ids.size() <= 1 || !owner.fd) {
-        return;
-    }
-    const auto waiting = std::find_if(
-        ids.begin(), ids.end(), [&](std::uint32_t tid) { return waits_for(pid, tid, *owner.fd); });
-    if (waiting != ids.end()) {
+    const auto ids = proc::thread_ids(pid, kMostCandidates);
+    const auto waiting = std::find_if(ids.begin(), ids.end(), [&](std::uint32_t tid) {
+        return waits_for(pid, tid, socket);
+    });
+    if (waiting != ids.end() && ids.size() > 1) {
         facts.tid = *waiting;
         facts.chosen = Chosen::waits_for_it;
+    } else if (reader_is_known) {
+        facts.tid = sample.reader_tid;
+        facts.chosen = Chosen::last_reader;
+        facts.reader_has_ended = true;
+    } else {
+        facts.tid = pid;
+        facts.chosen = ids.size() == 1 ? Chosen::only_thread : Chosen::first_thread;
     }
-}
-
-std::optional<std::int32_t> CauseFinder::find_frequent_call(std::uint32_t tid)
-{
-    std::set<std::int32_t> seen;
-    for (int i = 0; reader_ && i < kLooksAtRunning; i++) {
-        const auto view = reader_->look(tid);
-        if (view && view->last_call && !seen.insert(*view->last_call).second) {
-            return view->last_call;
-        }
-        std::this_thread::sleep_for(kBetweenLooks);
-    }
-    return std::nullopt;
 }
 
 /// The stack is only told if the thread did not move meanwhile.
 void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
 {
+    if (proc::hangs_in_kernel(facts.process.pid, kMostCandidates)) {
+        facts.missing.emplace_back(
+            "user stack: a thread hangs in the kernel and may hold the process's memory");
+        return;
+    }
     UserRegisters registers = registers_of(before);
     if (facts.kernel && facts.kernel->registers && facts.kernel->registers->sp == before.sp &&
         facts.kernel->registers->ip == before.ip) {
@@ -244,60 +274,47 @@ void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
     }
 }
 
-CauseFacts CauseFinder::look_at_thread(CauseFacts facts)
+void CauseFinder::look_into_kernel(CauseFacts& facts)
 {
-    const std::uint64_t now_ns = monotonic_ns();
-    const auto known = kept_.find(facts.tid);
-    if (known != kept_.end() && now_ns - known->second.at_ns < kKeptNs &&
-        known->second.facts.process.pid == facts.process.pid) {
-        CauseFacts kept = known->second.facts;
-        kept.chosen = facts.chosen;
-        return kept;
+    if (!reader_) {
+        facts.missing.push_back(why_no_reader_);
+    } else if (facts.kernel = reader_->look(facts.tid); !facts.kernel) {
+        facts.missing.emplace_back("the kernel's own view of the thread: it was not found there");
     }
+    facts.kernel_stack = facts.kernel ? facts.kernel->stack
+                                      : proc::kernel_stack(facts.process.pid, facts.tid);
+}
+
+void CauseFinder::look_at_thread(CauseFacts& facts)
+{
     const auto thread = proc::thread(facts.process.pid, facts.tid);
     if (!thread) {
         facts.reader_has_ended = facts.chosen == Chosen::last_reader;
-        return facts;
+        return;
     }
     facts.thread_comm = thread->comm;
     facts.state = thread->state;
-    if (reader_) {
-        facts.kernel = reader_->look(facts.tid);
-    } else {
-        facts.missing.push_back(why_no_reader_);
-    }
-    facts.cpu = cpu_since_mark(facts.process.pid, facts.tid);
-    if (facts.state == 'R') {
-        facts.frequent_call = find_frequent_call(facts.tid);
-    }
-    if (const auto call = proc::call(facts.tid)) {
-        facts.call = to_facts(*call);
+    look_into_kernel(facts);
+    facts.cpu = marks_.cpu_of(facts.process.pid, facts.tid);
+    facts.frequent_call = marks_.frequent_call(facts.tid);
+    const auto call = proc::call(facts.tid);
+    facts.call = call_facts(facts.process.pid, call);
+    if (call) {
         look_at_stack(facts, *call);
     } else if (facts.state == 'S' || facts.state == 'D') {
         facts.missing.emplace_back("system call: /proc/<tid>/syscall does not tell it");
     }
-    bound(kept_, [&](const auto& entry) { return now_ns - entry.second.at_ns > kKeptNs; });
-    kept_[facts.tid] = {now_ns, facts};
-    return facts;
 }
 
-void CauseFinder::look_at_wait(CauseFacts& facts, const Owner& owner,
-                               const SocketSample& sample) const
+void CauseFinder::look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
+                               const HeldSockets& held) const
 {
-    const auto held = source_.sockets_of(facts.process.pid);
-    facts.sockets = held.size();
-    const std::uint64_t now_ns = monotonic_ns();
-    const auto late_ns =
-        now_ns - static_cast<std::uint64_t>(kLatePart * static_cast<double>(facts.silent_ns));
-    facts.reads_others = std::any_of(held.begin(), held.end(), [&](const HeldSocket& other) {
-        return other.cookie != sample.cookie && other.last_read_ns > late_ns;
-    });
-    if (!facts.call) {
+    if (!facts.call || facts.state == 'D') {
         return;
     }
     const Waiting waiting = waiting_in(*facts.call);
-    if (waiting.purpose == Purpose::poll && owner.fd) {
-        facts.polls_this_socket = polls(facts.process.pid, *facts.call, *owner.fd);
+    if (waiting.purpose == Purpose::poll) {
+        facts.polls_this_socket = polls(facts.process.pid, *facts.call, socket);
     }
     const auto link = waiting.fd ? proc::descriptor(facts.process.pid, *waiting.fd) : std::nullopt;
     if (!link) {
@@ -305,31 +322,54 @@ void CauseFinder::look_at_wait(CauseFacts& facts, const Owner& owner,
     }
     DescriptorFacts descriptor{*waiting.fd, kind_of(*link), *link};
     if (descriptor.kind == DescriptorFacts::Kind::socket) {
-        const auto known = std::find_if(held.begin(), held.end(), [&](const HeldSocket& other) {
-            return other.fd == *waiting.fd;
-        });
-        descriptor.name = known != held.end() && known->remote.family != 0
-                              ? to_string(known->remote)
-                              : std::string();
+        const std::uint64_t inode = inode_in(*link);
+        const auto known = std::find_if(
+            held.sockets.begin(), held.sockets.end(), [&](const HeldSockets::Socket& one) {
+                return one.inode == inode && one.sample;
+            });
+        descriptor.name =
+            known != held.sockets.end() ? to_string(known->sample->remote) : std::string();
     }
     facts.waits_on = std::move(descriptor);
+}
+
+Cause CauseFinder::look(const SocketSample& sample, const Owner& owner, std::uint64_t silent_ns)
+{
+    CauseFacts facts;
+    facts.process = *owner.process;
+    facts.accepted = owner.fd.has_value();
+    const HeldSockets& held = sockets_of(facts.process.pid);
+    const SocketInProcess socket = in_process(sample, owner, held);
+    choose_thread(facts, sample, socket);
+    const std::uint64_t now_ns = monotonic_ns();
+    const auto known = threads_.find(facts.tid);
+    if (known != threads_.end() && now_ns - known->second.at_ns < kKeptNs &&
+        known->second.facts.process.pid == facts.process.pid) {
+        const CauseFacts chosen = std::move(facts);
+        facts = known->second.facts;
+        facts.chosen = chosen.chosen;
+        facts.accepted = chosen.accepted;
+    } else if (!facts.reader_has_ended) {
+        look_at_thread(facts);
+        make_room(threads_, now_ns);
+        threads_[facts.tid] = {now_ns, facts};
+    }
+    facts.silent_ns = silent_ns;
+    compare_others(facts, sample, held);
+    look_at_wait(facts, socket, held);
+    return diagnose(std::move(facts));
 }
 
 std::optional<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
                                        std::uint64_t silent_ns)
 {
-    if (!owner.process) {
+    if (!owner.process || !is_affordable() || !proc::identity(owner.process->pid)) {
         return std::nullopt;
     }
-    CauseFacts facts;
-    facts.process = *owner.process;
-    choose_thread(facts, sample, owner);
-    const std::size_t threads = facts.threads;
-    facts = look_at_thread(std::move(facts));
-    facts.threads = threads;
-    facts.silent_ns = silent_ns;
-    look_at_wait(facts, owner, sample);
-    return diagnose(std::move(facts));
+    const std::uint64_t began_ns = monotonic_ns();
+    auto cause = look(sample, owner, silent_ns);
+    spend_since(began_ns);
+    return cause;
 }
 
 }  // namespace drainwatch

@@ -1,15 +1,18 @@
 #pragma once
 
+#include "app/cpu_marks.hpp"
 #include "app/owners.hpp"
+#include "app/poll_members.hpp"
 #include "bpf/thread_reader.hpp"
 #include "cause/diagnosis.hpp"
 #include "drainwatch/source.hpp"
 #include "host/symbols.hpp"
 #include "host/threads.hpp"
-#include "host/user_stack.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -22,49 +25,49 @@ public:
     /// With a source that polls, /proc has to do.
     explicit CauseFinder(Source& source);
 
-    /// A socket waits, and a verdict may follow: CPU time is counted from here on. Cheap, for each
-    /// look.
+    /// A socket waits, and a verdict may follow: its reader is followed from here on. Cheap, for
+    /// each look.
     void prepare(const SocketSample& sample);
 
-    /// Nothing if it is not known whose socket it is. What was found out about a thread just now
-    /// is not asked again for the next socket.
+    /// Nothing if it is not known whose socket it is, if the process has ended, or if many stop at
+    /// once and the time for it is used up: a tenth of a CPU, 0.1 s at once. What was found out
+    /// about a thread or a process just now is not asked again for the next socket.
     [[nodiscard]] std::optional<Cause> find(const SocketSample& sample, const Owner& owner,
                                             std::uint64_t silent_ns);
 
 private:
-    /// A thread's CPU time at some moment.
-    struct Mark {
-        std::uint64_t at_ns = 0;
-        proc::CpuTime time;
-        std::optional<std::uint64_t> throttled_ns;
-    };
-    struct Marks {
-        Mark older;
-        Mark newer;
-        std::uint64_t wanted_ns = 0;  ///< when a socket last asked for it
-    };
-    struct Kept {
+    struct KeptThread {
         std::uint64_t at_ns = 0;
         CauseFacts facts;
     };
+    struct KeptSockets {
+        std::uint64_t at_ns = 0;
+        HeldSockets held;
+    };
 
-    void choose_thread(CauseFacts& facts, const SocketSample& sample, const Owner& owner) const;
-    [[nodiscard]] CauseFacts look_at_thread(CauseFacts facts);
-    [[nodiscard]] std::optional<std::int32_t> find_frequent_call(std::uint32_t tid);
+    [[nodiscard]] bool is_affordable() const;
+    void spend_since(std::uint64_t began_ns);
+    [[nodiscard]] Cause look(const SocketSample& sample, const Owner& owner,
+                             std::uint64_t silent_ns);
+    [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
+    void choose_thread(CauseFacts& facts, const SocketSample& sample,
+                       const SocketInProcess& socket) const;
+    void look_at_thread(CauseFacts& facts);
+    void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
-    void look_at_wait(CauseFacts& facts, const Owner& owner, const SocketSample& sample) const;
+    void look_at_wait(CauseFacts& facts, const SocketInProcess& socket, const HeldSockets& held)
+        const;
     void read_files_of(std::uint32_t pid, std::uint32_t tid);
-    [[nodiscard]] static std::optional<Mark> mark(std::uint32_t pid, std::uint32_t tid);
-    [[nodiscard]] std::optional<CpuFacts> cpu_since_mark(std::uint32_t pid,
-                                                         std::uint32_t tid) const;
 
     Source& source_;
     std::unique_ptr<ThreadReader> reader_;  ///< none: it is not to be had
     std::string why_no_reader_;
     Symbols symbols_;
-    std::unordered_map<std::uint32_t, Marks> marks_;  ///< by thread
-    std::unordered_map<std::uint32_t, Kept> kept_;    ///< by thread
-    std::unordered_set<std::uint32_t> files_read_;    ///< processes whose files were read
+    CpuMarks marks_;
+    std::unordered_map<std::uint32_t, KeptThread> threads_;   ///< by tid
+    std::unordered_map<std::uint32_t, KeptSockets> sockets_;  ///< by pid
+    std::unordered_set<std::uint32_t> files_read_;            ///< processes whose files were read
+    std::uint64_t paid_until_ns_ = 0;  ///< what was spent is paid for by time that passes
 };
 
 }  // namespace drainwatch

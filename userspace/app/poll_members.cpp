@@ -5,8 +5,9 @@
 #include "profile/system_calls.hpp"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <algorithm>
-#include <climits>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -17,8 +18,50 @@ namespace {
 /// A larger set is not looked through.
 constexpr std::uint64_t kMostPolled = 4096;
 
+/// So deep the kernel lets sets lie in sets (EP_MAX_NESTS).
+constexpr int kDeepest = 5;
+
+bool is_one_of(const std::vector<std::uint32_t>& fds, std::uint32_t fd)
+{
+    return std::find(fds.begin(), fds.end(), fd) != fds.end();
+}
+
+/// The numbers in a set are those of whoever put them there; the inodes are true.
+bool is_it(const proc::EpollMember& member, const SocketInProcess& socket)
+{
+    return member.inode && socket.inode ? member.inode == socket.inode
+                                        : is_one_of(socket.fds, member.fd);
+}
+
+/// One that fired once (EPOLLONESHOT) is in the set still, with no events.
+std::optional<bool> in_epoll_set(std::uint32_t pid, std::uint32_t set,
+                                 const SocketInProcess& socket, int depth)
+{
+    const auto members = proc::epoll_set(pid, set);
+    if (!members || depth == 0) {
+        return std::nullopt;
+    }
+    std::optional<bool> asks = false;
+    for (const proc::EpollMember& member : *members) {
+        if ((member.events & (EPOLLIN | EPOLLRDNORM)) == 0) {
+            continue;
+        }
+        if (is_it(member, socket)) {
+            return true;
+        }
+        if (proc::descriptor(pid, member.fd) == "anon_inode:[eventpoll]") {
+            const auto inner = in_epoll_set(pid, member.fd, socket, depth - 1);
+            if (inner != false) {
+                asks = inner;
+            }
+        }
+    }
+    return asks;
+}
+
 /// poll(descriptors, number, ...)
-std::optional<bool> in_array(std::uint32_t pid, const CallFacts& call, std::uint32_t fd)
+std::optional<bool> in_array(std::uint32_t pid, const CallFacts& call,
+                             const SocketInProcess& socket)
 {
     const std::uint64_t number = call.arguments[1];
     if (number > kMostPolled) {
@@ -31,39 +74,43 @@ std::optional<bool> in_array(std::uint32_t pid, const CallFacts& call, std::uint
     std::vector<pollfd> polled(number);
     std::memcpy(polled.data(), bytes->data(), bytes->size());
     return std::any_of(polled.begin(), polled.end(), [&](const pollfd& p) {
-        return p.fd == static_cast<int>(fd) && (p.events & (POLLIN | POLLRDNORM)) != 0;
+        return p.fd >= 0 && is_one_of(socket.fds, static_cast<std::uint32_t>(p.fd)) &&
+               (p.events & (POLLIN | POLLRDNORM)) != 0;
     });
 }
 
 /// select(number, to_read, ...), a bit for each descriptor
-std::optional<bool> in_bits(std::uint32_t pid, const CallFacts& call, std::uint32_t fd)
+std::optional<bool> in_bits(std::uint32_t pid, const CallFacts& call, const SocketInProcess& socket)
 {
-    constexpr std::uint64_t kWordBits = sizeof(unsigned long) * CHAR_BIT;
-    if (fd >= call.arguments[0] || call.arguments[1] == 0) {
-        return false;
+    constexpr std::uint64_t kByteBits = 8;
+    for (const std::uint32_t fd : socket.fds) {
+        if (fd >= call.arguments[0] || call.arguments[1] == 0) {
+            continue;
+        }
+        const auto byte = proc::memory(pid, call.arguments[1] + fd / kByteBits, 1);
+        if (!byte) {
+            return std::nullopt;
+        }
+        if ((std::to_integer<unsigned>(byte->front()) >> fd % kByteBits & 1U) != 0) {
+            return true;
+        }
     }
-    const auto bytes = proc::memory(pid, call.arguments[1] + fd / kWordBits * sizeof(unsigned long),
-                                    sizeof(unsigned long));
-    if (!bytes) {
-        return std::nullopt;
-    }
-    unsigned long word = 0;
-    std::memcpy(&word, bytes->data(), sizeof(word));
-    return (word >> fd % kWordBits & 1) != 0;
+    return false;
 }
 
 }  // namespace
 
-std::optional<bool> polls(std::uint32_t pid, const CallFacts& call, std::uint32_t fd)
+std::optional<bool> polls(std::uint32_t pid, const CallFacts& call, const SocketInProcess& socket)
 {
+    if (socket.fds.empty()) {
+        return std::nullopt;
+    }
     if (const auto set = waiting_in(call).fd) {
-        const auto members = proc::epoll_set(pid, *set);
-        return members ? std::optional(std::find(members->begin(), members->end(), fd) !=
-                                       members->end())
-                       : std::nullopt;
+        return in_epoll_set(pid, *set, socket, kDeepest);
     }
     const std::string name = system_call_name(call.number);
-    return name == "poll" || name == "ppoll" ? in_array(pid, call, fd) : in_bits(pid, call, fd);
+    return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(pid, call, socket)
+                                                                  : in_bits(pid, call, socket);
 }
 
 }  // namespace drainwatch

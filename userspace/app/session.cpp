@@ -173,33 +173,36 @@ void Session::print(const std::vector<Alert>& alerts)
     }
 }
 
+/// In text, one line stands for all the sockets of an incident.
 void Session::print(const Alert& alert)
 {
     Owner owner = owners_.of(alert.sample);
-    const Process process = owner.process.value_or(Process{});
     note_peer(alert, episodes_.note(alert));
     const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
-    const auto incident = incidents_.note(alert, process);
-    const bool asks_why =
-        alert.kind == Alert::Kind::not_draining || alert.kind == Alert::Kind::falling_behind;
-    const auto cause = causes_ && asks_why
-                           ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
-                           : std::nullopt;
-    Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
-    if (cause) {
-        event.reason += "; " + cause->sentence;
-        event.fields["cause"] = to_json(*cause);
-    }
-    const bool one_line_for_all = options_.output == OutputFormat::text &&
-                                  (was_spoken_for || incidents_.is_spoken_for(alert.episode));
-    if (one_line_for_all) {
-        worst_ = std::max(worst_, event.severity);
+    const auto incident = incidents_.note(alert, owner.process.value_or(Process{}));
+    const bool is_spoken_for = was_spoken_for || incidents_.is_spoken_for(alert.episode);
+    if (options_.output == OutputFormat::text && is_spoken_for) {
+        worst_ = std::max(worst_, alert.severity);
     } else {
+        const auto cause = cause_of(alert, owner);
+        Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+        if (cause) {
+            event.reason += "; " + cause->sentence;
+            event.fields["cause"] = to_json(*cause);
+        }
         print(event);
     }
     if (incident) {
         print(to_event(*incident, clock_pair()));
     }
+}
+
+/// Of a reader that falls behind, there is none to be found by looking at what it does just now.
+std::optional<Cause> Session::cause_of(const Alert& alert, const Owner& owner)
+{
+    return causes_ && alert.kind == Alert::Kind::not_draining
+               ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
+               : std::nullopt;
 }
 
 /// What it means for the peer.
@@ -357,11 +360,12 @@ void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
     const Peer peer = peer_of(fresh);
     peers_.connected(peer, at_ns);
     const auto replaced = monitor_.connected(fresh, at_ns);
-    print(replaced);
-    for (std::size_t i = 0; i < replaced.size(); i++) {
-        if (const auto flapping = peers_.replaced(peer, at_ns)) {
-            print(to_event(*flapping, clock_pair()));
-        }
+    if (!replaced) {
+        return;
+    }
+    print(*replaced);
+    if (const auto flapping = peers_.replaced(peer, at_ns)) {
+        print(to_event(*flapping, clock_pair()));
     }
 }
 

@@ -44,6 +44,7 @@ private:
     void print(const std::vector<Alert>& alerts);
     void print(const Alert& alert);
     void print(const tls::Fact& fact);
+    [[nodiscard]] std::optional<Cause> cause_of(const Alert& alert, const Owner& owner);
     void print_start();
     void print_summary();
     void print_losses();

@@ -42,9 +42,6 @@ constexpr std::string_view kEndOfSockets = "tcp_destroy_sock";
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
 
-/// What one asks about all sockets of a process is looked up in this many at most.
-constexpr std::size_t kMostHeldSockets = 4096;
-
 /// Programs run for microseconds; this is more than enough for the last of them to end.
 constexpr std::chrono::milliseconds kSettlingStep = 1ms;
 constexpr int kSettlingSteps = 100;
@@ -420,21 +417,23 @@ void BpfSource::refresh_holders()
     holders_ = to_holders(descriptors_);
 }
 
-std::vector<HeldSocket> BpfSource::sockets_of(std::uint32_t pid) const
+HeldSockets BpfSource::sockets_of(std::uint32_t pid, std::size_t most) const
 {
-    std::vector<HeldSocket> held;
+    HeldSockets held;
     for (const dw_descriptor& d : descriptors_) {
-        if (d.tgid != pid || d.listener || held.size() == kMostHeldSockets) {
+        if (d.tgid != pid || d.listener) {
             continue;
         }
-        HeldSocket socket{Cookie{d.cookie}, d.fd, {}, 0};
+        if (held.sockets.size() == most) {
+            held.all = false;
+            break;
+        }
+        HeldSockets::Socket socket{Cookie{d.cookie}, d.fd, d.inode, std::nullopt};
         const auto value = d.slot != DW_NO_SLOT ? table_.read(d.slot) : std::nullopt;
         if (value && value->cookie == d.cookie) {
-            const SocketSample sample = decode_slot(*value, monotonic_ns());
-            socket.remote = sample.remote;
-            socket.last_read_ns = sample.last_read_ns;
+            socket.sample = decode_slot(*value, monotonic_ns());
         }
-        held.push_back(socket);
+        held.sockets.push_back(std::move(socket));
     }
     return held;
 }

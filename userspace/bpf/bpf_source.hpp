@@ -50,7 +50,7 @@ public:
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
-    [[nodiscard]] std::vector<HeldSocket> sockets_of(std::uint32_t pid) const override;
+    [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override;
     [[nodiscard]] Result<void> pause() override;
     [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override;

@@ -5,6 +5,7 @@
 #include "drainwatch/profile_abi.h"
 #include "drainwatch/thread_look.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -48,7 +49,12 @@ KernelView decode(const dw_thread_look& look)
     if (clock_is_known && look.queued_ns != 0) {
         view.queued_ns = since(look.queued_ns);
     } else if (clock_is_known && !view.on_cpu) {
-        view.off_cpu_ns = since(look.arrived_ns);
+        const std::uint64_t at_most_ns = since(look.arrived_ns);
+        if (look.ran_ns == DW_RAN_UNKNOWN) {
+            view.off_cpu_at_most_ns = at_most_ns;
+        } else {
+            view.off_cpu_ns = at_most_ns - std::min<std::uint64_t>(look.ran_ns, at_most_ns);
+        }
     }
     if (look.call != DW_NO_CALL) {
         view.last_call = look.call;
@@ -78,22 +84,34 @@ Result<std::unique_ptr<ThreadReader>> ThreadReader::open()
     return std::unique_ptr<ThreadReader>(new ThreadReader(std::move(skeleton)));
 }
 
+/// What the iterator writes; nothing if it found no such thread.
+std::optional<std::vector<std::byte>> ThreadReader::run(bpf_iter_link_info* limits)
+{
+    const auto link = attach_iterator(skeleton_->progs.look_at_thread, kName, limits);
+    if (!link) {
+        return std::nullopt;
+    }
+    auto output = run_iterator(**link, kName);
+    if (!output || output->size() < sizeof(dw_thread_look)) {
+        return std::nullopt;
+    }
+    return std::move(*output);
+}
+
 std::optional<KernelView> ThreadReader::look(std::uint32_t tid)
 {
     skeleton_->bss->wanted_tid = tid;
     bpf_iter_link_info limits{};
     limits.task.tid = tid;
-    auto link = attach_iterator(skeleton_->progs.look_at_thread, kName, &limits);
-    if (!link) {
-        // Before 6.1 there is no such limit: the program itself passes the others over.
-        link = attach_iterator(skeleton_->progs.look_at_thread, kName, nullptr);
+    auto output = finds_by_tid_ ? run(&limits) : std::nullopt;
+    if (!output) {
+        // Before 6.1 there is no such limit, and up to 6.11 it finds first threads alone (9495a5b731fc
+        // mended that): the program itself passes the others over.
+        output = run(nullptr);
+        finds_by_tid_ = finds_by_tid_ && !output;
     }
-    if (!link) {
-        return std::nullopt;
-    }
-    const auto output = run_iterator(**link, kName);
     dw_thread_look found{};
-    if (!output || output->size() < sizeof(found)) {
+    if (!output) {
         return std::nullopt;
     }
     std::memcpy(&found, output->data(), sizeof(found));

@@ -3,11 +3,14 @@
 #include "cause/thread_view.hpp"
 #include "drainwatch/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 struct cause_bpf;
+union bpf_iter_link_info;
 
 namespace drainwatch {
 
@@ -31,7 +34,10 @@ private:
 
     explicit ThreadReader(Skeleton skeleton);
 
+    [[nodiscard]] std::optional<std::vector<std::byte>> run(bpf_iter_link_info* limits);
+
     Skeleton skeleton_;
+    bool finds_by_tid_ = true;  ///< without a walk through all threads
 };
 
 }  // namespace drainwatch

@@ -6,45 +6,86 @@
 #include "profile/system_calls.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
 namespace drainwatch {
 namespace {
 
-/// A wait that began no later than this share of the silence ago has lasted since then.
+/// A wait of at least this share of the silence has lasted since its beginning.
 constexpr double kWholeSilence = 0.8;
+
+/// What a thread did for this share of the time is what it does.
+constexpr double kMostOfTheTime = 0.5;
 
 std::string seconds(std::uint64_t ns)
 {
     return in_words(static_cast<double>(ns) / 1e9);
 }
 
-/// Most of the time without a CPU was the quota's. Some kernels count that as waiting, too.
-bool is_quota(const CpuFacts& cpu)
+/// Of the quota's time: the group may be held back while this thread has nothing to do with a CPU.
+double throttled(const CpuFacts& cpu)
 {
-    return cpu.throttled.value_or(0) > (1 - cpu.ran) / 2;
+    return std::min(cpu.throttled.value_or(0), 1 - cpu.ran);
 }
 
-/// Of a thread that runs or could.
+bool is_quota(const CpuFacts& cpu)
+{
+    return throttled(cpu) > (1 - cpu.ran) / 2;
+}
+
+bool mostly_runs(const CauseFacts& facts)
+{
+    return facts.cpu && facts.cpu->ran >= kMostOfTheTime;
+}
+
+bool is_in_kernel_at(const CauseFacts& facts, std::string_view place)
+{
+    return std::any_of(
+        facts.kernel_stack.begin(), facts.kernel_stack.end(),
+        [&](const std::string& frame) { return frame.find(place) != std::string::npos; });
+}
+
+/// By the freezer of its control group: version 1 in its own place, version 2 where signals are
+/// taken.
+bool is_frozen(const CauseFacts& facts)
+{
+    return is_in_kernel_at(facts, "__refrigerator") || is_in_kernel_at(facts, "do_freezer_trap");
+}
+
+/// Found with a CPU, or waiting for one.
 ThreadState state_of_running(const CauseFacts& facts)
 {
-    const auto& kernel = facts.kernel;
-    const bool asks = facts.frequent_call && is_poll(*facts.frequent_call);
-    if (!facts.cpu) {
-        return !kernel || kernel->on_cpu ? ThreadState::running : ThreadState::runnable;
-    }
-    const CpuFacts& cpu = *facts.cpu;
-    if (cpu.waited > cpu.ran || cpu.throttled.value_or(0) > cpu.ran) {
+    const bool has_none = facts.kernel && !facts.kernel->on_cpu;
+    if (facts.cpu && std::max(facts.cpu->waited, throttled(*facts.cpu)) >= kMostOfTheTime) {
         return ThreadState::runnable;
     }
-    return asks ? ThreadState::polling : ThreadState::running;
+    if (facts.frequent_call && is_poll(*facts.frequent_call)) {
+        return ThreadState::polling;
+    }
+    return has_none && !mostly_runs(facts) ? ThreadState::runnable : ThreadState::running;
+}
+
+/// Found asleep, which it may not have been for most of the time.
+ThreadState state_of_sleeping(const CauseFacts& facts)
+{
+    if (facts.cpu && facts.cpu->waited >= kMostOfTheTime) {
+        return ThreadState::runnable;
+    }
+    if (facts.call && is_poll(facts.call->number)) {
+        return ThreadState::polling;
+    }
+    return mostly_runs(facts) ? ThreadState::running : ThreadState::sleeping;
 }
 
 ThreadState state_of(const CauseFacts& facts)
 {
     if (facts.reader_has_ended) {
         return ThreadState::exited;
+    }
+    if (is_frozen(facts)) {
+        return ThreadState::stopped;
     }
     switch (facts.state) {
         case 'T':
@@ -53,30 +94,44 @@ ThreadState state_of(const CauseFacts& facts)
         case 'Z':
         case 'X': return ThreadState::zombie;
         case 'R': return state_of_running(facts);
-        default: break;
+        default: return state_of_sleeping(facts);
     }
-    return facts.call && is_poll(facts.call->number) ? ThreadState::polling : ThreadState::sleeping;
 }
 
-/// Who it is: the process, if it has but one thread.
+/// Who it is: the process, if it has but one thread; else why that thread.
 std::string subject(const CauseFacts& facts)
 {
-    return facts.threads > 1 || facts.reader_has_ended
-               ? fmt::format("thread {} of {}", facts.tid, escape(facts.process.comm))
-               : escape(facts.process.comm);
+    const std::string comm = escape(facts.process.comm);
+    if (facts.threads <= 1) {
+        return comm;
+    }
+    const std::string thread = fmt::format("thread {} of {}", facts.tid, comm);
+    switch (facts.chosen) {
+        case Chosen::last_reader: return thread + ", which read this socket last,";
+        case Chosen::waits_for_it: return thread + ", which waits for this socket,";
+        case Chosen::only_thread:
+        case Chosen::first_thread: break;
+    }
+    return thread;
 }
 
-/// "waits in futex", "has waited 12.3 s in futex"
-std::string for_how_long(const CauseFacts& facts, std::string_view now, std::string_view since)
+/// It has not run since the silence began.
+bool waits_all_along(const CauseFacts& facts)
 {
-    const auto off_ns = facts.kernel ? facts.kernel->off_cpu_ns : std::nullopt;
-    if (!off_ns) {
-        return std::string(now);
+    return facts.off_cpu_ns && static_cast<double>(*facts.off_cpu_ns) >=
+                                   kWholeSilence * static_cast<double>(facts.silent_ns);
+}
+
+/// "waits in futex", "has waited 12.3 s in futex", "waits in futex, this time for 2 ms"
+std::string lasting(const CauseFacts& facts, std::string_view now, std::string_view since,
+                    const std::string& at_what)
+{
+    if (waits_all_along(facts)) {
+        return fmt::format("{} {}{}", since, seconds(*facts.off_cpu_ns), at_what);
     }
-    const bool all_along =
-        static_cast<double>(*off_ns) >= kWholeSilence * static_cast<double>(facts.silent_ns);
-    return all_along ? fmt::format("{} {}", since, seconds(*off_ns))
-                     : fmt::format("{} again and again,", now);
+    return facts.off_cpu_ns
+               ? fmt::format("{}{}, this time for {}", now, at_what, seconds(*facts.off_cpu_ns))
+               : fmt::format("{}{}", now, at_what);
 }
 
 std::string descriptor_in_words(const DescriptorFacts& d)
@@ -103,98 +158,108 @@ std::string object_of(const CauseFacts& facts, const Waiting& waiting)
     return waiting.fd ? fmt::format("descriptor {}", *waiting.fd) : "something";
 }
 
-std::string_view why_it_is_full(const std::optional<DescriptorFacts>& descriptor)
+std::string_view why_it_is_full(const CauseFacts& facts)
 {
-    if (descriptor && descriptor->kind == DescriptorFacts::Kind::socket) {
-        return ", whose peer takes nothing";
+    if (!facts.waits_on || !waits_all_along(facts)) {
+        return "";
     }
-    if (descriptor && descriptor->kind == DescriptorFacts::Kind::pipe) {
-        return ", which nobody empties";
+    switch (facts.waits_on->kind) {
+        case DescriptorFacts::Kind::socket: return ", whose peer takes nothing";
+        case DescriptorFacts::Kind::pipe: return ", which nobody empties";
+        case DescriptorFacts::Kind::file:
+        case DescriptorFacts::Kind::epoll:
+        case DescriptorFacts::Kind::other: break;
     }
     return "";
 }
 
-std::string writing(const CauseFacts& facts, const std::string& who, const Waiting& waiting)
-{
-    return fmt::format("{} {} writing to {}{}", who,
-                       for_how_long(facts, "is blocked", "has been blocked"),
-                       object_of(facts, waiting), why_it_is_full(facts.waits_on));
-}
-
 std::string polling(const CauseFacts& facts)
 {
-    const std::string who = subject(facts);
-    const bool spins = facts.state == 'R';
-    const auto number = facts.call ? facts.call->number : facts.frequent_call.value_or(-1);
+    const bool spins = facts.state == 'R' || mostly_runs(facts);
+    const auto called = facts.call ? std::optional(facts.call->number) : std::nullopt;
+    const auto number = (spins && facts.frequent_call ? facts.frequent_call : called).value_or(-1);
     const std::string name = system_call_name(number);
-    std::string sentence =
-        spins ? fmt::format("{} calls {} over and over", who, name)
-              : fmt::format("{} {} in {}", who, for_how_long(facts, "waits", "has waited"), name);
-    if (facts.polls_this_socket == false) {
-        sentence += ", which does not ask for this socket";
-    } else {
-        sentence += " and does not read this socket";
-    }
-    return sentence;
+    return fmt::format("{} {}{}", subject(facts),
+                       spins ? fmt::format("calls {} over and over", name)
+                             : lasting(facts, "waits", "has waited", " in " + name),
+                       facts.polls_this_socket == false ? ", which does not ask for this socket"
+                                                        : " and does not read this socket");
+}
+
+std::string waiting(const CauseFacts& facts, const std::string& for_what)
+{
+    return fmt::format("{} {}", subject(facts),
+                       lasting(facts, "waits", "has waited", " " + for_what));
 }
 
 std::string sleeping(const CauseFacts& facts)
 {
     const std::string who = subject(facts);
     if (!facts.call) {
-        return fmt::format("{} {}", who, for_how_long(facts, "sleeps", "has slept"));
+        return fmt::format("{} {}", who, lasting(facts, "sleeps", "has slept", ""));
     }
-    const Waiting waiting = waiting_in(*facts.call);
+    const Waiting call = waiting_in(*facts.call);
     const std::string name = system_call_name(facts.call->number);
-    const auto waits = [&] { return for_how_long(facts, "waits", "has waited"); };
-    switch (waiting.purpose) {
+    const std::string object = object_of(facts, call);
+    switch (call.purpose) {
         case Purpose::sleep:
-            return fmt::format("{} {} in {}", who, for_how_long(facts, "sleeps", "has slept"),
-                               name);
-        case Purpose::lock: return fmt::format("{} {} in {}", who, waits(), name);
+            return fmt::format("{} {}", who, lasting(facts, "sleeps", "has slept", " in " + name));
         case Purpose::file_lock:
-            return fmt::format("{} {} for a lock on {} in {}", who, waits(),
-                               object_of(facts, waiting), name);
-        case Purpose::read:
-            return fmt::format("{} {} to read from {}", who, waits(), object_of(facts, waiting));
-        case Purpose::write: return writing(facts, who, waiting);
-        case Purpose::accept:
-            return fmt::format("{} {} for a new connection in {}", who, waits(), name);
-        case Purpose::connect:
-            return fmt::format("{} {} for {} to answer its connect", who, waits(),
-                               object_of(facts, waiting));
-        case Purpose::child:
-            return fmt::format("{} {} for a child process to end, in {}", who, waits(), name);
+            return waiting(facts, fmt::format("for a lock on {} in {}", object, name));
+        case Purpose::read: return waiting(facts, "to read from " + object);
+        case Purpose::write:
+            return fmt::format("{} {}{}", who,
+                               lasting(facts, "is blocked", "has been blocked",
+                                       " writing to " + object),
+                               why_it_is_full(facts));
+        case Purpose::accept: return waiting(facts, "for a new connection in " + name);
+        case Purpose::connect: return waiting(facts, fmt::format("for {} to answer its connect", object));
+        case Purpose::child: return waiting(facts, "for a child process to end, in " + name);
+        case Purpose::lock:
         case Purpose::poll:
         case Purpose::other: break;
     }
-    return fmt::format("{} {} in {}", who, waits(), name);
+    return waiting(facts, "in " + name);
 }
 
 std::string running(const CauseFacts& facts)
 {
-    std::string sentence = subject(facts) + " is busy with something else";
-    if (facts.cpu) {
-        sentence += fmt::format(": it ran for {:.0f} % of the last {}", 100 * facts.cpu->ran,
-                                seconds(facts.cpu->over_ns));
+    if (!facts.cpu) {
+        return subject(facts) + " is busy with something else";
     }
-    return sentence;
+    const CpuFacts& cpu = *facts.cpu;
+    return fmt::format("{} {} for {:.0f} % of the last {}", subject(facts),
+                       mostly_runs(facts) ? "is busy with something else: it ran"
+                                          : "runs just now, as it did",
+                       100 * cpu.ran, seconds(cpu.over_ns));
 }
 
 std::string runnable(const CauseFacts& facts)
 {
-    std::string sentence = subject(facts) + " is runnable but gets no CPU";
-    if (facts.cpu) {
-        sentence = fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}",
-                               subject(facts), 100 * facts.cpu->ran, seconds(facts.cpu->over_ns),
-                               is_quota(*facts.cpu) ? " (cgroup quota)" : "");
+    if (!facts.cpu) {
+        return subject(facts) + " waits for a CPU";
     }
-    return sentence;
+    const CpuFacts& cpu = *facts.cpu;
+    return fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}", subject(facts),
+                       100 * cpu.ran, seconds(cpu.over_ns),
+                       is_quota(cpu) ? " (cgroup quota)" : "");
+}
+
+std::string disk(const CauseFacts& facts)
+{
+    const std::string call = facts.call ? " in " + system_call_name(facts.call->number) : "";
+    return waiting(facts, (is_in_kernel_at(facts, "io_schedule")
+                               ? "for a disk or file system"
+                               : "in the kernel, where no signal wakes it,") +
+                              call);
 }
 
 std::string stopped(const CauseFacts& facts)
 {
     const std::string who = escape(facts.process.comm);
+    if (is_frozen(facts)) {
+        return who + " is frozen by its control group";
+    }
     if (facts.state == 't') {
         return who + " is stopped by a debugger";
     }
@@ -211,13 +276,12 @@ std::string what_it_does(const CauseFacts& facts, ThreadState state)
         case ThreadState::polling: return polling(facts);
         case ThreadState::running: return running(facts);
         case ThreadState::runnable: return runnable(facts);
-        case ThreadState::disk:
-            return fmt::format("{} {} for a disk or file system{}", subject(facts),
-                               for_how_long(facts, "waits", "has waited"),
-                               facts.call ? " in " + system_call_name(facts.call->number) : "");
+        case ThreadState::disk: return disk(facts);
         case ThreadState::zombie:
             return subject(facts) + " has ended, and its descriptors are open still";
-        case ThreadState::exited: return subject(facts) + ", which read this socket, has exited";
+        case ThreadState::exited:
+            return fmt::format("thread {} of {}, which read this socket last, has exited",
+                               facts.tid, escape(facts.process.comm));
     }
     return "";
 }
@@ -233,13 +297,36 @@ std::string doubts(const CauseFacts& facts)
 
 std::string scope(const CauseFacts& facts)
 {
-    if (!facts.reads_others || facts.sockets < 2) {
+    if (!facts.accepted) {
+        return "; nobody has accepted this connection";
+    }
+    if (!facts.reads_others || !facts.sockets) {
         return "";
     }
-    return *facts.reads_others ? fmt::format("; {} reads others of its {} sockets",
-                                             escape(facts.process.comm), facts.sockets)
-                               : fmt::format("; {} reads none of its {} sockets",
-                                             escape(facts.process.comm), facts.sockets);
+    const std::string who = escape(facts.process.comm);
+    if (*facts.reads_others) {
+        return fmt::format("; {} reads others of its {} sockets", who, *facts.sockets);
+    }
+    const std::size_t waiting = facts.others_waiting + 1;
+    return waiting == *facts.sockets
+               ? fmt::format("; {} reads none of its {} sockets", who, *facts.sockets)
+               : fmt::format("; {} reads none of the {} with unread data, of its {} sockets", who,
+                             waiting, *facts.sockets);
+}
+
+/// How long it has not run. What the kernel knows of a real-time thread is an upper bound, and CPU
+/// time that did not grow is a lower one.
+std::optional<std::uint64_t> off_cpu_ns(const CauseFacts& facts)
+{
+    if (facts.state == 'R') {
+        return std::nullopt;
+    }
+    if (facts.kernel && facts.kernel->off_cpu_ns) {
+        return facts.kernel->off_cpu_ns;
+    }
+    const auto quiet_ns = facts.cpu ? facts.cpu->quiet_ns : std::nullopt;
+    const auto at_most_ns = facts.kernel ? facts.kernel->off_cpu_at_most_ns : std::nullopt;
+    return quiet_ns && at_most_ns ? std::optional(std::min(*quiet_ns, *at_most_ns)) : quiet_ns;
 }
 
 }  // namespace
@@ -262,6 +349,7 @@ std::string_view to_string(ThreadState state)
 Cause diagnose(CauseFacts facts)
 {
     Cause cause;
+    facts.off_cpu_ns = off_cpu_ns(facts);
     cause.state = state_of(facts);
     cause.sentence = doubts(facts) + what_it_does(facts, cause.state) + scope(facts);
     cause.facts = std::move(facts);

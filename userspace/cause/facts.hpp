@@ -30,9 +30,10 @@ struct DescriptorFacts {
 /// How much of a CPU a thread had, over the time before it was looked at.
 struct CpuFacts {
     std::uint64_t over_ns = 0;
-    double ran = 0;                   ///< share of that time, 0 to 1
-    double waited = 0;                ///< it could have run, and another did
-    std::optional<double> throttled;  ///< its control group had used its quota up
+    double ran = 0;     ///< share of that time, 0 to 1
+    double waited = 0;  ///< it could have run, and another did; some kernels count throttling, too
+    std::optional<double> throttled;        ///< its control group had used its quota up
+    std::optional<std::uint64_t> quiet_ns;  ///< for so long, at least, it has not run
 };
 
 /// Why it is this thread that was looked at.
@@ -55,16 +56,21 @@ struct CauseFacts {
     char state = '?';  ///< as /proc/<pid>/stat has it
     std::optional<CallFacts> call;
     std::optional<KernelView> kernel;
+    std::vector<std::string> kernel_stack;  ///< innermost first
     std::optional<CpuFacts> cpu;
-    /// It runs: the call in which it was found more than once in a few looks.
+    /// It runs: the call in which most of several looks found it.
     std::optional<std::int32_t> frequent_call;
     std::optional<DescriptorFacts> waits_on;
     /// It waits in poll, select or epoll: whether for this socket, too.
     std::optional<bool> polls_this_socket;
 
-    std::size_t sockets = 0;           ///< connections that the process holds
-    std::optional<bool> reads_others;  ///< it has read another one since this one waits
+    bool accepted = true;                ///< the process has a descriptor of the socket
+    std::optional<std::size_t> sockets;  ///< connections that the process holds
+    /// Of the others, those with data that has waited for as long as half of `silent_ns`.
+    std::size_t others_waiting = 0;
+    std::optional<bool> reads_others;  ///< of those that had something to read
     std::uint64_t silent_ns = 0;       ///< how long this one has waited
+    std::optional<std::uint64_t> off_cpu_ns;  ///< how long the thread has not run; diagnose() sets it
 
     std::vector<std::string> user_stack;  ///< innermost first
     std::vector<std::string> missing;     ///< what could not be found out, and why: sentences

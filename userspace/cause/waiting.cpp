@@ -24,6 +24,7 @@ constexpr std::array kCalls{
     Row{"recvfrom", Purpose::read, 0},
     Row{"recvmsg", Purpose::read, 0},
     Row{"recvmmsg", Purpose::read, 0},
+    Row{"recvmmsg_time64", Purpose::read, 0},
     Row{"write", Purpose::write, 0},
     Row{"writev", Purpose::write, 0},
     Row{"pwrite64", Purpose::write, 0},
@@ -36,25 +37,32 @@ constexpr std::array kCalls{
     Row{"fdatasync", Purpose::write, 0},
     Row{"poll", Purpose::poll, kNone},
     Row{"ppoll", Purpose::poll, kNone},
+    Row{"ppoll_time64", Purpose::poll, kNone},
     Row{"select", Purpose::poll, kNone},
+    Row{"_newselect", Purpose::poll, kNone},
     Row{"pselect6", Purpose::poll, kNone},
+    Row{"pselect6_time64", Purpose::poll, kNone},
     Row{"epoll_wait", Purpose::poll, 0},
     Row{"epoll_pwait", Purpose::poll, 0},
     Row{"epoll_pwait2", Purpose::poll, 0},
     Row{"nanosleep", Purpose::sleep, kNone},
     Row{"clock_nanosleep", Purpose::sleep, kNone},
+    Row{"clock_nanosleep_time64", Purpose::sleep, kNone},
     Row{"pause", Purpose::sleep, kNone},
     Row{"futex", Purpose::lock, kNone},
+    Row{"futex_time64", Purpose::lock, kNone},
     Row{"futex_wait", Purpose::lock, kNone},
     Row{"futex_waitv", Purpose::lock, kNone},
     Row{"semop", Purpose::lock, kNone},
     Row{"semtimedop", Purpose::lock, kNone},
     Row{"flock", Purpose::file_lock, 0},
     Row{"fcntl", Purpose::file_lock, 0},  // of its commands, only those for locks wait
+    Row{"fcntl64", Purpose::file_lock, 0},
     Row{"accept", Purpose::accept, 0},
     Row{"accept4", Purpose::accept, 0},
     Row{"connect", Purpose::connect, 0},
     Row{"wait4", Purpose::child, kNone},
+    Row{"waitpid", Purpose::child, kNone},
     Row{"waitid", Purpose::child, kNone},
 };
 
@@ -62,7 +70,9 @@ constexpr std::array kCalls{
 
 Waiting waiting_in(const CallFacts& call)
 {
-    const std::string name = system_call_name(call.number);
+    // "read (32-bit)"
+    const std::string full_name = system_call_name(call.number);
+    const std::string_view name = std::string_view(full_name).substr(0, full_name.find(' '));
     const auto* row =
         std::find_if(kCalls.begin(), kCalls.end(), [&](const Row& r) { return r.name == name; });
     if (row == kCalls.end()) {

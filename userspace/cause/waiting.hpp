@@ -27,7 +27,7 @@ struct Waiting {
     std::optional<std::uint32_t> fd;
 };
 
-/// By the number of the call and its arguments (the kernel's system call table, x86-64).
+/// By the number of the call and its arguments (the kernel's system call tables for x86).
 [[nodiscard]] Waiting waiting_in(const CallFacts& call);
 
 /// Is that a call that waits for whichever of some descriptors?

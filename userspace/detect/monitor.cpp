@@ -187,6 +187,7 @@ void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
         finding = falling_behind(reading, limits_);
     }
     socket.suspicious = is_suspicious(reading, limits_);
+    socket.replaced_told = socket.replaced_told && is_overdue(socket);
     if (finding) {
         Episode& episode = episode_of(socket);
         if (episode.raise(*finding, reading.at_ns)) {
@@ -302,24 +303,30 @@ bool Monitor::is_overdue(const Followed& socket) const
     return reading.unread_bytes != 0 && (socket.episode || reading.silent_ns > patience_ns);
 }
 
-std::vector<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
+/// One connection stands for one other: of several that are overdue, for that which is so longest.
+std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
 {
-    std::vector<Alert> alerts;
     const Peer peer = peer_of(fresh);
-    for (const auto& [cookie, socket] : sockets_) {
-        const bool same_link = cookie != fresh.cookie && peer_of(socket.last) == peer &&
-                               socket.last.local.port == fresh.local.port;
-        if (!same_link || !is_overdue(socket)) {
-            continue;
+    Followed* replaced = nullptr;
+    for (auto& [cookie, socket] : sockets_) {
+        const bool may_be = socket.last.local.port == fresh.local.port &&
+                            cookie != fresh.cookie && !socket.replaced_told && is_overdue(socket);
+        const bool longer = replaced == nullptr ||
+                            socket.reading.silent_ns > replaced->reading.silent_ns;
+        if (may_be && longer && peer_of(socket.last) == peer) {
+            replaced = &socket;
         }
-        Alert alert = make_alert(
-            Alert::Kind::link_replaced, Severity::warning, socket, at_ns,
-            fmt::format("the peer has connected anew, from port {}; on its old connection {}",
-                        fresh.remote.port, queue_in_words(socket.reading)));
-        alert.replaced_by = fresh.remote;
-        alerts.push_back(std::move(alert));
     }
-    return alerts;
+    if (replaced == nullptr) {
+        return std::nullopt;
+    }
+    replaced->replaced_told = true;
+    Alert alert = make_alert(
+        Alert::Kind::link_replaced, Severity::warning, *replaced, at_ns,
+        fmt::format("the peer has connected anew, from port {}; on its old connection {}",
+                    fresh.remote.port, queue_in_words(replaced->reading)));
+    alert.replaced_by = fresh.remote;
+    return alert;
 }
 
 std::vector<Alert> Monitor::gone(Cookie cookie, std::uint64_t now_ns)

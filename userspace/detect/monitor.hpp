@@ -56,9 +56,9 @@ public:
     [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
                                             const std::optional<SocketSample>& sample);
 
-    /// A peer has connected: its connections to the same port that wait unread, longer than is
-    /// usual for their readers, are being replaced.
-    [[nodiscard]] std::vector<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
+    /// A peer has connected: its connection to the same port that waits unread, longer than is
+    /// usual for its reader, is being replaced. Told once in an episode.
+    [[nodiscard]] std::optional<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
 
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
@@ -98,6 +98,7 @@ private:
         std::uint32_t zeros_told = 0;  ///< of the zero windows announced, how many were dealt with
         bool closed = false;           ///< the last of them was not reopened, as far as was told
         bool suspicious = false;
+        bool replaced_told = false;  ///< until it is read again
         bool from_another_source = false;  ///< `last` is
         std::uint64_t oldest_ns = 0;     ///< what the source before knew of the oldest unread byte
         std::uint64_t last_read_ns = 0;  ///< and of the last read

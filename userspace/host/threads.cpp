@@ -2,6 +2,7 @@
 
 #include "host/text_file.hpp"
 
+#include <elf.h>
 #include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -143,23 +144,55 @@ std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd)
     return target;
 }
 
-std::optional<std::vector<std::uint32_t>> epoll_set(std::uint32_t pid, std::uint32_t fd)
+std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid, std::uint32_t fd)
 {
-    // "tfd:        5 events:       19 data: ..."
-    std::ifstream file(fmt::format("/proc/{}/fdinfo/{}", pid, fd));
-    if (!file) {
-        return std::nullopt;
-    }
-    std::vector<std::uint32_t> members;
-    for (std::string line; std::getline(file, line);) {
+    // "tfd:        5 events:       19 data:                5  pos:0 ino:1a2b sdev:8"
+    std::istringstream lines(read_text(fmt::format("/proc/{}/fdinfo/{}", pid, fd)));
+    std::vector<EpollMember> members;
+    bool any = false;
+    for (std::string line; std::getline(lines, line); any = true) {
         std::istringstream fields(line);
-        std::string key;
-        std::uint32_t member = 0;
-        if (fields >> key >> member && key == "tfd:") {
-            members.push_back(member);
+        std::string tfd;
+        std::string events;
+        EpollMember member;
+        fields >> tfd >> member.fd >> events >> std::hex >> member.events;
+        if (!fields || tfd != "tfd:" || events != "events:") {
+            continue;
         }
+        constexpr std::string_view kInode = " ino:";
+        if (const auto at = line.find(kInode); at != std::string::npos) {
+            std::istringstream(line.substr(at + kInode.size())) >> std::hex >> member.inode.emplace();
+        }
+        members.push_back(member);
     }
-    return members;
+    return any ? std::optional(std::move(members)) : std::nullopt;
+}
+
+std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid)
+{
+    // "[<0>] do_nanosleep+0x67/0x180"
+    std::istringstream lines(read_text(fmt::format("/proc/{}/task/{}/stack", pid, tid)));
+    std::vector<std::string> stack;
+    for (std::string line; std::getline(lines, line);) {
+        const auto begin = line.find(' ') + 1;
+        stack.push_back(line.substr(begin, line.find('+', begin) - begin));
+    }
+    return stack;
+}
+
+bool is_32_bit(std::uint32_t pid)
+{
+    const std::string header = read_text(fmt::format("/proc/{}/exe", pid), EI_NIDENT);
+    return header.size() == EI_NIDENT && header[EI_CLASS] == ELFCLASS32;
+}
+
+bool hangs_in_kernel(std::uint32_t pid, std::size_t most)
+{
+    const auto ids = thread_ids(pid, most);
+    return std::any_of(ids.begin(), ids.end(), [&](std::uint32_t tid) {
+        const auto found = thread(pid, tid);
+        return found && found->state == 'D';
+    });
 }
 
 std::optional<std::vector<std::byte>> memory(std::uint32_t pid, std::uint64_t address,

@@ -43,9 +43,25 @@ struct CpuTime {
 /// What a descriptor is, as the link in /proc/<pid>/fd says: "socket:[123]", "/var/log/x".
 [[nodiscard]] std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd);
 
-/// Descriptors in the process's epoll set `fd`.
-[[nodiscard]] std::optional<std::vector<std::uint32_t>> epoll_set(std::uint32_t pid,
-                                                                  std::uint32_t fd);
+/// A file in an epoll set.
+struct EpollMember {
+    std::uint32_t fd = 0;      ///< of whoever put it there, at that time
+    std::uint32_t events = 0;  ///< that it is asked for, EPOLLIN and so on
+    std::optional<std::uint64_t> inode;  ///< of the file; nothing before 4.13
+};
+/// What the process's epoll set `fd` asks for.
+[[nodiscard]] std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid,
+                                                                std::uint32_t fd);
+
+/// The thread's kernel stack, innermost first; empty if it is not ours to see.
+[[nodiscard]] std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid);
+
+/// The process's program is a 32-bit one.
+[[nodiscard]] bool is_32_bit(std::uint32_t pid);
+
+/// Some thread of the process, of the first `most`, waits in the kernel where nothing wakes it, and
+/// may hold what whoever looks at the process's memory would wait for.
+[[nodiscard]] bool hangs_in_kernel(std::uint32_t pid, std::size_t most);
 
 /// The process's memory, without a stop; nothing unless all of it can be read.
 [[nodiscard]] std::optional<std::vector<std::byte>> memory(std::uint32_t pid, std::uint64_t address,

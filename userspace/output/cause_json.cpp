@@ -70,10 +70,8 @@ Json cpu_json(const std::optional<CpuFacts>& cpu)
 Json since_json(const Cause& cause)
 {
     const auto& kernel = cause.facts.kernel;
-    if (!kernel) {
-        return nullptr;
-    }
-    const auto ns = cause.state == ThreadState::runnable ? kernel->queued_ns : kernel->off_cpu_ns;
+    const auto queued_ns = kernel ? kernel->queued_ns : std::nullopt;
+    const auto ns = cause.state == ThreadState::runnable ? queued_ns : cause.facts.off_cpu_ns;
     return ns ? Json(*ns / 1'000'000) : Json(nullptr);
 }
 
@@ -109,10 +107,9 @@ Json to_json(const Cause& cause)
     json["since_ms"] = since_json(cause);
     json["cpu"] = cpu_json(facts.cpu);
     json["scope"] = scope_json(facts);
-    json["sockets"] = facts.sockets;
+    json["sockets"] = facts.sockets ? Json(*facts.sockets) : Json(nullptr);
     json["threads"] = facts.threads;
-    json["kernel_stack"] =
-        names_json(facts.kernel ? facts.kernel->stack : std::vector<std::string>());
+    json["kernel_stack"] = names_json(facts.kernel_stack);
     json["user_stack"] = names_json(facts.user_stack);
     json["missing"] = names_json(facts.missing);
     return json;

@@ -452,15 +452,19 @@ std::vector<Holder> PollSource::all_holders()
     return everyone.holders(cookies_by_inode());
 }
 
-std::vector<HeldSocket> PollSource::sockets_of(std::uint32_t pid) const
+HeldSockets PollSource::sockets_of(std::uint32_t pid, std::size_t most) const
 {
-    std::vector<HeldSocket> held;
+    HeldSockets held;
     for (const Holder& holder : holders_) {
         const auto socket = sockets_.find(holder.cookie);
-        if (holder.pid == pid && socket != sockets_.end()) {
-            const SocketSample sample = socket->second.sample();
-            held.push_back({holder.cookie, holder.fd, sample.remote, sample.last_read_ns});
+        if (holder.pid != pid || socket == sockets_.end()) {
+            continue;
         }
+        if (held.sockets.size() == most) {
+            held.all = false;
+            break;
+        }
+        held.sockets.push_back({holder.cookie, holder.fd, holder.inode, socket->second.sample()});
     }
     return held;
 }
