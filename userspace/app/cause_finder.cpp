@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <thread>
 #include <unordered_set>
 
 namespace drainwatch {
@@ -27,6 +29,10 @@ constexpr std::size_t kMostSockets = 4096;
 constexpr double kLatePart = 0.5;
 /// A silence shorter than this says nothing about other sockets.
 constexpr std::uint64_t kShortestSilenceNs = 200'000'000;
+
+constexpr double kRarelyAwake = 0.25;
+constexpr int kLooksForSleep = 5;
+constexpr std::chrono::microseconds kBetweenLooks{500};
 
 /// One part of so many of a CPU, and so much at once.
 constexpr std::uint64_t kShare = 10;
@@ -285,9 +291,24 @@ void CauseFinder::look_into_kernel(CauseFacts& facts)
                                       : proc::kernel_stack(facts.process.pid, facts.tid);
 }
 
+/// One that sleeps most of the time may be awake for just this moment: what it sleeps in is of
+/// interest.
+std::optional<proc::Thread> CauseFinder::find_asleep(const CauseFacts& facts) const
+{
+    const bool sleeps = facts.cpu && facts.cpu->ran + facts.cpu->waited < kRarelyAwake;
+    auto thread = proc::thread(facts.process.pid, facts.tid);
+    for (int i = 0; i < kLooksForSleep && sleeps && thread && thread->state == 'R'; i++) {
+        std::this_thread::sleep_for(kBetweenLooks);
+        thread = proc::thread(facts.process.pid, facts.tid);
+    }
+    return thread;
+}
+
 void CauseFinder::look_at_thread(CauseFacts& facts)
 {
-    const auto thread = proc::thread(facts.process.pid, facts.tid);
+    facts.cpu = marks_.cpu_of(facts.process.pid, facts.tid);
+    facts.frequent_call = marks_.frequent_call(facts.tid);
+    const auto thread = find_asleep(facts);
     if (!thread) {
         facts.reader_has_ended = facts.chosen == Chosen::last_reader;
         return;
@@ -295,8 +316,6 @@ void CauseFinder::look_at_thread(CauseFacts& facts)
     facts.thread_comm = thread->comm;
     facts.state = thread->state;
     look_into_kernel(facts);
-    facts.cpu = marks_.cpu_of(facts.process.pid, facts.tid);
-    facts.frequent_call = marks_.frequent_call(facts.tid);
     const auto call = proc::call(facts.tid);
     facts.call = call_facts(facts.process.pid, call);
     if (call) {

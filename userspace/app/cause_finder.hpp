@@ -52,6 +52,7 @@ private:
     [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
     void choose_thread(CauseFacts& facts, const SocketSample& sample,
                        const SocketInProcess& socket) const;
+    [[nodiscard]] std::optional<proc::Thread> find_asleep(const CauseFacts& facts) const;
     void look_at_thread(CauseFacts& facts);
     void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);

@@ -19,6 +19,9 @@ constexpr double kWholeSilence = 0.8;
 /// What a thread did for this share of the time is what it does.
 constexpr double kMostOfTheTime = 0.5;
 
+/// Who wants a CPU and has had this much of one has only himself to blame.
+constexpr double kEnoughOfACpu = 0.25;
+
 std::string seconds(std::uint64_t ns)
 {
     return in_words(static_cast<double>(ns) / 1e9);
@@ -35,9 +38,27 @@ bool is_quota(const CpuFacts& cpu)
     return throttled(cpu) > (1 - cpu.ran) / 2;
 }
 
-bool mostly_runs(const CauseFacts& facts)
+/// For how much of the time it could not run though it wanted to. Of a thread that sleeps, the
+/// group's quota says nothing.
+double held_back(const CauseFacts& facts)
 {
-    return facts.cpu && facts.cpu->ran >= kMostOfTheTime;
+    const double by_quota = facts.state == 'R' ? throttled(*facts.cpu) : 0;
+    return std::max(facts.cpu->waited, by_quota);
+}
+
+bool wants_cpu(const CauseFacts& facts)
+{
+    return facts.cpu && facts.cpu->ran + held_back(facts) >= kMostOfTheTime;
+}
+
+bool is_starved(const CauseFacts& facts)
+{
+    return wants_cpu(facts) && facts.cpu->ran < kEnoughOfACpu;
+}
+
+bool is_busy(const CauseFacts& facts)
+{
+    return wants_cpu(facts) && facts.cpu->ran >= kEnoughOfACpu;
 }
 
 bool is_in_kernel_at(const CauseFacts& facts, std::string_view place)
@@ -57,26 +78,26 @@ bool is_frozen(const CauseFacts& facts)
 /// Found with a CPU, or waiting for one.
 ThreadState state_of_running(const CauseFacts& facts)
 {
-    const bool has_none = facts.kernel && !facts.kernel->on_cpu;
-    if (facts.cpu && std::max(facts.cpu->waited, throttled(*facts.cpu)) >= kMostOfTheTime) {
+    if (is_starved(facts)) {
         return ThreadState::runnable;
     }
     if (facts.frequent_call && is_poll(*facts.frequent_call)) {
         return ThreadState::polling;
     }
-    return has_none && !mostly_runs(facts) ? ThreadState::runnable : ThreadState::running;
+    const bool has_none = facts.kernel && !facts.kernel->on_cpu;
+    return has_none && !is_busy(facts) ? ThreadState::runnable : ThreadState::running;
 }
 
 /// Found asleep, which it may not have been for most of the time.
 ThreadState state_of_sleeping(const CauseFacts& facts)
 {
-    if (facts.cpu && facts.cpu->waited >= kMostOfTheTime) {
+    if (is_starved(facts)) {
         return ThreadState::runnable;
     }
     if (facts.call && is_poll(facts.call->number)) {
         return ThreadState::polling;
     }
-    return mostly_runs(facts) ? ThreadState::running : ThreadState::sleeping;
+    return is_busy(facts) ? ThreadState::running : ThreadState::sleeping;
 }
 
 ThreadState state_of(const CauseFacts& facts)
@@ -175,7 +196,7 @@ std::string_view why_it_is_full(const CauseFacts& facts)
 
 std::string polling(const CauseFacts& facts)
 {
-    const bool spins = facts.state == 'R' || mostly_runs(facts);
+    const bool spins = facts.state == 'R' || is_busy(facts);
     const auto called = facts.call ? std::optional(facts.call->number) : std::nullopt;
     const auto number = (spins && facts.frequent_call ? facts.frequent_call : called).value_or(-1);
     const std::string name = system_call_name(number);
@@ -229,15 +250,15 @@ std::string running(const CauseFacts& facts)
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} {} for {:.0f} % of the last {}", subject(facts),
-                       mostly_runs(facts) ? "is busy with something else: it ran"
+                       is_busy(facts) ? "is busy with something else: it ran"
                                           : "runs just now, as it did",
                        100 * cpu.ran, seconds(cpu.over_ns));
 }
 
 std::string runnable(const CauseFacts& facts)
 {
-    if (!facts.cpu) {
-        return subject(facts) + " waits for a CPU";
+    if (!is_starved(facts)) {
+        return subject(facts) + " waits for a CPU just now";
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}", subject(facts),
