@@ -40,6 +40,9 @@ struct Injection {
     std::string_view call = "";
     /// The kind of thing that it waits for.
     std::string_view object = "";
+    /// What can be said without BPF, if that is less.
+    std::string_view polled_state = "";
+    std::string_view polled_words = "";
 };
 
 void sleep_on(int, const Stage&, Control&)
@@ -227,8 +230,11 @@ protected:
     {
         SCOPED_TRACE(cause.dump());
         ASSERT_TRUE(cause.is_object());
-        EXPECT_EQ(cause["state"], injected.state);
-        EXPECT_NE(cause["sentence"].get<std::string>().find(injected.words), std::string::npos);
+        const bool less = polls() && !injected.polled_state.empty();
+        EXPECT_EQ(cause["state"], less ? injected.polled_state : injected.state);
+        EXPECT_NE(cause["sentence"].get<std::string>().find(less ? injected.polled_words
+                                                                 : injected.words),
+                  std::string::npos);
         if (!injected.call.empty()) {
             EXPECT_EQ(cause["syscall"]["name"], injected.call);
         }
@@ -237,9 +243,12 @@ protected:
         }
         EXPECT_EQ(cause["thread"]["tid"], control().reader.load());
         const bool asleep = injected.state == "sleeping" || injected.state == "stopped";
-        if (asleep && !polls()) {
+        if (asleep && polls() && cause["threads"] > 1) {
+            // Who reads is found when the verdict is due, not before: its times are not known.
+            EXPECT_FALSE(cause["kernel_stack"].empty());
+        } else if (asleep) {
             // Who waits to send is woken now and then, and goes back to sleep.
-            EXPECT_GT(cause["since_ms"], injected.object == "socket" ? 0 : 400);
+            EXPECT_GT(cause["since_ms"], injected.object == "socket" ? -1 : 400);
             EXPECT_FALSE(cause["kernel_stack"].empty());
         }
     }
@@ -278,7 +287,7 @@ TEST_P(Cause, is_named)
 constexpr std::array kInjections{
     Injection{"nanosleep", sleep_on, "sleeping", "in clock_nanosleep", "clock_nanosleep"},
     Injection{"deadlock", deadlock, "sleeping", "in futex", "futex"},
-    Injection{"busy", spin, "running", "busy with something else"},
+    Injection{"busy", spin, "running", "busy with something else", "", "", "running", "is busy: "},
     Injection{"full_pipe", write_to_a_full_pipe, "sleeping", "writing to a pipe", "write", "pipe"},
     Injection{"peer_does_not_read", send_to_a_peer_that_does_not_read, "sleeping",
               "writing to 127.0.0.1:", "sendto", "socket"},
@@ -286,7 +295,8 @@ constexpr std::array kInjections{
               "flock", "file"},
     Injection{"polls_others", poll_others, "polling", "does not ask for this socket", "epoll_wait",
               "epoll"},
-    Injection{"ignores_what_is_ready", poll_and_ignore, "polling", "does not read this socket"},
+    Injection{"ignores_what_is_ready", poll_and_ignore, "polling", "does not read this socket", "",
+              "", "running", "is busy: "},
     Injection{"reads_another", read_another_socket, "sleeping",
               "to read from 127.0.0.1:", "recvfrom", "socket"},
     Injection{"child", wait_for_a_child, "sleeping", "for a child process", "wait4"},

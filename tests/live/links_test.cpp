@@ -243,13 +243,14 @@ TEST_F(Links, the_incident)
     connect({});
     ASSERT_TRUE(watcher().wait_for(about(old, event_is("link_replaced")), 2s));
     control().child = kStale;
-    ASSERT_TRUE(watcher().wait_for(about(old, event_is("link_reset")), 2s));
+    // Polling cannot tell a reset by this side from any other end.
+    const std::string end = polls() ? "link_ended" : "link_reset";
+    ASSERT_TRUE(watcher().wait_for(about(old, event_is(end)), 2s));
     log(line(203, "127.x.x.x"));
     ASSERT_TRUE(watcher().wait_for(event_is("log"), 2s));
     EXPECT_EQ(finish(), 2);
 
-    const std::set<std::string> links{"not_draining", "zero_window", "link_replaced", "link_reset",
-                                      "log"};
+    const std::set<std::string> links{"not_draining", "zero_window", "link_replaced", end, "log"};
     std::vector<std::string> story;
     std::string last_ts;
     for (const Line& told : watcher().lines([](const Line&) { return true; })) {
@@ -261,14 +262,17 @@ TEST_F(Links, the_incident)
             EXPECT_EQ(told.json["episode"], 1) << told.json;
         }
     }
-    EXPECT_EQ(story, (std::vector<std::string>{"not_draining", "zero_window", "link_replaced",
-                                               "link_reset", "log"}));
+    EXPECT_EQ(story, (std::vector<std::string>{"not_draining", "zero_window", "link_replaced", end,
+                                               "log"}));
     EXPECT_GT(watcher().lines(event_is("zero_window")).front().json["lead_ms"], 0);
     EXPECT_GT(watcher().lines(event_is("log")).front().json["after_warning_ms"], 0);
 }
 
 TEST_F(Links, resets_again_and_again_are_flapping)
 {
+    if (polls()) {
+        GTEST_SKIP() << "polling does not see resets of connections that live for a tick";
+    }
     make_target({}, read_every_link);
     watch();
     for (int i = 1; i <= 4; i++) {

@@ -152,7 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
                  ThreadState::running, "gip runs just now, as it did for 5 % of the last 2.0 s"},
         Expected{"quota_of_others_in_its_group",
                  with(asleep_in(SYS_futex),
-                      [](CauseFacts& f) { f.cpu = CpuFacts{2 * kSecond, 0, 0, 0.9, {}}; }),
+                      [](CauseFacts& f) {
+                          f.cpu = CpuFacts{2 * kSecond, 0, 0, 0.9, {}};
+                      }),
                  ThreadState::sleeping, "gip has waited 2.0 s in futex"},
         Expected{"frozen",
                  with(asleep_in(SYS_futex),
@@ -164,11 +166,12 @@ INSTANTIATE_TEST_SUITE_P(
                  with(asleep_in(SYS_recvfrom, 4), [](CauseFacts& f) { f.state = 'D'; }),
                  ThreadState::disk,
                  "gip has waited 2.0 s in the kernel, where no signal wakes it, in recvfrom"},
-        Expected{"a_full_pipe_for_a_while",
-                 with(writing_to(DescriptorFacts::Kind::pipe, "pipe:[12]"),
-                      [](CauseFacts& f) { f.kernel->off_cpu_ns = kSecond / 10; }),
-                 ThreadState::sleeping,
-                 "gip is blocked writing to a pipe (descriptor 7, pipe:[12]), this time for 100 ms"},
+        Expected{
+            "a_full_pipe_for_a_while",
+            with(writing_to(DescriptorFacts::Kind::pipe, "pipe:[12]"),
+                 [](CauseFacts& f) { f.kernel->off_cpu_ns = kSecond / 10; }),
+            ThreadState::sleeping,
+            "gip is blocked writing to a pipe (descriptor 7, pipe:[12]), this time for 100 ms"},
         Expected{"without_bpf", with(asleep_in(SYS_futex), [](CauseFacts& f) { f.kernel.reset(); }),
                  ThreadState::sleeping, "gip waits in futex"},
         Expected{"whose_turn_is_not_known",
@@ -218,15 +221,17 @@ INSTANTIATE_TEST_SUITE_P(
         Expected{
             "polls", with(asleep_in(SYS_poll), [](CauseFacts& f) { f.polls_this_socket = true; }),
             ThreadState::polling, "gip has waited 2.0 s in poll and does not read this socket"},
-        Expected{
-            "spins_in_poll",
-            with(on_a_cpu(0.9, 0.1), [](CauseFacts& f) { f.frequent_call = SYS_epoll_wait; }),
-            ThreadState::polling,
-            "gip calls epoll_wait over and over and does not read this socket"},
+        Expected{"spins_in_poll",
+                 with(on_a_cpu(0.9, 0.1), [](CauseFacts& f) { f.frequent_call = SYS_epoll_wait; }),
+                 ThreadState::polling,
+                 "gip calls epoll_wait over and over and does not read this socket"},
         Expected{"busy", on_a_cpu(0.98, 0.02), ThreadState::running,
                  "gip is busy with something else: it ran for 98 % of the last 2.0 s"},
         Expected{"starved", on_a_cpu(0.09, 0.91), ThreadState::runnable,
                  "gip is runnable but got 9 % of a CPU in the last 2.0 s"},
+        Expected{"busy_as_seen_by_polling",
+                 with(on_a_cpu(0.98, 0.02), [](CauseFacts& f) { f.kernel.reset(); }),
+                 ThreadState::running, "gip is busy: it ran for 98 % of the last 2.0 s"},
         Expected{"shares_its_cpu", on_a_cpu(0.48, 0.52), ThreadState::running,
                  "gip is busy with something else: it ran for 48 % of the last 2.0 s"},
         Expected{
@@ -272,7 +277,8 @@ INSTANTIATE_TEST_SUITE_P(
                           f.tid = 29551;
                           f.reader_has_ended = true;
                       }),
-                 ThreadState::exited, "thread 29551 of gip, which read this socket last, has exited"}),
+                 ThreadState::exited,
+                 "thread 29551 of gip, which read this socket last, has exited"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Waiting, descriptors_of_calls)

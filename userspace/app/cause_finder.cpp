@@ -140,8 +140,8 @@ void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSoc
             return s.taken_ns - std::min(at_ns, s.taken_ns);
         };
         read_any = read_any || (s.last_read_ns != 0 && since(s.last_read_ns) < late);
-        const bool waits = !s.unread.empty() &&
-                           since(std::max(s.unread.front().at_ns, s.last_read_ns)) >= late;
+        const bool waits =
+            !s.unread.empty() && since(std::max(s.unread.front().at_ns, s.last_read_ns)) >= late;
         facts.others_waiting += waits ? 1 : 0;
     }
     facts.sockets = seen.size();
@@ -176,8 +176,7 @@ void CauseFinder::spend_since(std::uint64_t began_ns)
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t saved_ns = std::min(now_ns, kShare * kAtOnceNs);
-    paid_until_ns_ =
-        std::max(paid_until_ns_, now_ns - saved_ns) + kShare * (now_ns - began_ns);
+    paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + kShare * (now_ns - began_ns);
 }
 
 void CauseFinder::prepare(const SocketSample& sample)
@@ -238,9 +237,8 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
         return;
     }
     const auto ids = proc::thread_ids(pid, kMostCandidates);
-    const auto waiting = std::find_if(ids.begin(), ids.end(), [&](std::uint32_t tid) {
-        return waits_for(pid, tid, socket);
-    });
+    const auto waiting = std::find_if(
+        ids.begin(), ids.end(), [&](std::uint32_t tid) { return waits_for(pid, tid, socket); });
     if (waiting != ids.end() && ids.size() > 1) {
         facts.tid = *waiting;
         facts.chosen = Chosen::waits_for_it;
@@ -287,8 +285,8 @@ void CauseFinder::look_into_kernel(CauseFacts& facts)
     } else if (facts.kernel = reader_->look(facts.tid); !facts.kernel) {
         facts.missing.emplace_back("the kernel's own view of the thread: it was not found there");
     }
-    facts.kernel_stack = facts.kernel ? facts.kernel->stack
-                                      : proc::kernel_stack(facts.process.pid, facts.tid);
+    facts.kernel_stack =
+        facts.kernel ? facts.kernel->stack : proc::kernel_stack(facts.process.pid, facts.tid);
 }
 
 /// One that sleeps most of the time may be awake for just this moment: what it sleeps in is of
@@ -343,9 +341,8 @@ void CauseFinder::look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
     if (descriptor.kind == DescriptorFacts::Kind::socket) {
         const std::uint64_t inode = inode_in(*link);
         const auto known = std::find_if(
-            held.sockets.begin(), held.sockets.end(), [&](const HeldSockets::Socket& one) {
-                return one.inode == inode && one.sample;
-            });
+            held.sockets.begin(), held.sockets.end(),
+            [&](const HeldSockets::Socket& one) { return one.inode == inode && one.sample; });
         descriptor.name =
             known != held.sockets.end() ? to_string(known->sample->remote) : std::string();
     }

@@ -56,8 +56,8 @@ private:
     void look_at_thread(CauseFacts& facts);
     void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
-    void look_at_wait(CauseFacts& facts, const SocketInProcess& socket, const HeldSockets& held)
-        const;
+    void look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
+                      const HeldSockets& held) const;
     void read_files_of(std::uint32_t pid, std::uint32_t tid);
 
     Source& source_;

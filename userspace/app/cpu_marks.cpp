@@ -88,8 +88,8 @@ std::optional<std::int32_t> CpuMarks::frequent_call(std::uint32_t tid) const
         return std::nullopt;
     }
     auto calls = known->second.calls;
-    const auto end = calls.begin() + static_cast<std::ptrdiff_t>(
-                                         std::min(known->second.looks, calls.size()));
+    const auto end =
+        calls.begin() + static_cast<std::ptrdiff_t>(std::min(known->second.looks, calls.size()));
     std::sort(calls.begin(), end);
     // What makes up more than half of them is in their middle.
     const std::int32_t middle = *(calls.begin() + (end - calls.begin()) / 2);

@@ -110,7 +110,7 @@ std::optional<bool> polls(std::uint32_t pid, const CallFacts& call, const Socket
     }
     const std::string name = system_call_name(call.number);
     return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(pid, call, socket)
-                                                                  : in_bits(pid, call, socket);
+                                                                 : in_bits(pid, call, socket);
 }
 
 }  // namespace drainwatch

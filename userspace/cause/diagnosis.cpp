@@ -229,12 +229,13 @@ std::string sleeping(const CauseFacts& facts)
             return waiting(facts, fmt::format("for a lock on {} in {}", object, name));
         case Purpose::read: return waiting(facts, "to read from " + object);
         case Purpose::write:
-            return fmt::format("{} {}{}", who,
-                               lasting(facts, "is blocked", "has been blocked",
-                                       " writing to " + object),
-                               why_it_is_full(facts));
+            return fmt::format(
+                "{} {}{}", who,
+                lasting(facts, "is blocked", "has been blocked", " writing to " + object),
+                why_it_is_full(facts));
         case Purpose::accept: return waiting(facts, "for a new connection in " + name);
-        case Purpose::connect: return waiting(facts, fmt::format("for {} to answer its connect", object));
+        case Purpose::connect:
+            return waiting(facts, fmt::format("for {} to answer its connect", object));
         case Purpose::child: return waiting(facts, "for a child process to end, in " + name);
         case Purpose::lock:
         case Purpose::poll:
@@ -245,13 +246,14 @@ std::string sleeping(const CauseFacts& facts)
 
 std::string running(const CauseFacts& facts)
 {
+    // Without the kernel's view it may call poll over and over.
+    const std::string_view busy = facts.kernel ? "is busy with something else" : "is busy";
     if (!facts.cpu) {
-        return subject(facts) + " is busy with something else";
+        return fmt::format("{} {}", subject(facts), busy);
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} {} for {:.0f} % of the last {}", subject(facts),
-                       is_busy(facts) ? "is busy with something else: it ran"
-                                          : "runs just now, as it did",
+                       is_busy(facts) ? fmt::format("{}: it ran", busy) : "runs just now, as it did",
                        100 * cpu.ran, seconds(cpu.over_ns));
 }
 
@@ -262,8 +264,7 @@ std::string runnable(const CauseFacts& facts)
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}", subject(facts),
-                       100 * cpu.ran, seconds(cpu.over_ns),
-                       is_quota(cpu) ? " (cgroup quota)" : "");
+                       100 * cpu.ran, seconds(cpu.over_ns), is_quota(cpu) ? " (cgroup quota)" : "");
 }
 
 std::string disk(const CauseFacts& facts)

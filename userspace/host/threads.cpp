@@ -161,7 +161,8 @@ std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid, std::uint32
         }
         constexpr std::string_view kInode = " ino:";
         if (const auto at = line.find(kInode); at != std::string::npos) {
-            std::istringstream(line.substr(at + kInode.size())) >> std::hex >> member.inode.emplace();
+            std::istringstream(line.substr(at + kInode.size())) >> std::hex >>
+                member.inode.emplace();
         }
         members.push_back(member);
     }

@@ -45,8 +45,8 @@ struct CpuTime {
 
 /// A file in an epoll set.
 struct EpollMember {
-    std::uint32_t fd = 0;      ///< of whoever put it there, at that time
-    std::uint32_t events = 0;  ///< that it is asked for, EPOLLIN and so on
+    std::uint32_t fd = 0;                ///< of whoever put it there, at that time
+    std::uint32_t events = 0;            ///< that it is asked for, EPOLLIN and so on
     std::optional<std::uint64_t> inode;  ///< of the file; nothing before 4.13
 };
 /// What the process's epoll set `fd` asks for.
