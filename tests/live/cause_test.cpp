@@ -111,6 +111,40 @@ void poll_and_ignore(int fd, const Stage&, Control& control)
     }
 }
 
+/// Is told of the data once, and then never again.
+void poll_once(int fd, const Stage&, Control& control)
+{
+    const int set = epoll_create1(0);
+    epoll_event event{EPOLLIN | EPOLLONESHOT, {}};
+    epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
+    while (!control.quit) {
+        epoll_wait(set, &event, 1, 1000);
+    }
+}
+
+/// By a set in a set, and a duplicate of the descriptor that is closed again.
+void poll_edges(int fd, const Stage&, Control& control)
+{
+    const int inner = epoll_create1(0);
+    const int outer = epoll_create1(0);
+    const int twin = dup(fd);
+    epoll_event event{EPOLLIN | EPOLLET, {}};
+    epoll_ctl(inner, EPOLL_CTL_ADD, twin, &event);
+    epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event);
+    close(twin);
+    while (!control.quit) {
+        epoll_wait(outer, &event, 1, 1000);
+    }
+}
+
+/// As a real-time thread: the kernel does not say how long those ran last.
+void deadlock_in_real_time(int fd, const Stage& stage, Control& control)
+{
+    const sched_param first{10};
+    sched_setscheduler(0, SCHED_FIFO, &first);
+    deadlock(fd, stage, control);
+}
+
 void read_another_socket(int, const Stage& stage, Control&)
 {
     const int fd = connect_on_loopback(stage.peer_port);
@@ -318,6 +352,18 @@ INSTANTIATE_TEST_SUITE_P(Ended, Cause,
                                                                     "exited", "has exited"}),
                                           testing::Values(Threads::several)),
                          name_of);
+
+INSTANTIATE_TEST_SUITE_P(
+    Finer, Cause,
+    testing::Combine(
+        testing::Values(Injection{"polls_once", poll_once, "polling",
+                                  "does not ask for this socket", "epoll_wait", "epoll"},
+                        Injection{"polls_edges", poll_edges, "polling",
+                                  "and does not read this socket", "epoll_wait", "epoll"},
+                        Injection{"real_time", deadlock_in_real_time, "sleeping", "in futex",
+                                  "futex"}),
+        testing::Values(Threads::one)),
+    name_of);
 
 /// What is brought about from outside, to a reader that goes on.
 class CauseOutside : public Cause {};

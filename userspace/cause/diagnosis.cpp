@@ -78,11 +78,12 @@ bool is_frozen(const CauseFacts& facts)
 /// Found with a CPU, or waiting for one.
 ThreadState state_of_running(const CauseFacts& facts)
 {
-    if (is_starved(facts)) {
-        return ThreadState::runnable;
-    }
+    // Who comes to ask again and again comes to read, however little CPU time it has.
     if (facts.frequent_call && is_poll(*facts.frequent_call)) {
         return ThreadState::polling;
+    }
+    if (is_starved(facts)) {
+        return ThreadState::runnable;
     }
     const bool has_none = facts.kernel && !facts.kernel->on_cpu;
     return has_none && !is_busy(facts) ? ThreadState::runnable : ThreadState::running;
@@ -252,9 +253,10 @@ std::string running(const CauseFacts& facts)
         return fmt::format("{} {}", subject(facts), busy);
     }
     const CpuFacts& cpu = *facts.cpu;
-    return fmt::format("{} {} for {:.0f} % of the last {}", subject(facts),
-                       is_busy(facts) ? fmt::format("{}: it ran", busy) : "runs just now, as it did",
-                       100 * cpu.ran, seconds(cpu.over_ns));
+    return fmt::format(
+        "{} {} for {:.0f} % of the last {}", subject(facts),
+        is_busy(facts) ? fmt::format("{}: it ran", busy) : "runs just now, as it did",
+        100 * cpu.ran, seconds(cpu.over_ns));
 }
 
 std::string runnable(const CauseFacts& facts)
