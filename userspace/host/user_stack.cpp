@@ -49,7 +49,7 @@ struct Walk {
 std::optional<std::uint64_t> bias_of(int fd, const Mapping& mapping)
 {
     elf_version(EV_CURRENT);
-    const std::unique_ptr<Elf, ElfCloser> elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr));
+    const std::unique_ptr<Elf, ElfCloser> elf(elf_begin(fd, ELF_C_READ, nullptr));
     std::size_t headers = 0;
     if (!elf || elf_getphdrnum(elf.get(), &headers) != 0) {
         return std::nullopt;
@@ -74,12 +74,12 @@ void report_modules(Dwfl* dwfl, std::uint32_t pid)
 {
     std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
     dwfl_report_begin(dwfl);
-    for (const Mapping& mapping : code_of(pid)) {
+    for (const Mapping& mapping : read_code(pid).mappings) {
         if (!mapping.path.starts_with('/') ||
             !seen.insert({mapping.device, mapping.inode}).second) {
             continue;
         }
-        File file = open_mapped(pid, mapping);
+        File file = open_mapping(pid, mapping);
         const auto bias = file ? bias_of(file.get(), mapping) : std::nullopt;
         if (!bias) {
             continue;
