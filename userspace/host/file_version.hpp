@@ -1,9 +1,9 @@
 #pragma once
 
 #include <sys/stat.h>
-#include <compare>
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 namespace drainwatch {
 
@@ -15,7 +15,12 @@ struct FileVersion {
     std::int64_t bytes = 0;
     std::int64_t changed_ns = 0;  ///< ctime
 
-    auto operator<=>(const FileVersion&) const = default;
+    bool operator==(const FileVersion&) const = default;
+    bool operator<(const FileVersion& other) const
+    {
+        return std::tie(device, inode, bytes, changed_ns) <
+               std::tie(other.device, other.inode, other.bytes, other.changed_ns);
+    }
 };
 
 [[nodiscard]] inline std::optional<FileVersion> version_of(int fd)

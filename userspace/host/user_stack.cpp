@@ -82,6 +82,9 @@ UserStack read_user_stack(std::uint32_t pid, std::uint32_t tid, const UserRegist
         stack.frames.push_back(
             symbols.mapped(*place.mapping, files.of(*place.mapping), place.address));
     }
+    if (stack.frames.empty()) {
+        return stack;
+    }
     const auto after = read_code(pid, tid, monotonic_ns() + limit_ns);
     if (!after) {
         return {{}, kLate};
