@@ -1,178 +1,241 @@
+/// Against children of the test that sleep at the end of a chain of calls which is known.
 #include "host/user_stack.hpp"
 
-#include "host/threads.hpp"
+#include "host/file.hpp"
+#include "stack_target.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <algorithm>
-#include <csignal>
-#include <random>
-#include <stdexcept>
-#include <string>
-#include <thread>
+#include <sys/prctl.h>
+#include <array>
 
 namespace drainwatch {
 namespace {
 
-using namespace std::chrono_literals;
-
-/// A variant of sleeper.cpp, asleep.
-class Sleeper {
-public:
-    explicit Sleeper(const std::string& variant) : pid_(fork())
-    {
-        if (pid_ == 0) {
-            const std::string path = std::string(DRAINWATCH_SLEEPERS) + "/sleeper_" + variant;
-            execl(path.c_str(), path.c_str(), nullptr);
-            _exit(127);
-        }
-        for (int i = 0; i < 1000; i++) {
-            const auto call = proc::call(pid());
-            if (call && call->number == SYS_pause) {
-                return;
-            }
-            std::this_thread::sleep_for(2ms);
-        }
-        throw std::runtime_error("it does not sleep");
-    }
-    ~Sleeper()
-    {
-        kill(pid_, SIGKILL);
-        waitpid(pid_, nullptr, 0);
-    }
-    Sleeper(const Sleeper&) = delete;
-    Sleeper& operator=(const Sleeper&) = delete;
-
-    [[nodiscard]] std::uint32_t pid() const { return static_cast<std::uint32_t>(pid_); }
-
-    /// What /proc tells of them.
-    [[nodiscard]] UserRegisters some_registers() const
-    {
-        const auto call = proc::call(pid());
-        return {call->ip, call->sp, {}, {}, {}, {}, {}, {}};
-    }
-
-    /// All, by stopping it for a moment.
-    [[nodiscard]] UserRegisters registers() const
-    {
-        user_regs_struct r{};
-        if (ptrace(PTRACE_SEIZE, pid_, nullptr, nullptr) != 0 ||
-            ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr) != 0 ||
-            waitpid(pid_, nullptr, 0) != pid_ || ptrace(PTRACE_GETREGS, pid_, nullptr, &r) != 0 ||
-            ptrace(PTRACE_DETACH, pid_, nullptr, nullptr) != 0) {
-            throw std::runtime_error("it cannot be traced");
-        }
-        return {r.rip, r.rsp, r.rbp, r.rbx, r.r12, r.r13, r.r14, r.r15};
-    }
-
-    [[nodiscard]] UserStack stack(const UserRegisters& registers) const
-    {
-        Symbols symbols;
-        return read_user_stack(pid(), pid(), registers, symbols);
-    }
-
-private:
-    pid_t pid_;
+struct Kind {
+    std::string program;
+    std::string way;
 };
 
-using Names = std::vector<std::string>;
+class UserStackOf : public testing::TestWithParam<Kind> {};
 
-/// What lies between the C library's pause and its start of main.
-Names own_frames(const Names& frames, const std::string& first)
+TEST_P(UserStackOf, names_every_function_by_all_registers)
 {
-    const auto begin = std::find_if(frames.begin(), frames.end(), [&](const std::string& name) {
-        return name.starts_with(first);
-    });
-    return {begin, frames.end() - begin < 4 ? frames.end() : begin + 4};
+    Sleeper sleeper(program(GetParam().program), GetParam().way);
+    expect_whole(stack_of(sleeper, sleeper.all_registers()), kToMain);
 }
 
-const Names kChain{"inner", "middle", "outer", "main"};
-
-class UserStackOf : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(UserStackOf, is_whole_by_all_registers)
+TEST_P(UserStackOf, is_right_or_says_that_it_ends_by_ip_and_sp)
 {
-    const Sleeper sleeper(GetParam());
-    const UserStack stack = sleeper.stack(sleeper.registers());
-    EXPECT_EQ(own_frames(stack.frames, "inner"), kChain);
-    EXPECT_EQ(stack.incomplete, "");
-    EXPECT_EQ(stack.frames.back(), "_start");
-}
-
-INSTANTIATE_TEST_SUITE_P(, UserStackOf,
-                         testing::Values("with_frame_pointers", "without_frame_pointers",
-                                         "not_position_independent", "static"),
-                         [](const auto& test) { return std::string(test.param); });
-
-/// Without tables of symbols, what can be said is where in the file it is.
-TEST(UserStack, of_a_stripped_program_has_places_in_the_file)
-{
-    const Sleeper sleeper("stripped");
-    const UserStack stack = sleeper.stack(sleeper.registers());
-    const Names own = own_frames(stack.frames, "sleeper_stripped+0x");
-    ASSERT_EQ(own.size(), 4U);
-    for (const std::string& name : own) {
-        EXPECT_TRUE(name.starts_with("sleeper_stripped+0x")) << name;
+    const Sleeper sleeper(program(GetParam().program), GetParam().way);
+    const UserStack stack = stack_of(sleeper, sleeper.ip_and_sp());
+    const bool wants_bp = GetParam().program == "stack_target_fp";
+    // A function of the library may have kept rbp on the stack.
+    if (!wants_bp || (GetParam().way != "own" && stack.incomplete.empty())) {
+        expect_whole(stack, kToMain);
+        return;
     }
-    EXPECT_EQ(stack.incomplete, "");
+    EXPECT_TRUE(has_reason(stack, "rbp is not known")) << shown(stack);
+    ASSERT_FALSE(stack.frames.empty());
+    EXPECT_EQ(stack.frames.back(), "inner") << shown(stack);
 }
 
-/// By the stack pointer alone: frames that are found from it are told, and no other is guessed.
-TEST(UserStack, by_two_registers_goes_as_far_as_they_lead)
+std::vector<Kind> kinds()
 {
-    const Sleeper without("without_frame_pointers");
-    const UserStack whole = without.stack(without.some_registers());
-    EXPECT_EQ(own_frames(whole.frames, "inner"), kChain);
-
-    const Sleeper with("with_frame_pointers");
-    const UserStack part = with.stack(with.some_registers());
-    ASSERT_FALSE(part.frames.empty());
-    EXPECT_EQ(part.frames.back(), "inner");
-    EXPECT_EQ(part.incomplete, "who called inner is not known");
-}
-
-TEST(UserStack, of_a_process_that_has_ended_is_empty)
-{
-    UserRegisters registers;
-    std::uint32_t pid = 0;
-    {
-        const Sleeper sleeper("static");
-        registers = sleeper.registers();
-        pid = sleeper.pid();
+    std::vector<Kind> kinds;
+    for (const char* name :
+         {"stack_target", "stack_target_fp", "stack_target_nopie", "stack_target_static"}) {
+        for (const char* way : {"nanosleep", "poll", "futex", "own"}) {
+            kinds.push_back({name, way});
+        }
     }
+    return kinds;
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, UserStackOf, testing::ValuesIn(kinds()), [](const auto& kind) {
+    return kind.param.program + "_" + kind.param.way;
+});
+
+TEST(UserStack, a_stripped_file_has_offsets_for_names)
+{
+    Sleeper sleeper(program("stack_target_stripped"), "nanosleep");
+    const UserStack stack = stack_of(sleeper, sleeper.all_registers());
+    EXPECT_EQ(stack.incomplete, "");
+    // The same file with its symbols.
+    const File twin(open(program("stack_target").c_str(), O_RDONLY | O_CLOEXEC));
+    const ElfSymbols symbols(twin.get());
+    const std::string prefix = "stack_target_stripped+0x";
+    Names named;
+    for (const std::string& frame : stack.frames) {
+        if (frame.starts_with(prefix)) {
+            named.push_back(
+                symbols.at(std::stoull(frame.substr(prefix.size()), nullptr, 16)).value_or("?"));
+        }
+    }
+    EXPECT_EQ(named, (Names{"inner", "middle", "outer", "main", "_start"})) << shown(stack);
+}
+
+TEST(UserStack, without_unwind_information_it_ends)
+{
+    Sleeper sleeper(program("stack_target_no_tables"), "own");
+    const UserStack stack = stack_of(sleeper, sleeper.all_registers());
+    EXPECT_EQ(stack.frames, Names{"inner"});
+    EXPECT_EQ(stack.incomplete, "stack_target_no_tables: no unwind information");
+}
+
+TEST(UserStack, of_a_thread_ends_where_the_thread_began)
+{
+    for (const char* where : {"thread", "orphan"}) {
+        Sleeper sleeper(program("stack_target"), "nanosleep", where);
+        EXPECT_NE(sleeper.pid(), sleeper.tid());
+        const UserStack stack = stack_of(sleeper, sleeper.all_registers());
+        expect_chain(stack, {"inner", "middle", "outer", "in_thread"});
+        EXPECT_EQ(stack.incomplete, "") << shown(stack);
+        EXPECT_EQ(count_of(stack.frames, "main"), 0) << shown(stack);
+    }
+}
+
+/// Whoever knows the process alone finds its code all the same.
+TEST(Symbols, are_those_of_a_process_whose_first_thread_has_ended)
+{
+    const Sleeper sleeper(program("stack_target"), "own", "orphan");
+    Symbols symbols;
+    EXPECT_EQ(symbols.user(sleeper.pid(), sleeper.ip_and_sp().ip), "inner");
+}
+
+TEST(UserStack, goes_through_the_handler_of_a_signal)
+{
+    for (const char* name : {"stack_target", "stack_target_static"}) {
+        Sleeper sleeper(program(name), "nanosleep", "signal");
+        const UserStack stack = stack_of(sleeper, sleeper.all_registers());
+        expect_whole(stack, {"inner", "middle", "outer", "in_handler"});
+        EXPECT_EQ(count_of(stack.frames, "main"), 1) << shown(stack);
+    }
+}
+
+TEST(UserStack, names_the_caller_of_what_does_not_return)
+{
+    Sleeper sleeper(program("stack_target"), "nanosleep", "noreturn");
+    expect_whole(stack_of(sleeper, sleeper.all_registers()),
+                 {"inner", "middle", "outer", "never_returns", "begins_there", "main"});
+}
+
+TEST(UserStack, has_a_bound_and_says_so)
+{
+    Sleeper sleeper(program("stack_target"), "nanosleep", "deep");
+    const UserStack stack = stack_of(sleeper, sleeper.all_registers());
+    expect_chain(stack, {"inner", "middle", "outer"});
+    EXPECT_EQ(stack.frames.size(), kMostUserFrames);
+    EXPECT_EQ(stack.frames.back(), "recursive");
+    EXPECT_TRUE(has_reason(stack, "more than 64")) << shown(stack);
+}
+
+TEST(UserStack, has_a_limit_of_time_and_says_so)
+{
+    Sleeper sleeper(program("stack_target"), "nanosleep");
+    Symbols symbols;
+    const UserStack stack =
+        read_user_stack(sleeper.pid(), sleeper.tid(), sleeper.all_registers(), symbols, 0);
+    EXPECT_TRUE(stack.frames.empty());
+    EXPECT_TRUE(has_reason(stack, "no time left")) << shown(stack);
+}
+
+TEST(UserStack, of_what_has_ended_is_empty)
+{
+    Sleeper sleeper(program("stack_target"), "nanosleep");
+    const std::uint32_t pid = sleeper.pid();
+    const UserRegisters registers = sleeper.ip_and_sp();
+    sleeper.end();
     Symbols symbols;
     const UserStack stack = read_user_stack(pid, pid, registers, symbols);
-    for (const std::string& name : stack.frames) {
-        EXPECT_EQ(name, "[unknown]");
-    }
-    EXPECT_NE(stack.incomplete, "");
+    EXPECT_TRUE(stack.frames.empty());
+    EXPECT_EQ(stack.incomplete, "the thread has ended");
+    EXPECT_EQ(stack.missing(), "user stack: the thread has ended");
 }
 
-/// Whatever the registers are, it comes to an end.
-TEST(UserStack, of_garbage_comes_to_an_end)
+TEST(UserStack, says_what_is_missing)
 {
-    const Sleeper sleeper("with_frame_pointers");
-    const UserRegisters real = sleeper.registers();
-    Symbols symbols;
-    std::mt19937_64 random(1);
-    for (int i = 0; i < 300; i++) {
-        UserRegisters registers = real;
-        for (std::uint64_t* value :
-             {&registers.ip, &registers.sp, &*registers.bp, &*registers.bx}) {
-            switch (random() % 4) {
-                case 0: *value = random(); break;
-                case 1: *value += random() % 512; break;
-                case 2: *value = random() % 2 != 0 ? 0 : ~0ULL; break;
-                default: break;
-            }
-        }
-        const UserStack stack = read_user_stack(sleeper.pid(), sleeper.pid(), registers, symbols);
-        EXPECT_LE(stack.frames.size(), 64U);
+    EXPECT_EQ(UserStack({{"inner"}, ""}).missing(), "");
+    EXPECT_EQ(UserStack({{"inner"}, "no time left"}).missing(),
+              "rest of the user stack: no time left");
+}
+
+TEST(UserStack, names_no_function_of_what_is_no_file)
+{
+    const Sleeper sleeper(program("stack_target"), "own");
+    const auto mappings = read_code(sleeper.pid()).mappings;
+    const auto vdso = std::find_if(mappings.begin(), mappings.end(),
+                                   [](const Mapping& mapping) { return mapping.path == "[vdso]"; });
+    ASSERT_NE(vdso, mappings.end());
+    UserRegisters registers = sleeper.ip_and_sp();
+    registers.ip = vdso->begin + 0x600;
+    const UserStack stack = stack_of(sleeper, registers);
+    EXPECT_EQ(stack.frames, Names{"[vdso]+0x600"});
+    EXPECT_EQ(stack.incomplete, "[vdso]: this is no file");
+}
+
+TEST(UserStack, of_a_32_bit_program_says_so)
+{
+    const std::string path = program("stack_target_32");
+    if (access(path.c_str(), X_OK) != 0) {
+        GTEST_SKIP() << "no 32-bit program could be made";
     }
+    const pid_t pid = fork();
+    if (pid == 0) {
+        execl(path.c_str(), path.c_str(), nullptr);
+        _exit(127);
+    }
+    constexpr auto kPause = "29 ";
+    for (int i = 0; i < 1000; i++) {
+        poll(nullptr, 0, 1);
+        if (text_of(fmt::format("/proc/{}/syscall", pid)).starts_with(kPause)) {
+            break;
+        }
+    }
+    Symbols symbols;
+    int status = 0;
+    if (waitpid(pid, &status, WNOHANG) != 0) {
+        GTEST_SKIP() << "the kernel runs no 32-bit programs";
+    }
+    const UserStack stack = read_user_stack(id(pid), id(pid), {}, symbols);
+    EXPECT_TRUE(stack.frames.empty()) << shown(stack);
+    EXPECT_EQ(stack.missing(), "user stack: a 32-bit program");
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+}
+
+TEST(UserStack, sees_that_a_process_runs_another_program)
+{
+    std::array<int, 2> go{};
+    ASSERT_EQ(pipe2(go.data(), O_CLOEXEC), 0);
+    const std::string path = program("stack_target_nopie");
+    const pid_t pid = fork();
+    if (pid == 0) {
+        char byte = 0;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)!read(go[0], &byte, 1);
+        execl(path.c_str(), path.c_str(), "own", nullptr);
+        _exit(127);
+    }
+    Symbols symbols;
+    const Sleeper other(path, "own");
+    // Is remembered, and would be wrong afterwards: the file lies elsewhere.
+    EXPECT_EQ(symbols.user(id(pid), other.ip_and_sp().ip), "[unknown]");
+    ASSERT_EQ(write(go[1], "x", 1), 1);
+    UserStack stack;
+    for (int i = 0; i < 10'000 && stack.frames.empty(); i++) {
+        poll(nullptr, 0, 1);
+        if (text_of(fmt::format("/proc/{}/syscall", pid)).starts_with(call_of("own"))) {
+            stack = read_user_stack(id(pid), id(pid),
+                                    {other.ip_and_sp().ip, 0, {}, {}, {}, {}, {}, {}}, symbols);
+        }
+    }
+    EXPECT_EQ(stack.frames, Names{"inner"}) << shown(stack);
+    EXPECT_NE(stack.incomplete, "");
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    close(go[0]);
+    close(go[1]);
 }
 
 }  // namespace

@@ -272,10 +272,10 @@ void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
         facts.missing.emplace_back("user stack: the thread moved on while it was read");
         return;
     }
-    facts.user_stack = std::move(stack.frames);
-    if (!stack.incomplete.empty()) {
-        facts.missing.push_back("rest of the user stack: " + stack.incomplete);
+    if (std::string missing = stack.missing(); !missing.empty()) {
+        facts.missing.push_back(std::move(missing));
     }
+    facts.user_stack = std::move(stack.frames);
 }
 
 void CauseFinder::look_into_kernel(CauseFacts& facts)
