@@ -99,7 +99,7 @@ bool waits_for(std::uint32_t pid, std::uint32_t tid, const SocketInProcess& sock
     }
     const Waiting waiting = waiting_in(*call);
     if (waiting.purpose == Purpose::poll) {
-        return polls(pid, *call, socket).value_or(false);
+        return polls(tid, *call, socket).value_or(false);
     }
     return waiting.purpose == Purpose::read && waiting.fd &&
            std::find(socket.fds.begin(), socket.fds.end(), *waiting.fd) != socket.fds.end();
@@ -331,9 +331,9 @@ void CauseFinder::look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
     }
     const Waiting waiting = waiting_in(*facts.call);
     if (waiting.purpose == Purpose::poll) {
-        facts.polls_this_socket = polls(facts.process.pid, *facts.call, socket);
+        facts.polls_this_socket = polls(facts.tid, *facts.call, socket);
     }
-    const auto link = waiting.fd ? proc::descriptor(facts.process.pid, *waiting.fd) : std::nullopt;
+    const auto link = waiting.fd ? proc::descriptor(facts.tid, *waiting.fd) : std::nullopt;
     if (!link) {
         return;
     }

@@ -34,10 +34,10 @@ bool is_it(const proc::EpollMember& member, const SocketInProcess& socket)
 }
 
 /// One that fired once (EPOLLONESHOT) is in the set still, with no events.
-std::optional<bool> in_epoll_set(std::uint32_t pid, std::uint32_t set,
+std::optional<bool> in_epoll_set(std::uint32_t tid, std::uint32_t set,
                                  const SocketInProcess& socket, int depth)
 {
-    const auto members = proc::epoll_set(pid, set);
+    const auto members = proc::epoll_set(tid, set);
     if (!members || depth == 0) {
         return std::nullopt;
     }
@@ -49,8 +49,8 @@ std::optional<bool> in_epoll_set(std::uint32_t pid, std::uint32_t set,
         if (is_it(member, socket)) {
             return true;
         }
-        if (proc::descriptor(pid, member.fd) == "anon_inode:[eventpoll]") {
-            const auto inner = in_epoll_set(pid, member.fd, socket, depth - 1);
+        if (proc::descriptor(tid, member.fd) == "anon_inode:[eventpoll]") {
+            const auto inner = in_epoll_set(tid, member.fd, socket, depth - 1);
             if (inner != false) {
                 asks = inner;
             }
@@ -60,14 +60,14 @@ std::optional<bool> in_epoll_set(std::uint32_t pid, std::uint32_t set,
 }
 
 /// poll(descriptors, number, ...)
-std::optional<bool> in_array(std::uint32_t pid, const CallFacts& call,
+std::optional<bool> in_array(std::uint32_t tid, const CallFacts& call,
                              const SocketInProcess& socket)
 {
     const std::uint64_t number = call.arguments[1];
     if (number > kMostPolled) {
         return std::nullopt;
     }
-    const auto bytes = proc::memory(pid, call.arguments[0], number * sizeof(pollfd));
+    const auto bytes = proc::memory(tid, call.arguments[0], number * sizeof(pollfd));
     if (!bytes) {
         return std::nullopt;
     }
@@ -80,14 +80,14 @@ std::optional<bool> in_array(std::uint32_t pid, const CallFacts& call,
 }
 
 /// select(number, to_read, ...), a bit for each descriptor
-std::optional<bool> in_bits(std::uint32_t pid, const CallFacts& call, const SocketInProcess& socket)
+std::optional<bool> in_bits(std::uint32_t tid, const CallFacts& call, const SocketInProcess& socket)
 {
     constexpr std::uint64_t kByteBits = 8;
     for (const std::uint32_t fd : socket.fds) {
         if (fd >= call.arguments[0] || call.arguments[1] == 0) {
             continue;
         }
-        const auto byte = proc::memory(pid, call.arguments[1] + fd / kByteBits, 1);
+        const auto byte = proc::memory(tid, call.arguments[1] + fd / kByteBits, 1);
         if (!byte) {
             return std::nullopt;
         }
@@ -100,17 +100,17 @@ std::optional<bool> in_bits(std::uint32_t pid, const CallFacts& call, const Sock
 
 }  // namespace
 
-std::optional<bool> polls(std::uint32_t pid, const CallFacts& call, const SocketInProcess& socket)
+std::optional<bool> polls(std::uint32_t tid, const CallFacts& call, const SocketInProcess& socket)
 {
     if (socket.fds.empty()) {
         return std::nullopt;
     }
     if (const auto set = waiting_in(call).fd) {
-        return in_epoll_set(pid, *set, socket, kDeepest);
+        return in_epoll_set(tid, *set, socket, kDeepest);
     }
     const std::string name = system_call_name(call.number);
-    return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(pid, call, socket)
-                                                                 : in_bits(pid, call, socket);
+    return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(tid, call, socket)
+                                                                 : in_bits(tid, call, socket);
 }
 
 }  // namespace drainwatch

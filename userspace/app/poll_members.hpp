@@ -14,9 +14,9 @@ struct SocketInProcess {
     std::optional<std::uint64_t> inode;
 };
 
-/// Does this call of poll, select or epoll ask for data of the socket, too? Nothing if the
-/// process's memory, or its epoll set, does not tell.
-[[nodiscard]] std::optional<bool> polls(std::uint32_t pid, const CallFacts& call,
+/// Does the thread, in this call of poll, select or epoll, ask for data of the socket, too? Nothing
+/// if the process's memory, or its epoll set, does not tell.
+[[nodiscard]] std::optional<bool> polls(std::uint32_t tid, const CallFacts& call,
                                         const SocketInProcess& socket);
 
 }  // namespace drainwatch

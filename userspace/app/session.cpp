@@ -551,7 +551,7 @@ Result<int> Session::run()
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
-    capabilities_ = drop_privileges(*source_);
+    capabilities_ = drop_privileges(*source_, options_.cause);
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);
