@@ -3,6 +3,7 @@
 #include "cause/waiting.hpp"
 #include "drainwatch/profile_abi.h"
 #include "host/clock.hpp"
+#include "host/control_group.hpp"
 #include "host/proc.hpp"
 #include "host/user_stack.hpp"
 
@@ -23,6 +24,7 @@ constexpr std::uint64_t kKeptNs = 200'000'000;
 constexpr std::size_t kMostKept = 1024;
 /// Of the threads of a process, so many are looked at to find the one that should read.
 constexpr std::size_t kMostCandidates = 256;
+constexpr std::uint64_t kChoosingNs = 20'000'000;
 /// Of its sockets, so many.
 constexpr std::size_t kMostSockets = 4096;
 /// Another socket counts as read, or as left waiting, if that was in this last part of the silence.
@@ -76,13 +78,14 @@ std::uint64_t inode_in(const std::string& link)
     return inode;
 }
 
-std::optional<CallFacts> call_facts(std::uint32_t pid, const std::optional<proc::Call>& call)
+/// A 32-bit program has its stack and its code below 4 GiB.
+std::optional<CallFacts> to_facts(const std::optional<proc::Call>& call)
 {
     if (!call) {
         return std::nullopt;
     }
-    const std::int32_t table = proc::is_32_bit(pid) ? DW_COMPAT_CALL : 0;
-    return CallFacts{call->number + table, call->arguments};
+    const bool is_32_bit = (call->sp | call->ip) >> 32 == 0;
+    return CallFacts{call->number + (is_32_bit ? DW_COMPAT_CALL : 0), call->arguments};
 }
 
 UserRegisters registers_of(const proc::Call& call)
@@ -91,18 +94,26 @@ UserRegisters registers_of(const proc::Call& call)
 }
 
 /// Does the call that this thread is in wait for the socket?
-bool waits_for(std::uint32_t pid, std::uint32_t tid, const SocketInProcess& socket)
+bool waits_for(std::uint32_t pid, std::uint32_t tid, PollMembers& members)
 {
-    const auto call = call_facts(pid, proc::call(tid));
+    const auto call = to_facts(proc::call(pid, tid));
     if (!call) {
         return false;
     }
     const Waiting waiting = waiting_in(*call);
     if (waiting.purpose == Purpose::poll) {
-        return polls(tid, *call, socket).value_or(false);
+        return members.asked_for(tid, *call).value_or(false);
     }
+    const auto& fds = members.socket().fds;
     return waiting.purpose == Purpose::read && waiting.fd &&
-           std::find(socket.fds.begin(), socket.fds.end(), *waiting.fd) != socket.fds.end();
+           std::find(fds.begin(), fds.end(), *waiting.fd) != fds.end();
+}
+
+/// Nobody has ever read it, and its process, which we can see into, has no descriptor of it.
+bool waits_to_be_accepted(const SocketSample& sample, const Owner& owner)
+{
+    return !owner.fd && sample.reader_tgid == 0 && sample.last_read_ns == 0 &&
+           proc::descriptors_can_be_read(owner.process->pid);
 }
 
 SocketInProcess in_process(const SocketSample& sample, const Owner& owner, const HeldSockets& held)
@@ -139,7 +150,8 @@ void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSoc
         const auto since = [&](std::uint64_t at_ns) {
             return s.taken_ns - std::min(at_ns, s.taken_ns);
         };
-        read_any = read_any || (s.last_read_ns != 0 && since(s.last_read_ns) < late);
+        const bool by_this = s.reader_tgid == 0 || s.reader_tgid == facts.process.pid;
+        read_any = read_any || (by_this && s.last_read_ns != 0 && since(s.last_read_ns) < late);
         const bool waits =
             !s.unread.empty() && since(std::max(s.unread.front().at_ns, s.last_read_ns)) >= late;
         facts.others_waiting += waits ? 1 : 0;
@@ -188,27 +200,32 @@ void CauseFinder::prepare(const SocketSample& sample)
     }
     const std::uint32_t pid = sample.reader_tgid != 0 ? sample.reader_tgid : sample.owner_tgid;
     const std::uint32_t tid = sample.reader_tid != 0 ? sample.reader_tid : pid;
-    if (tid != 0 && marks_.note(pid, tid, reader_.get())) {
+    const bool is_new = !marks_.knows(tid);
+    if (tid == 0 || (is_new && !is_affordable())) {
+        return;
+    }
+    marks_.note(pid, tid, reader_.get());
+    if (is_new) {
         read_files_of(pid, tid);
     }
+    spend_since(now_ns);
 }
 
 /// The first stack of a process takes longer than those that follow, for its files have to be read:
 /// not when the verdict is due.
 void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
 {
-    const auto call = proc::call(tid);
-    if (!call || !is_affordable() || files_read_.contains(pid) ||
-        proc::hangs_in_kernel(pid, kMostCandidates)) {
+    const auto call = proc::call(pid, tid);
+    if (!call || files_read_.contains(pid)) {
         return;
     }
     if (files_read_.size() >= kMostKept) {
         files_read_.clear();
     }
     files_read_.insert(pid);
-    const std::uint64_t began_ns = monotonic_ns();
-    (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
-    spend_since(began_ns);
+    if (!proc::hangs_in_kernel(pid, kMostCandidates)) {
+        (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
+    }
 }
 
 const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
@@ -224,8 +241,7 @@ const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
     return kept.held;
 }
 
-void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
-                                const SocketInProcess& socket) const
+void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members)
 {
     const std::uint32_t pid = facts.process.pid;
     const auto identity = proc::identity(pid);
@@ -237,8 +253,10 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
         return;
     }
     const auto ids = proc::thread_ids(pid, kMostCandidates);
-    const auto waiting = std::find_if(
-        ids.begin(), ids.end(), [&](std::uint32_t tid) { return waits_for(pid, tid, socket); });
+    const std::uint64_t ends_ns = monotonic_ns() + kChoosingNs;
+    const auto waiting = std::find_if(ids.begin(), ids.end(), [&](std::uint32_t tid) {
+        return !facts.hangs_in_kernel && monotonic_ns() < ends_ns && waits_for(pid, tid, members);
+    });
     if (waiting != ids.end() && ids.size() > 1) {
         facts.tid = *waiting;
         facts.chosen = Chosen::waits_for_it;
@@ -255,7 +273,7 @@ void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample,
 /// The stack is only told if the thread did not move meanwhile.
 void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
 {
-    if (proc::hangs_in_kernel(facts.process.pid, kMostCandidates)) {
+    if (facts.hangs_in_kernel) {
         facts.missing.emplace_back(
             "user stack: a thread hangs in the kernel and may hold the process's memory");
         return;
@@ -266,7 +284,7 @@ void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
         registers = *facts.kernel->registers;
     }
     UserStack stack = read_user_stack(facts.process.pid, facts.tid, registers, symbols_);
-    const auto after = proc::call(facts.tid);
+    const auto after = proc::call(facts.process.pid, facts.tid);
     if (!after || after->sp != before.sp || after->ip != before.ip ||
         after->number != before.number) {
         facts.missing.emplace_back("user stack: the thread moved on while it was read");
@@ -282,7 +300,7 @@ void CauseFinder::look_into_kernel(CauseFacts& facts)
 {
     if (!reader_) {
         facts.missing.push_back(why_no_reader_);
-    } else if (facts.kernel = reader_->look(facts.tid); !facts.kernel) {
+    } else if (facts.kernel = reader_->look(facts.process.pid, facts.tid); !facts.kernel) {
         facts.missing.emplace_back("the kernel's own view of the thread: it was not found there");
     }
     facts.kernel_stack =
@@ -291,7 +309,7 @@ void CauseFinder::look_into_kernel(CauseFacts& facts)
 
 /// One that sleeps most of the time may be awake for just this moment: what it sleeps in is of
 /// interest.
-std::optional<proc::Thread> CauseFinder::find_asleep(const CauseFacts& facts) const
+std::optional<proc::Thread> CauseFinder::find_asleep(const CauseFacts& facts)
 {
     const bool sleeps = facts.cpu && facts.cpu->ran + facts.cpu->waited < kRarelyAwake;
     auto thread = proc::thread(facts.process.pid, facts.tid);
@@ -302,36 +320,39 @@ std::optional<proc::Thread> CauseFinder::find_asleep(const CauseFacts& facts) co
     return thread;
 }
 
-void CauseFinder::look_at_thread(CauseFacts& facts)
+/// False if it has ended meanwhile.
+bool CauseFinder::look_at_thread(CauseFacts& facts)
 {
-    facts.cpu = marks_.cpu_of(facts.process.pid, facts.tid);
-    facts.frequent_call = marks_.frequent_call(facts.tid);
+    marks_.tell(facts);
     const auto thread = find_asleep(facts);
     if (!thread) {
         facts.reader_has_ended = facts.chosen == Chosen::last_reader;
-        return;
+        return facts.reader_has_ended;
     }
     facts.thread_comm = thread->comm;
     facts.state = thread->state;
     look_into_kernel(facts);
-    const auto call = proc::call(facts.tid);
-    facts.call = call_facts(facts.process.pid, call);
+    facts.frozen = proc::is_frozen(facts.process.pid);
+    // The kernel waits for one that is about to sleep and has no CPU.
+    const bool is_queued = facts.kernel && facts.kernel->queued_ns;
+    const auto call = is_queued ? std::nullopt : proc::call(facts.process.pid, facts.tid);
+    facts.call = to_facts(call);
     if (call) {
         look_at_stack(facts, *call);
     } else if (facts.state == 'S' || facts.state == 'D') {
         facts.missing.emplace_back("system call: /proc/<tid>/syscall does not tell it");
     }
+    return true;
 }
 
-void CauseFinder::look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
-                               const HeldSockets& held) const
+void CauseFinder::look_at_wait(CauseFacts& facts, PollMembers& members, const HeldSockets& held)
 {
-    if (!facts.call || facts.state == 'D') {
+    if (!facts.call) {
         return;
     }
     const Waiting waiting = waiting_in(*facts.call);
-    if (waiting.purpose == Purpose::poll) {
-        facts.polls_this_socket = polls(facts.tid, *facts.call, socket);
+    if (waiting.purpose == Purpose::poll && !facts.hangs_in_kernel) {
+        facts.polls_this_socket = members.asked_for(facts.tid, *facts.call);
     }
     const auto link = waiting.fd ? proc::descriptor(facts.tid, *waiting.fd) : std::nullopt;
     if (!link) {
@@ -349,30 +370,34 @@ void CauseFinder::look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
     facts.waits_on = std::move(descriptor);
 }
 
-Cause CauseFinder::look(const SocketSample& sample, const Owner& owner, std::uint64_t silent_ns)
+std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& owner,
+                                       std::uint64_t silent_ns)
 {
     CauseFacts facts;
     facts.process = *owner.process;
-    facts.accepted = owner.fd.has_value();
+    facts.hangs_in_kernel = proc::hangs_in_kernel(facts.process.pid, kMostCandidates);
     const HeldSockets& held = sockets_of(facts.process.pid);
-    const SocketInProcess socket = in_process(sample, owner, held);
-    choose_thread(facts, sample, socket);
+    PollMembers members(in_process(sample, owner, held));
+    choose_thread(facts, sample, members);
     const std::uint64_t now_ns = monotonic_ns();
     const auto known = threads_.find(facts.tid);
-    if (known != threads_.end() && now_ns - known->second.at_ns < kKeptNs &&
+    if (!facts.reader_has_ended && known != threads_.end() &&
+        now_ns - known->second.at_ns < kKeptNs &&
         known->second.facts.process.pid == facts.process.pid) {
-        const CauseFacts chosen = std::move(facts);
+        const Chosen chosen = facts.chosen;
         facts = known->second.facts;
-        facts.chosen = chosen.chosen;
-        facts.accepted = chosen.accepted;
+        facts.chosen = chosen;
     } else if (!facts.reader_has_ended) {
-        look_at_thread(facts);
+        if (!look_at_thread(facts)) {
+            return std::nullopt;
+        }
         make_room(threads_, now_ns);
         threads_[facts.tid] = {now_ns, facts};
     }
     facts.silent_ns = silent_ns;
+    facts.accepted = !waits_to_be_accepted(sample, owner);
     compare_others(facts, sample, held);
-    look_at_wait(facts, socket, held);
+    look_at_wait(facts, members, held);
     return diagnose(std::move(facts));
 }
 

@@ -47,17 +47,15 @@ private:
 
     [[nodiscard]] bool is_affordable() const;
     void spend_since(std::uint64_t began_ns);
-    [[nodiscard]] Cause look(const SocketSample& sample, const Owner& owner,
-                             std::uint64_t silent_ns);
+    [[nodiscard]] std::optional<Cause> look(const SocketSample& sample, const Owner& owner,
+                                            std::uint64_t silent_ns);
     [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
-    void choose_thread(CauseFacts& facts, const SocketSample& sample,
-                       const SocketInProcess& socket) const;
-    [[nodiscard]] std::optional<proc::Thread> find_asleep(const CauseFacts& facts) const;
-    void look_at_thread(CauseFacts& facts);
+    static void choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members);
+    [[nodiscard]] static std::optional<proc::Thread> find_asleep(const CauseFacts& facts);
+    [[nodiscard]] bool look_at_thread(CauseFacts& facts);
     void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
-    void look_at_wait(CauseFacts& facts, const SocketInProcess& socket,
-                      const HeldSockets& held) const;
+    static void look_at_wait(CauseFacts& facts, PollMembers& members, const HeldSockets& held);
     void read_files_of(std::uint32_t pid, std::uint32_t tid);
 
     Source& source_;

@@ -2,14 +2,16 @@
 
 #include "bpf/thread_reader.hpp"
 #include "cause/facts.hpp"
-#include "host/pace.hpp"
+#include "host/control_group.hpp"
 #include "host/threads.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 namespace drainwatch {
 
@@ -17,38 +19,51 @@ namespace drainwatch {
 /// when the verdict is due, cannot tell.
 class CpuMarks {
 public:
-    /// A socket of this thread waits. For each look at one; cheap. True if the thread is a new one.
-    bool note(std::uint32_t pid, std::uint32_t tid, ThreadReader* reader);
+    /// Is this thread followed already?
+    [[nodiscard]] bool knows(std::uint32_t tid) const { return threads_.contains(tid); }
 
-    /// CPU time over the last second or two, less if it was noted less long ago; nothing if that is
-    /// too short to say anything.
-    [[nodiscard]] std::optional<CpuFacts> cpu_of(std::uint32_t pid, std::uint32_t tid) const;
+    /// A socket of this thread waits. For each look at one; cheap for a thread that is known.
+    void note(std::uint32_t pid, std::uint32_t tid, ThreadReader* reader);
 
-    /// The system call in which most of the last looks found the thread, running.
-    [[nodiscard]] std::optional<std::int32_t> frequent_call(std::uint32_t tid) const;
+    /// Adds what is known by now: CPU time over the last second or two, less if it was noted less
+    /// long ago, and the calls in which the thread was found.
+    void tell(CauseFacts& facts);
 
 private:
-    /// A thread's CPU time at some moment.
+    using Quota = std::shared_ptr<const std::vector<proc::QuotaPeriods>>;
+    /// What a thread had of CPUs until some moment.
     struct Mark {
         std::uint64_t at_ns = 0;
         proc::CpuTime time;
-        std::optional<std::uint64_t> throttled_ns;
+        Quota quota;
     };
     struct Thread {
+        std::uint32_t pid = 0;
         Mark first;
         Mark older;
         Mark newer;
         std::uint64_t noted_ns = 0;
-        std::array<std::int32_t, 8> calls{};  ///< the last ones, as a ring
+        std::uint64_t look_due_ns = 0;
+        std::optional<std::uint64_t> arrived_ns;  ///< at the last look
+        std::array<std::int32_t, 8> calls{};      ///< the last ones, as a ring
         std::size_t looks = 0;
     };
+    struct KnownQuota {
+        std::uint64_t at_ns = 0;
+        Quota periods;
+    };
 
-    [[nodiscard]] static std::optional<Mark> mark(std::uint32_t pid, std::uint32_t tid);
-    void look_at_call(std::uint32_t tid, Thread& thread, ThreadReader& reader);
+    [[nodiscard]] std::optional<Mark> mark(std::uint32_t pid, std::uint32_t tid);
+    [[nodiscard]] Quota quota_of(std::uint32_t pid);
+    void begin(std::uint32_t pid, std::uint32_t tid);
+    void forget_old(std::uint64_t now_ns);
+    [[nodiscard]] std::optional<CpuFacts> cpu_since_mark(const Thread& thread, std::uint32_t tid);
+    static void look_at_call(std::uint32_t tid, Thread& thread, ThreadReader& reader);
+    [[nodiscard]] static std::optional<std::int32_t> frequent_call(const Thread& thread);
 
-    std::unordered_map<std::uint32_t, Thread> threads_;
-    /// A spinning thread must be seen at different moments: a tick of the kernel's clock apart.
-    Pace looking_at_calls_{10'000'000, 100};
+    std::unordered_map<std::uint32_t, Thread> threads_;      ///< by tid
+    std::unordered_map<std::uint32_t, KnownQuota> quotas_;  ///< by pid
+    std::uint64_t forgot_ns_ = 0;
 };
 
 }  // namespace drainwatch

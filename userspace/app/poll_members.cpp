@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstring>
 #include <string>
-#include <vector>
 
 namespace drainwatch {
 namespace {
@@ -21,47 +20,43 @@ constexpr std::uint64_t kMostPolled = 4096;
 /// So deep the kernel lets sets lie in sets (EP_MAX_NESTS).
 constexpr int kDeepest = 5;
 
-bool is_one_of(const std::vector<std::uint32_t>& fds, std::uint32_t fd)
+}  // namespace
+
+bool PollMembers::is_mine(std::uint32_t fd) const
 {
-    return std::find(fds.begin(), fds.end(), fd) != fds.end();
+    return std::find(socket_.fds.begin(), socket_.fds.end(), fd) != socket_.fds.end();
 }
 
-/// The numbers in a set are those of whoever put them there; the inodes are true.
-bool is_it(const proc::EpollMember& member, const SocketInProcess& socket)
+/// The numbers in a set are those of whoever put them there; the inodes are true. One that fired
+/// once (EPOLLONESHOT) is in the set still, with no events.
+std::optional<bool> PollMembers::in_epoll_set(std::uint32_t tid, std::uint32_t set, int depth)
 {
-    return member.inode && socket.inode ? member.inode == socket.inode
-                                        : is_one_of(socket.fds, member.fd);
-}
-
-/// One that fired once (EPOLLONESHOT) is in the set still, with no events.
-std::optional<bool> in_epoll_set(std::uint32_t tid, std::uint32_t set,
-                                 const SocketInProcess& socket, int depth)
-{
-    const auto members = proc::epoll_set(tid, set);
-    if (!members || depth == 0) {
-        return std::nullopt;
+    if (const auto known = sets_.find(set); known != sets_.end()) {
+        return known->second;
     }
-    std::optional<bool> asks = false;
-    for (const proc::EpollMember& member : *members) {
-        if ((member.events & (EPOLLIN | EPOLLRDNORM)) == 0) {
-            continue;
-        }
-        if (is_it(member, socket)) {
-            return true;
-        }
-        if (proc::descriptor(tid, member.fd) == "anon_inode:[eventpoll]") {
-            const auto inner = in_epoll_set(tid, member.fd, socket, depth - 1);
-            if (inner != false) {
-                asks = inner;
-            }
+    auto members = depth > 0 ? proc::epoll_set(tid, set, kMostPolled) : std::nullopt;
+    if (!members) {
+        return sets_[set] = std::nullopt;
+    }
+    std::erase_if(*members, [](const proc::EpollMember& member) {
+        return (member.events & (EPOLLIN | EPOLLRDNORM)) == 0;
+    });
+    const bool is_there =
+        std::any_of(members->begin(), members->end(), [&](const proc::EpollMember& member) {
+            return member.inode && socket_.inode ? member.inode == socket_.inode
+                                                 : is_mine(member.fd);
+        });
+    std::optional<bool> asked = is_there;
+    for (auto member = members->begin(); asked == false && member != members->end(); ++member) {
+        if (proc::descriptor(tid, member->fd) == "anon_inode:[eventpoll]") {
+            asked = in_epoll_set(tid, member->fd, depth - 1);
         }
     }
-    return asks;
+    return sets_[set] = asked;
 }
 
 /// poll(descriptors, number, ...)
-std::optional<bool> in_array(std::uint32_t tid, const CallFacts& call,
-                             const SocketInProcess& socket)
+std::optional<bool> PollMembers::in_array(std::uint32_t tid, const CallFacts& call) const
 {
     const std::uint64_t number = call.arguments[1];
     if (number > kMostPolled) {
@@ -74,16 +69,16 @@ std::optional<bool> in_array(std::uint32_t tid, const CallFacts& call,
     std::vector<pollfd> polled(number);
     std::memcpy(polled.data(), bytes->data(), bytes->size());
     return std::any_of(polled.begin(), polled.end(), [&](const pollfd& p) {
-        return p.fd >= 0 && is_one_of(socket.fds, static_cast<std::uint32_t>(p.fd)) &&
+        return p.fd >= 0 && is_mine(static_cast<std::uint32_t>(p.fd)) &&
                (p.events & (POLLIN | POLLRDNORM)) != 0;
     });
 }
 
 /// select(number, to_read, ...), a bit for each descriptor
-std::optional<bool> in_bits(std::uint32_t tid, const CallFacts& call, const SocketInProcess& socket)
+std::optional<bool> PollMembers::in_bits(std::uint32_t tid, const CallFacts& call) const
 {
     constexpr std::uint64_t kByteBits = 8;
-    for (const std::uint32_t fd : socket.fds) {
+    for (const std::uint32_t fd : socket_.fds) {
         if (fd >= call.arguments[0] || call.arguments[1] == 0) {
             continue;
         }
@@ -98,19 +93,17 @@ std::optional<bool> in_bits(std::uint32_t tid, const CallFacts& call, const Sock
     return false;
 }
 
-}  // namespace
-
-std::optional<bool> polls(std::uint32_t tid, const CallFacts& call, const SocketInProcess& socket)
+std::optional<bool> PollMembers::asked_for(std::uint32_t tid, const CallFacts& call)
 {
-    if (socket.fds.empty()) {
+    if (socket_.fds.empty()) {
         return std::nullopt;
     }
     if (const auto set = waiting_in(call).fd) {
-        return in_epoll_set(tid, *set, socket, kDeepest);
+        return in_epoll_set(tid, *set, kDeepest);
     }
     const std::string name = system_call_name(call.number);
-    return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(tid, call, socket)
-                                                                 : in_bits(tid, call, socket);
+    return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(tid, call)
+                                                                  : in_bits(tid, call);
 }
 
 }  // namespace drainwatch

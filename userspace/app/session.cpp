@@ -227,9 +227,8 @@ void Session::note_reset(const SocketNotice& notice)
     }
 }
 
-void Session::print_due()
+void Session::print_due(std::uint64_t now_ns)
 {
-    const std::uint64_t now_ns = monotonic_ns();
     for (const Incident& incident : incidents_.due(now_ns)) {
         print(to_event(incident, clock_pair()));
     }
@@ -359,6 +358,11 @@ void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
 {
     const Peer peer = peer_of(fresh);
     peers_.connected(peer, at_ns);
+    // As of now: it may have been read since the last look.
+    const auto old = monitor_.replaced_by(fresh);
+    if (const auto sample = old ? source_->sample(*old) : std::nullopt) {
+        print(monitor_.observe(*sample));
+    }
     const auto replaced = monitor_.connected(fresh, at_ns);
     if (!replaced) {
         return;
@@ -523,8 +527,9 @@ void Session::keep_budget()
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    const std::uint64_t due_ns = std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(),
-                                           budget_.due_ns(), logs_due_ns_, ends_ns_});
+    const std::uint64_t due_ns =
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(),
+                  logs_due_ns_, incidents_.due_ns().value_or(kNever), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -573,7 +578,7 @@ Result<int> Session::run()
         take_notices();
         look();
         take_logs();
-        print_due();
+        print_due(monotonic_ns());
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
@@ -591,6 +596,7 @@ Result<int> Session::run()
     look();
     logs_due_ns_ = 0;
     take_logs();
+    print_due(monotonic_ns() + Incidents::kTogetherNs);  // who gathers still is told of as well
     lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
     lines_.drain(kLastWords);

@@ -54,7 +54,7 @@ private:
     void take(const StreamBytes& bytes);
     void look();
     void print_standing();
-    void print_due();
+    void print_due(std::uint64_t now_ns);
     void note_peer(const Alert& alert, bool begins);
     void note_reset(const SocketNotice& notice);
     void note_connection(const SocketSample& fresh, std::uint64_t at_ns);

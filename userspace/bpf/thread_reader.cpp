@@ -5,7 +5,6 @@
 #include "drainwatch/profile_abi.h"
 #include "drainwatch/thread_look.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -40,20 +39,23 @@ std::vector<std::string> stack_of(const std::vector<std::byte>& output)
 KernelView decode(const dw_thread_look& look)
 {
     KernelView view;
-    view.tid = look.tid;
     view.on_cpu = look.on_cpu != 0;
     const bool clock_is_known = look.asked_ns != 0 && look.arrived_ns != 0;
     const auto since = [&](std::uint64_t then_ns) {
         return look.asked_ns > then_ns ? look.asked_ns - then_ns : 0;
     };
+    if (clock_is_known) {
+        view.arrived_ns = look.arrived_ns;
+    }
     if (clock_is_known && look.queued_ns != 0) {
         view.queued_ns = since(look.queued_ns);
     } else if (clock_is_known && !view.on_cpu) {
         const std::uint64_t at_most_ns = since(look.arrived_ns);
-        if (look.ran_ns == DW_RAN_UNKNOWN) {
+        // What is more than the whole was not counted from there: sched_ext.
+        if (look.ran_ns > at_most_ns) {
             view.off_cpu_at_most_ns = at_most_ns;
         } else {
-            view.off_cpu_ns = at_most_ns - std::min<std::uint64_t>(look.ran_ns, at_most_ns);
+            view.off_cpu_ns = at_most_ns - look.ran_ns;
         }
     }
     if (look.call != DW_NO_CALL) {
@@ -98,7 +100,7 @@ std::optional<std::vector<std::byte>> ThreadReader::run(bpf_iter_link_info* limi
     return std::move(*output);
 }
 
-std::optional<KernelView> ThreadReader::look(std::uint32_t tid)
+std::optional<KernelView> ThreadReader::look(std::uint32_t pid, std::uint32_t tid)
 {
     skeleton_->bss->wanted_tid = tid;
     bpf_iter_link_info limits{};
@@ -115,6 +117,9 @@ std::optional<KernelView> ThreadReader::look(std::uint32_t tid)
         return std::nullopt;
     }
     std::memcpy(&found, output->data(), sizeof(found));
+    if (found.tgid != pid) {
+        return std::nullopt;  // the number is another's by now
+    }
     KernelView view = decode(found);
     view.stack = stack_of(*output);
     return view;

@@ -23,8 +23,8 @@ public:
     ThreadReader(const ThreadReader&) = delete;
     ThreadReader& operator=(const ThreadReader&) = delete;
 
-    /// Nothing if there is no such thread.
-    [[nodiscard]] std::optional<KernelView> look(std::uint32_t tid);
+    /// Nothing if the process has no such thread.
+    [[nodiscard]] std::optional<KernelView> look(std::uint32_t pid, std::uint32_t tid);
 
 private:
     struct SkeletonDeleter {

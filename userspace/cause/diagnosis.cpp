@@ -27,28 +27,9 @@ std::string seconds(std::uint64_t ns)
     return in_words(static_cast<double>(ns) / 1e9);
 }
 
-/// Of the quota's time: the group may be held back while this thread has nothing to do with a CPU.
-double throttled(const CpuFacts& cpu)
-{
-    return std::min(cpu.throttled.value_or(0), 1 - cpu.ran);
-}
-
-bool is_quota(const CpuFacts& cpu)
-{
-    return throttled(cpu) > (1 - cpu.ran) / 2;
-}
-
-/// For how much of the time it could not run though it wanted to. Of a thread that sleeps, the
-/// group's quota says nothing.
-double held_back(const CauseFacts& facts)
-{
-    const double by_quota = facts.state == 'R' ? throttled(*facts.cpu) : 0;
-    return std::max(facts.cpu->waited, by_quota);
-}
-
 bool wants_cpu(const CauseFacts& facts)
 {
-    return facts.cpu && facts.cpu->ran + held_back(facts) >= kMostOfTheTime;
+    return facts.cpu && facts.cpu->ran + facts.cpu->waited >= kMostOfTheTime;
 }
 
 bool is_starved(const CauseFacts& facts)
@@ -66,13 +47,6 @@ bool is_in_kernel_at(const CauseFacts& facts, std::string_view place)
     return std::any_of(
         facts.kernel_stack.begin(), facts.kernel_stack.end(),
         [&](const std::string& frame) { return frame.find(place) != std::string::npos; });
-}
-
-/// By the freezer of its control group: version 1 in its own place, version 2 where signals are
-/// taken.
-bool is_frozen(const CauseFacts& facts)
-{
-    return is_in_kernel_at(facts, "__refrigerator") || is_in_kernel_at(facts, "do_freezer_trap");
 }
 
 /// Found with a CPU, or waiting for one.
@@ -106,7 +80,7 @@ ThreadState state_of(const CauseFacts& facts)
     if (facts.reader_has_ended) {
         return ThreadState::exited;
     }
-    if (is_frozen(facts)) {
+    if (facts.frozen) {
         return ThreadState::stopped;
     }
     switch (facts.state) {
@@ -247,8 +221,9 @@ std::string sleeping(const CauseFacts& facts)
 
 std::string running(const CauseFacts& facts)
 {
-    // Without the kernel's view it may call poll over and over.
-    const std::string_view busy = facts.kernel ? "is busy with something else" : "is busy";
+    // Else it may call poll over and over.
+    const std::string_view busy =
+        facts.calls_are_known ? "is busy with something else" : "is busy";
     if (!facts.cpu) {
         return fmt::format("{} {}", subject(facts), busy);
     }
@@ -266,7 +241,7 @@ std::string runnable(const CauseFacts& facts)
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}", subject(facts),
-                       100 * cpu.ran, seconds(cpu.over_ns), is_quota(cpu) ? " (cgroup quota)" : "");
+                       100 * cpu.ran, seconds(cpu.over_ns), cpu.throttled.value_or(0) >= kMostOfTheTime ? " (cgroup quota)" : "");
 }
 
 std::string disk(const CauseFacts& facts)
@@ -281,7 +256,7 @@ std::string disk(const CauseFacts& facts)
 std::string stopped(const CauseFacts& facts)
 {
     const std::string who = escape(facts.process.comm);
-    if (is_frozen(facts)) {
+    if (facts.frozen) {
         return who + " is frozen by its control group";
     }
     if (facts.state == 't') {
@@ -302,7 +277,7 @@ std::string what_it_does(const CauseFacts& facts, ThreadState state)
         case ThreadState::runnable: return runnable(facts);
         case ThreadState::disk: return disk(facts);
         case ThreadState::zombie:
-            return subject(facts) + " has ended, and its descriptors are open still";
+            return subject(facts) + " has ended";
         case ThreadState::exited:
             return fmt::format("thread {} of {}, which read this socket last, has exited",
                                facts.tid, escape(facts.process.comm));

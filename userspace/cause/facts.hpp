@@ -31,8 +31,8 @@ struct DescriptorFacts {
 struct CpuFacts {
     std::uint64_t over_ns = 0;
     double ran = 0;     ///< share of that time, 0 to 1
-    double waited = 0;  ///< it could have run, and another did; some kernels count throttling, too
-    std::optional<double> throttled;        ///< its control group had used its quota up
+    double waited = 0;  ///< it could have run, and another did, or its quota was used up
+    std::optional<double> throttled;        ///< share of periods in which its group's quota was used up
     std::optional<std::uint64_t> quiet_ns;  ///< for so long, at least, it has not run
 };
 
@@ -53,18 +53,21 @@ struct CauseFacts {
     bool reader_has_ended =
         false;  ///< the thread that read last, `tid`; nothing else is known then
 
+    /// Some thread of the process waits where nothing wakes it: its memory is not looked into.
+    bool hangs_in_kernel = false;
     char state = '?';  ///< as /proc/<pid>/stat has it
     std::optional<CallFacts> call;
     std::optional<KernelView> kernel;
     std::vector<std::string> kernel_stack;  ///< innermost first
     std::optional<CpuFacts> cpu;
-    /// It runs: the call in which most of several looks found it.
-    std::optional<std::int32_t> frequent_call;
+    bool calls_are_known = false;  ///< it was looked at often enough, awake at different times
+    std::optional<std::int32_t> frequent_call;  ///< in which most of those looks found it
     std::optional<DescriptorFacts> waits_on;
     /// It waits in poll, select or epoll: whether for this socket, too.
     std::optional<bool> polls_this_socket;
 
-    bool accepted = true;                ///< the process has a descriptor of the socket
+    bool accepted = true;                ///< false: it waits to be
+    bool frozen = false;                 ///< by its control group
     std::optional<std::size_t> sockets;  ///< connections that the process holds
     /// Of the others, those with data that has waited for as long as half of `silent_ns`.
     std::size_t others_waiting = 0;

@@ -22,8 +22,8 @@ struct UserRegisters {
 
 /// What the kernel's own view of a thread adds to /proc.
 struct KernelView {
-    std::uint32_t tid = 0;
-    bool on_cpu = false;                      ///< it runs just now
+    bool on_cpu = false;  ///< it runs just now
+    std::optional<std::uint64_t> arrived_ns;  ///< when it was given a CPU last; the scheduler's clock
     std::optional<std::uint64_t> off_cpu_ns;  ///< since it last ran, if it does not run or wait to
     /// The same of a real-time thread: no longer than this, for it may have run for a part of it.
     std::optional<std::uint64_t> off_cpu_at_most_ns;

@@ -30,14 +30,17 @@ bool EpisodeBook::note(const Alert& alert)
     if (alert.episode == 0 || alert.kind == Alert::Kind::queue) {
         return false;
     }
-    KnownEpisode* episode = of(alert.episode);
-    const bool begins = episode == nullptr;
+    const bool begins = alert.episode > latest_;
     if (begins) {
+        latest_ = alert.episode;
         if (episodes_.size() >= kMost) {
             episodes_.pop_front();
         }
         episodes_.push_back({alert.episode, alert.sample, {}, alert.at_ns, 0});
-        episode = &episodes_.back();
+    }
+    KnownEpisode* episode = of(alert.episode);
+    if (episode == nullptr) {
+        return begins;  // others have pushed it out
     }
     if (is_warning(alert.kind) && !episode->first_warning_ns) {
         episode->first_warning_ns = alert.at_ns;

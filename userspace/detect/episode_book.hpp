@@ -38,6 +38,7 @@ private:
     KnownEpisode* of(std::uint64_t number);
 
     std::deque<KnownEpisode> episodes_;  ///< in the order in which they began
+    std::uint64_t latest_ = 0;           ///< their numbers only grow
 };
 
 }  // namespace drainwatch

@@ -95,7 +95,7 @@ std::optional<Incident> Incidents::end(std::list<Group>::iterator group, const A
 
 std::optional<Incident> Incidents::note(const Alert& alert, const Process& process)
 {
-    if (alert.episode == 0) {
+    if (alert.episode == 0 || process.pid == 0) {
         return std::nullopt;
     }
     if (is_raise(alert)) {

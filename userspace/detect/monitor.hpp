@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace drainwatch {
@@ -60,6 +61,9 @@ public:
     /// usual for its reader, is being replaced. Told once in an episode.
     [[nodiscard]] std::optional<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
 
+    /// Which one that is, as of the last look at it.
+    [[nodiscard]] std::optional<Cookie> replaced_by(const SocketSample& fresh) const;
+
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
 
@@ -110,6 +114,8 @@ private:
     static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
     [[nodiscard]] bool is_overdue(const Followed& socket) const;
+    void note_overdue(Followed& socket);
+    void forget(Cookie cookie);
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
                                           const Followed& socket, std::uint64_t at_ns,
                                           std::string reason);
@@ -122,6 +128,7 @@ private:
 
     Limits limits_;
     std::unordered_map<Cookie, Followed> sockets_;
+    std::unordered_set<Cookie> overdue_;  ///< of those
     std::vector<Cookie> from_before_;  ///< not seen yet by the source that took over
     std::uint64_t episodes_begun_ = 0;
     Totals totals_;

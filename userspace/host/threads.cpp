@@ -2,7 +2,6 @@
 
 #include "host/text_file.hpp"
 
-#include <elf.h>
 #include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,48 +13,6 @@
 #include <sstream>
 
 namespace drainwatch::proc {
-namespace {
-
-/// The value behind `key` in a file of lines such as "throttled_usec 1234".
-std::optional<std::uint64_t> value_of(const std::string& path, const std::string& key)
-{
-    std::ifstream file(path);
-    std::string name;
-    for (std::uint64_t value = 0; file >> name >> value;) {
-        if (name == key) {
-            return value;
-        }
-    }
-    return std::nullopt;
-}
-
-/// Where control groups are mounted that may have a CPU quota.
-struct Hierarchy {
-    std::string_view mount;
-    std::string_view key;  ///< in cpu.stat
-    std::uint64_t unit_ns;
-};
-constexpr Hierarchy kUnified{"/sys/fs/cgroup", "throttled_usec", 1000};
-constexpr Hierarchy kOwn{"/sys/fs/cgroup/cpu", "throttled_time", 1};
-
-/// The longest of the group's own and those of the groups above it.
-std::optional<std::uint64_t> throttled_ns(const Hierarchy& hierarchy, std::string group)
-{
-    std::optional<std::uint64_t> longest;
-    while (true) {
-        const std::string path = fmt::format("{}{}/cpu.stat", hierarchy.mount, group);
-        if (const auto value = value_of(path, std::string(hierarchy.key))) {
-            longest = std::max(longest.value_or(0), *value * hierarchy.unit_ns);
-        }
-        if (group.empty()) {
-            return longest;
-        }
-        const auto last = group.rfind('/');
-        group.resize(last != std::string::npos ? last : 0);
-    }
-}
-
-}  // namespace
 
 std::optional<Thread> thread(std::uint32_t pid, std::uint32_t tid)
 {
@@ -84,10 +41,10 @@ std::vector<std::uint32_t> thread_ids(std::uint32_t pid, std::size_t most)
     return ids;
 }
 
-std::optional<Call> call(std::uint32_t tid)
+std::optional<Call> call(std::uint32_t pid, std::uint32_t tid)
 {
     // "232 0x5 ... 0x7ffd... 0x7f..."; "-1 0x7ffd... 0x..." outside of one; "running"
-    std::istringstream fields(read_text(fmt::format("/proc/{}/syscall", tid)));
+    std::istringstream fields(read_text(fmt::format("/proc/{}/task/{}/syscall", pid, tid)));
     Call found;
     fields >> std::dec >> found.number >> std::hex;
     for (std::uint64_t& argument : found.arguments) {
@@ -99,44 +56,17 @@ std::optional<Call> call(std::uint32_t tid)
 
 std::optional<CpuTime> cpu_time(std::uint32_t pid, std::uint32_t tid)
 {
-    std::ifstream file(fmt::format("/proc/{}/task/{}/schedstat", pid, tid));
+    std::istringstream numbers(read_text(fmt::format("/proc/{}/task/{}/schedstat", pid, tid)));
     CpuTime time;
-    file >> time.ran_ns >> time.waited_ns;
-    return file ? std::optional(time) : std::nullopt;
+    numbers >> time.ran_ns >> time.waited_ns >> time.times;
+    return numbers && time.times != 0 ? std::optional(time) : std::nullopt;
 }
 
-std::optional<std::uint64_t> throttled_ns(std::uint32_t pid)
-{
-    // "0::/user.slice" of the unified hierarchy, "4:cpu,cpuacct:/x" of an older one
-    std::istringstream lines(read_text(fmt::format("/proc/{}/cgroup", pid)));
-    std::optional<std::uint64_t> longest;
-    for (std::string line; std::getline(lines, line);) {
-        const auto first = line.find(':');
-        const auto second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos) {
-            continue;
-        }
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        const bool own = controllers.find(",cpu,") != std::string::npos;
-        if (!own && controllers != ",,") {
-            continue;
-        }
-        std::string group = line.substr(second + 1);
-        if (group == "/") {
-            group.clear();
-        }
-        if (const auto ns = throttled_ns(own ? kOwn : kUnified, group)) {
-            longest = std::max(longest.value_or(0), *ns);
-        }
-    }
-    return longest;
-}
-
-std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd)
+std::optional<std::string> descriptor(std::uint32_t tid, std::uint32_t fd)
 {
     std::string target(PATH_MAX, '\0');
     const ssize_t length =
-        readlink(fmt::format("/proc/{}/fd/{}", pid, fd).c_str(), target.data(), target.size());
+        readlink(fmt::format("/proc/{}/fd/{}", tid, fd).c_str(), target.data(), target.size());
     if (length <= 0) {
         return std::nullopt;
     }
@@ -144,13 +74,22 @@ std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd)
     return target;
 }
 
-std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid, std::uint32_t fd)
+std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t tid, std::uint32_t fd,
+                                                  std::size_t most)
 {
     // "tfd:        5 events:       19 data:                5  pos:0 ino:1a2b sdev:8"
-    std::istringstream lines(read_text(fmt::format("/proc/{}/fdinfo/{}", pid, fd)));
+    constexpr std::size_t kLineBytes = 96;
+    const std::size_t most_bytes = most * kLineBytes;
+    if (descriptor(tid, fd) != "anon_inode:[eventpoll]") {
+        return std::nullopt;
+    }
+    const std::string text = read_text(fmt::format("/proc/{}/fdinfo/{}", tid, fd), most_bytes);
+    if (text.empty() || text.size() == most_bytes) {
+        return std::nullopt;
+    }
+    std::istringstream lines(text);
     std::vector<EpollMember> members;
-    bool any = false;
-    for (std::string line; std::getline(lines, line); any = true) {
+    for (std::string line; std::getline(lines, line);) {
         std::istringstream fields(line);
         std::string tfd;
         std::string events;
@@ -166,7 +105,7 @@ std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid, std::uint32
         }
         members.push_back(member);
     }
-    return any ? std::optional(std::move(members)) : std::nullopt;
+    return members;
 }
 
 std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid)
@@ -179,12 +118,6 @@ std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid)
         stack.push_back(line.substr(begin, line.find('+', begin) - begin));
     }
     return stack;
-}
-
-bool is_32_bit(std::uint32_t pid)
-{
-    const std::string header = read_text(fmt::format("/proc/{}/exe", pid), EI_NIDENT);
-    return header.size() == EI_NIDENT && header[EI_CLASS] == ELFCLASS32;
 }
 
 bool hangs_in_kernel(std::uint32_t pid, std::size_t most)

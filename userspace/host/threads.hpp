@@ -27,21 +27,19 @@ struct Call {
     std::uint64_t ip = 0;
 };
 /// Nothing if it runs, sleeps outside of any, or does not let us see it.
-[[nodiscard]] std::optional<Call> call(std::uint32_t tid);
+[[nodiscard]] std::optional<Call> call(std::uint32_t pid, std::uint32_t tid);
 
 /// CPU time of a thread since it began, in nanoseconds.
 struct CpuTime {
     std::uint64_t ran_ns = 0;
     std::uint64_t waited_ns = 0;  ///< it could have run, and another did
+    std::uint64_t times = 0;      ///< it was given a CPU
 };
+/// Nothing where the kernel does not count them.
 [[nodiscard]] std::optional<CpuTime> cpu_time(std::uint32_t pid, std::uint32_t tid);
 
-/// For how long the process's control group, or one above it, was held back by its CPU quota, in
-/// nanoseconds since it began; of several, the longest.
-[[nodiscard]] std::optional<std::uint64_t> throttled_ns(std::uint32_t pid);
-
-/// What a descriptor is, as the link in /proc/<pid>/fd says: "socket:[123]", "/var/log/x".
-[[nodiscard]] std::optional<std::string> descriptor(std::uint32_t pid, std::uint32_t fd);
+/// What a thread's descriptor is, as the link in /proc/<tid>/fd says: "socket:[123]", "/var/log/x".
+[[nodiscard]] std::optional<std::string> descriptor(std::uint32_t tid, std::uint32_t fd);
 
 /// A file in an epoll set.
 struct EpollMember {
@@ -49,15 +47,14 @@ struct EpollMember {
     std::uint32_t events = 0;            ///< that it is asked for, EPOLLIN and so on
     std::optional<std::uint64_t> inode;  ///< of the file; nothing before 4.13
 };
-/// What the process's epoll set `fd` asks for.
-[[nodiscard]] std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t pid,
-                                                                std::uint32_t fd);
+/// What the epoll set behind the thread's descriptor `fd` asks for; nothing if there is none, or if
+/// it has more than `most` members.
+[[nodiscard]] std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t tid,
+                                                                std::uint32_t fd,
+                                                                std::size_t most);
 
 /// The thread's kernel stack, innermost first; empty if it is not ours to see.
 [[nodiscard]] std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid);
-
-/// The process's program is a 32-bit one.
-[[nodiscard]] bool is_32_bit(std::uint32_t pid);
 
 /// Some thread of the process, of the first `most`, waits in the kernel where nothing wakes it, and
 /// may hold what whoever looks at the process's memory would wait for.
