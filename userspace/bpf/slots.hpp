@@ -39,6 +39,8 @@ public:
                                            std::uint64_t limit_ns) const;
     /// Tells the kernel side that no more of this socket's handshake is wanted (tls_phase.h).
     void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t alert_bytes);
+    /// The same of every socket in the first `end` slots whose handshake is not past.
+    void settle_handshakes(std::uint32_t end);
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;
