@@ -7,11 +7,17 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 namespace drainwatch::live {
+namespace {
+
+constexpr std::chrono::milliseconds kMostBehind{5};
+
+}  // namespace
 
 Sender::Sender(std::uint16_t port, Flow flow) : flow_(std::move(flow))
 {
@@ -89,7 +95,8 @@ void Sender::send_messages()
                 send(fd_, message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
             sent_ += length > 0 ? static_cast<std::uint64_t>(length) : 0;
         }
-        next += flow_.spacing;
+        // After a moment without a CPU, what was missed is not sent all at once.
+        next = std::max(next + flow_.spacing, std::chrono::steady_clock::now() - kMostBehind);
         std::this_thread::sleep_until(next);
     }
 }

@@ -19,7 +19,7 @@ struct Flow {
 };
 
 /// A connection to a port on loopback that sends messages, evenly. Never blocks: what the socket
-/// does not take is not sent.
+/// does not take is not sent, nor is what more than 5 ms without a CPU have kept it from sending.
 class Sender {
 public:
     Sender(std::uint16_t port, Flow flow);
