@@ -341,8 +341,10 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 		if (!ref)
 			return 0;
 	}
-	if (target && found.listener)
+	if (target && found.listener) {
+		enter_again(sk, ref, found.tgid);
 		hand_listener_on(sk, ref, found.tgid);
+	}
 	found.fd = ctx->fd;
 	found.slot = ref->slot;
 	found.cookie = ref->cookie;

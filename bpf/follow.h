@@ -199,7 +199,9 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	struct dw_slot *s;
 
 	if (ref->self != (__u64)sk || slot == DW_NO_SLOT) {
-		if (!releases_all)
+		if (releases_all)
+			ref->listens_on = 0;
+		else
 			adopt_late(tp, ref, 0);
 		return;
 	}

@@ -76,6 +76,15 @@ static __always_inline void leave_listener(const struct sock *sk, __u16 port)
 		bpf_map_delete_elem(&listeners, &key);
 }
 
+/* `listeners` was cleared since this one was entered. */
+static __always_inline void enter_again(const struct sock *sk, struct dw_ref *ref, __u32 owner_tgid)
+{
+	if (ref->listens_on)
+		return;
+	ref->listens_on = BPF_CORE_READ(sk, __sk_common.skc_num);
+	enter_listener(sk, owner_tgid);
+}
+
 /* A listener may be handed on: the process that has it now stands for its waiting connections. */
 static __always_inline void hand_listener_on(const struct sock *sk, struct dw_ref *ref,
 					     __u32 owner_tgid)

@@ -18,7 +18,7 @@ __u32 slots_free = 0;
 __u32 slots_reserve = 0;
 /* Set by the user side for a full look: sockets that were idle since before give their slots back. */
 __u64 idle_before_ns = 0;
-/* Set by the user side for a full look: every socket does. */
+/* Set by the user side for a full look: every socket does, and `listeners` is cleared after it. */
 __u32 releases_all = 0;
 /* When the user side was last woken for a queue that fills. */
 __u64 danger_woken_ns = 0;

@@ -322,6 +322,61 @@ TEST_F(Harm, at_worst_it_polls_and_comes_back)
                                                 "recovered info"}));
 }
 
+/// Who has the port of a target's listener that has ended is a stranger, whether that ended while
+/// nothing was hooked or later.
+TEST_F(Harm, listeners_of_before_a_pause_are_forgotten)
+{
+    if (polls()) {
+        GTEST_SKIP() << "it has no hooks to come back to";
+    }
+    constexpr auto kStranger = [](std::uint16_t port) {
+        return Process::fork([port] {
+            std::uint16_t same = 0;
+            Listen listen;
+            listen.port = port;
+            (void)listen_on_loopback(listen, same);
+            nap(60s);
+        });
+    };
+    cpu_budget_ = "0.2%";
+    make_target({}, [](int first, Control& own) {
+        std::uint16_t port = 0;
+        const int second = listen_on_loopback({}, port);
+        own.child = port;
+        for (const int listener : {first, second}) {
+            while (own.hold == (listener == second)) {
+                nap(1ms);
+            }
+            close(listener);
+            own.accepted++;
+        }
+        nap(60s);
+    });
+    ASSERT_TRUE(wait_until([&] { return control().child != 0; }, 5s));
+    watch();
+    {
+        const Process flood = flood_of_messages(20s);
+        ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 10s));
+    }
+    control().hold = true;
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 1; }, 5s));
+    const Process first = kStranger(target().port());
+    nap(100ms);
+    connect({}).start();
+    ASSERT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
+    nap(1s);
+    control().hold = false;
+    ASSERT_TRUE(wait_until([&] { return control().accepted == 2; }, 5s));
+    const auto port = static_cast<std::uint16_t>(control().child.load());
+    const Process second = kStranger(port);
+    nap(100ms);
+    Sender late(port, {});
+    late.start();
+    nap(2500ms);
+    finish();
+    EXPECT_TRUE(watcher().lines(is_trouble).empty());
+}
+
 /// Files in a folder, and below it.
 std::set<std::string> files_in(const std::filesystem::path& folder)
 {

@@ -87,10 +87,12 @@ std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
     return holders;
 }
 
-void clear_map(int fd)
+void clear_map(const bpf_map* map)
 {
-    std::uint64_t key = 0;  // as long as the longest key of those that are cleared
-    while (bpf_map_get_next_key(fd, nullptr, &key) == 0 && bpf_map_delete_elem(fd, &key) == 0) {
+    const int fd = bpf_map__fd(map);
+    std::vector<std::byte> key(bpf_map__key_size(map));
+    while (bpf_map_get_next_key(fd, nullptr, key.data()) == 0 &&
+           bpf_map_delete_elem(fd, key.data()) == 0) {
     }
 }
 
@@ -573,10 +575,11 @@ Result<void> BpfSource::pause()
     skeleton_->bss->releases_all = 0;
     detach_programs(*skeleton_);
     report_.attached.clear();
-    // Numbers of processes and addresses of sockets may be others' by the time of resume().
-    clear_map(bpf_map__fd(skeleton_->maps.targets));
+    // Numbers of processes, addresses of sockets and ports may be others' by the time of resume().
+    clear_map(skeleton_->maps.targets);
+    clear_map(skeleton_->maps.listeners);
     if (by_address_) {
-        clear_map(bpf_map__fd(skeleton_->maps.sockets_by_address));
+        clear_map(skeleton_->maps.sockets_by_address);
     }
     processes_ = TargetProcesses(targets_);
     scanned_ = false;
