@@ -288,6 +288,54 @@ TEST(Shedder, WhatCannotBeTakenBackIsTriedAgain)
     EXPECT_TRUE(tool.orders.back().restore);
 }
 
+/// There is nothing to fall back to: that is tried, and told of, less and less often.
+TEST(Shedder, WhatCannotBeShedIsTriedEverLater)
+{
+    Tool tool;
+    tool.hooks = {{0, 50}};
+    tool.refuses = true;
+    std::vector<std::uint64_t> tried_ns;
+    for (int i = 0; i < 4 * 600; i++) {
+        const std::size_t before = tool.orders.size();
+        tool.run(0.25);
+        if (tool.orders.size() > before) {
+            tried_ns.push_back(tool.now_ns);
+        }
+    }
+    ASSERT_GE(tried_ns.size(), 10U);
+    EXPECT_LE(tried_ns.size(), 16U);
+    for (std::size_t i = 2; i < tried_ns.size(); i++) {
+        const std::uint64_t waited_ns = tried_ns[i] - tried_ns[i - 1];
+        EXPECT_GE(waited_ns, tried_ns[i - 1] - tried_ns[i - 2]) << i;
+        EXPECT_LE(waited_ns, 61 * kSecond) << i;
+    }
+    EXPECT_FALSE(tool.shedder.sheds());
+    tool.hooks[0].cost_ms = 1;
+    tool.run(300);
+    const std::size_t before = tool.orders.size();
+    tool.hooks[0].cost_ms = 50;
+    tool.run(4);
+    EXPECT_EQ(tool.orders.size(), before + 2) << "after a long calm, as at first";
+}
+
+/// What can be done without goes meanwhile, and comes back as soon as ever.
+TEST(Shedder, ARefusalHoldsNothingElseUp)
+{
+    Tool tool;
+    tool.hooks = {{0, 50}, {1, 0}};
+    tool.refuses = true;
+    tool.run(20);
+    tool.refuses = false;
+    tool.hooks[1].cost_ms = 50;
+    tool.run(1);
+    EXPECT_EQ(tool.orders.back().step, (ShedStep{Kind::hook, 1}));
+    EXPECT_FALSE(tool.orders.back().restore);
+    tool.hooks[0].cost_ms = tool.hooks[1].cost_ms = 1;
+    tool.run(8);
+    EXPECT_TRUE(tool.orders.back().restore);
+    EXPECT_FALSE(tool.shedder.sheds());
+}
+
 TEST(Shedder, NoBudgetIsNoLimit)
 {
     Shedder shedder(0, 0);

@@ -24,6 +24,10 @@ constexpr std::uint64_t kMostPatienceNs = 300 * kSecond;
 /// Taken back for good if nothing was to be shed for so long.
 constexpr std::uint64_t kProbationNs = 10 * kSecond;
 
+/// What could not be shed is tried again so much later at least; ever later, as long as it fails.
+constexpr std::uint64_t kFirstRefusalNs = 2 * kSecond;
+constexpr std::uint64_t kMostRefusalNs = 60 * kSecond;
+
 constexpr unsigned kMostLookSpacing = 16;
 
 /// A hook goes only if that brings this part of what is too much.
@@ -76,7 +80,7 @@ std::optional<ShedStep> Shedder::dearest_of_least_need(double excess_ns) const
     return best;
 }
 
-std::optional<ShedStep> Shedder::next_step(double excess_ns) const
+std::optional<ShedStep> Shedder::next_step(double excess_ns, std::uint64_t now_ns) const
 {
     const bool looks_cost = account_.user_ns > account_.kernel_ns() &&
                             static_cast<double>(account_.user_ns) >= kWorthwhile * excess_ns;
@@ -88,6 +92,9 @@ std::optional<ShedStep> Shedder::next_step(double excess_ns) const
     }
     if (polling_since_ns_ != 0 || account_.hooks.empty()) {
         return std::nullopt;  // there is nothing left
+    }
+    if (refused_ns_ != 0 && now_ns - refused_ns_ < refusal_ns_) {
+        return std::nullopt;  // not yet again
     }
     return ShedStep{ShedStep::Kind::everything};
 }
@@ -132,17 +139,19 @@ void Shedder::take_back(const ShedOrder& order, std::uint64_t now_ns)
     const bool shed_again = order.restore;
     if (shed_again) {
         shed_.push_back(order.step);
+        patience_ns_ = std::min(2 * patience_ns_, kMostPatienceNs);
     } else {
         shed_.pop_back();
+        const bool lately = refused_ns_ != 0 && now_ns - refused_ns_ < 2 * kMostRefusalNs;
+        refusal_ns_ = lately ? std::min(2 * refusal_ns_, kMostRefusalNs) : kFirstRefusalNs;
+        refused_ns_ = now_ns;
     }
     if (order.step.kind == Kind::slower_looks) {
         look_spacing_ = shed_again ? look_spacing_ * 2 : look_spacing_ / 2;
     } else if (order.step.kind == Kind::everything) {
         polling_since_ns_ = shed_again ? now_ns : 0;
     }
-    // What failed is not tried again at once.
-    changed_ns_ = now_ns;
-    patience_ns_ = std::min(2 * patience_ns_, kMostPatienceNs);
+    changed_ns_ = now_ns;  // what failed is not tried again at once
 }
 
 std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& spending)
@@ -175,7 +184,7 @@ std::optional<ShedOrder> Shedder::review(std::uint64_t now_ns, const Spending& s
         order = restore(share, now_ns);
     } else if (too_much) {
         const double excess_ns = spent_ns - budget_ * static_cast<double>(elapsed_ns);
-        if (const auto step = next_step(excess_ns)) {
+        if (const auto step = next_step(excess_ns, now_ns)) {
             order = shed(*step, share, now_ns);
             periods_over_ = 0;
         }

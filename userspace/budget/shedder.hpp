@@ -44,7 +44,7 @@ struct ShedOrder {
 /// and of two the more expensive one; if this process is what costs, it looks less often; when
 /// nothing else is left, everything goes. Steps are taken back one by one, the last first, while
 /// less than half of the budget is spent; what polls hooks again, whatever polling costs. What has
-/// to be shed again soon is tried again ever later.
+/// to be shed again soon, or cannot be done without, is tried again ever later.
 /// Pure: is told the time and the costs.
 class Shedder {
 public:
@@ -72,7 +72,7 @@ private:
     };
 
     void add(const Spending& spending);
-    [[nodiscard]] std::optional<ShedStep> next_step(double excess_ns) const;
+    [[nodiscard]] std::optional<ShedStep> next_step(double excess_ns, std::uint64_t now_ns) const;
     [[nodiscard]] std::optional<ShedStep> dearest_of_least_need(double excess_ns) const;
     ShedOrder shed(const ShedStep& step, double share, std::uint64_t now_ns);
     ShedOrder restore(double share, std::uint64_t now_ns);
@@ -87,6 +87,8 @@ private:
     std::uint64_t changed_ns_ = 0;  ///< last step, either way
     std::uint64_t restored_ns_ = 0;
     std::uint64_t polling_since_ns_ = 0;  ///< 0: not polling
+    std::uint64_t refused_ns_ = 0;        ///< when something could not be shed; 0: never
+    std::uint64_t refusal_ns_ = 0;        ///< not again for so long
 };
 
 }  // namespace drainwatch
