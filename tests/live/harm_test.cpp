@@ -274,6 +274,10 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     EXPECT_EQ(shed->json["severity"], "warning");
     EXPECT_GT(shed->json["cost_percent"], 1);
     EXPECT_NE(shed->json["not_seen"], "");
+    const auto names_the_option = [](const Line& line) {
+        return line.json["reason"].get<std::string>().find("--cpu-budget") != std::string::npos;
+    };
+    EXPECT_TRUE(names_the_option(*shed)) << shed->json["reason"];
     const auto spent = cpu_time_over(watcher().pid(), 2s);
     RecordProperty("cpu_percent", fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7));
     EXPECT_LT(spent, 20ms);
@@ -284,6 +288,7 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     const auto restored = watcher().wait_for(degraded("restored", "sock_recv_length"), 20s);
     ASSERT_TRUE(restored);
     EXPECT_EQ(restored->json["severity"], "info");
+    EXPECT_FALSE(names_the_option(*restored)) << restored->json["reason"];
     EXPECT_EQ(finish(), 1);
     EXPECT_EQ(watcher().lines(about(sender(), event_is("recovered"))).size(), 1U);
 }

@@ -93,7 +93,8 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
     }
     Event event;
     event.name = "degraded";
-    event.severity = order.restore && done ? Severity::info : Severity::warning;
+    const bool recovered = order.restore && done;
+    event.severity = recovered ? Severity::info : Severity::warning;
     const bool is_shed = order.restore != done.has_value();
     event.fields["state"] = is_shed ? "shed" : "restored";
     event.fields["part"] = part;
@@ -102,8 +103,9 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
     event.fields["budget_percent"] = rounded_percent(budget_);
     event.fields["still_shed"] = shedder_.sheds();
     event.fields["tier"] = to_string(source_.tier());
-    const std::string measured = fmt::format("watching took {} of a core, {} is allowed",
-                                             percent(order.share), percent(budget_));
+    const std::string measured =
+        fmt::format("watching took {} of a core, {} is allowed{}", percent(order.share),
+                    percent(budget_), recovered ? "" : " (--cpu-budget can be raised)");
     if (!done) {
         event.reason = fmt::format("{}; {}: {}", measured, part, done.error().message);
     } else if (order.step.kind == ShedStep::Kind::slower_looks) {
