@@ -492,6 +492,8 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     const auto lost = watcher().wait_for(event_is("lost"), 3s);
     ASSERT_TRUE(lost);
     EXPECT_EQ(lost->json["table_full"], 1);
+    EXPECT_EQ(lost->json["reason"],
+              "some sockets with unread data are not followed: raise --max-sockets");
     filling.clear();
     control().hold = true;
     ASSERT_NO_FATAL_FAILURE(expect_stall_of(late));

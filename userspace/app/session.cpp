@@ -6,6 +6,7 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
+#include "output/losses.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
 
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -219,15 +221,13 @@ void Session::print_losses()
         losses_due_ns_ = now_ns + kLossSpacingNs;
         return;
     }
-    losses_told_ = losses;
+    const Losses told = std::exchange(losses_told_, losses);
     losses_spacing_ns_ = std::clamp(2 * losses_spacing_ns_, kLossSpacingNs, kMostLossSpacingNs);
     losses_due_ns_ = now_ns + losses_spacing_ns_;
     Event event;
     event.name = "lost";
     event.severity = Severity::warning;
-    event.reason = losses.table_full != 0
-                       ? "some sockets with unread data are not followed: raise --max-sockets"
-                       : "some events were lost; verdicts rest on the kernel's counters and hold";
+    event.reason = losses_in_words(losses, told);
     add_accounts(event, source_->accounts());
     event.fields["ring_full"] = losses.ring_full;
     event.fields["table_full"] = losses.table_full;

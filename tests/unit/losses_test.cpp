@@ -1,0 +1,45 @@
+#include "output/losses.hpp"
+
+#include <gtest/gtest.h>
+
+namespace drainwatch {
+namespace {
+
+constexpr auto kTableFull = "some sockets with unread data are not followed: raise --max-sockets";
+constexpr auto kEvents = "some events were lost; verdicts rest on the kernel's counters and hold";
+
+TEST(LossesInWords, AreThoseThatWereNotToldYet)
+{
+    Losses told;
+    Losses now;
+    EXPECT_EQ(losses_in_words(now, told), "");
+    now.table_full = 3;
+    EXPECT_EQ(losses_in_words(now, told), kTableFull);
+    told = now;
+    now.ring_full = 1;
+    EXPECT_EQ(losses_in_words(now, told), kEvents) << "the table was full long ago";
+    now.table_full = 4;
+    EXPECT_EQ(losses_in_words(now, told), std::string(kTableFull) + "; " + kEvents);
+}
+
+TEST(LossesInWords, EachCountHasItsOwn)
+{
+    using Count = std::uint64_t Losses::*;
+    const std::vector<std::pair<Count, std::string>> cases{
+        {&Losses::ring_full, kEvents},
+        {&Losses::runs_missed, kEvents},
+        {&Losses::undecoded, kEvents},
+        {&Losses::table_full, kTableFull},
+        {&Losses::storage_failed,
+         "some sockets are not watched: there was no room to remember them"},
+        {&Losses::bytes_lost, "some TLS handshakes or alerts may be missed"},
+    };
+    for (const auto& [count, words] : cases) {
+        Losses now;
+        now.*count = 1;
+        EXPECT_EQ(losses_in_words(now, {}), words);
+    }
+}
+
+}  // namespace
+}  // namespace drainwatch

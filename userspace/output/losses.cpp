@@ -1,0 +1,28 @@
+#include "output/losses.hpp"
+
+#include <fmt/format.h>
+#include <vector>
+
+namespace drainwatch {
+
+std::string losses_in_words(const Losses& losses, const Losses& told)
+{
+    const auto more = [&](std::uint64_t Losses::*count) { return losses.*count > told.*count; };
+    std::vector<std::string> words;
+    if (more(&Losses::table_full)) {
+        words.emplace_back("some sockets with unread data are not followed: raise --max-sockets");
+    }
+    if (more(&Losses::storage_failed)) {
+        words.emplace_back("some sockets are not watched: there was no room to remember them");
+    }
+    if (more(&Losses::bytes_lost)) {
+        words.emplace_back("some TLS handshakes or alerts may be missed");
+    }
+    if (more(&Losses::ring_full) || more(&Losses::runs_missed) || more(&Losses::undecoded)) {
+        words.emplace_back(
+            "some events were lost; verdicts rest on the kernel's counters and hold");
+    }
+    return fmt::format("{}", fmt::join(words, "; "));
+}
+
+}  // namespace drainwatch
