@@ -33,6 +33,7 @@ TEST(LossesInWords, EachCountHasItsOwn)
         {&Losses::storage_failed,
          "some sockets are not watched: there was no room to remember them"},
         {&Losses::bytes_lost, "some TLS handshakes or alerts may be missed"},
+        {&Losses::handshakes_given_up, "some TLS handshakes or alerts may be missed"},
     };
     for (const auto& [count, words] : cases) {
         Losses now;

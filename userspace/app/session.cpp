@@ -210,13 +210,20 @@ void Session::print_start()
     print(event);
 }
 
+Losses Session::all_losses() const
+{
+    Losses losses = source_->losses();
+    losses.handshakes_given_up = tls_.given_up();
+    return losses;
+}
+
 void Session::print_losses()
 {
     const std::uint64_t now_ns = monotonic_ns();
     if (now_ns < losses_due_ns_) {
         return;
     }
-    const Losses losses = source_->losses();
+    const Losses losses = all_losses();
     if (losses == losses_told_) {
         losses_due_ns_ = now_ns + kLossSpacingNs;
         return;
@@ -234,6 +241,7 @@ void Session::print_losses()
     event.fields["storage_failed"] = losses.storage_failed;
     event.fields["runs_missed"] = losses.runs_missed;
     event.fields["bytes_lost"] = losses.bytes_lost;
+    event.fields["handshakes_given_up"] = losses.handshakes_given_up;
     event.fields["undecoded"] = losses.undecoded;
     event.fields["lines_left_out"] = lines_.left_out();
     print(event);
@@ -242,7 +250,7 @@ void Session::print_losses()
 void Session::print_summary()
 {
     const Monitor::Totals& totals = monitor_.totals();
-    const Losses losses = source_->losses();
+    const Losses losses = all_losses();
     Event event;
     event.name = "summary";
     event.fields["episodes"] = totals.episodes;
@@ -252,6 +260,7 @@ void Session::print_summary()
     event.fields["events_lost"] = losses.runs_missed;
     add_accounts(event, source_->accounts());
     event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
+    event.fields["handshakes_given_up"] = losses.handshakes_given_up;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
     event.fields["duration_s"] =

@@ -43,6 +43,7 @@ private:
     void print_start();
     void print_summary();
     void print_losses();
+    [[nodiscard]] Losses all_losses() const;
 
     void take_notices();
     void take(const SocketNotice& notice);

@@ -15,7 +15,7 @@ std::string losses_in_words(const Losses& losses, const Losses& told)
     if (more(&Losses::storage_failed)) {
         words.emplace_back("some sockets are not watched: there was no room to remember them");
     }
-    if (more(&Losses::bytes_lost)) {
+    if (more(&Losses::bytes_lost) || more(&Losses::handshakes_given_up)) {
         words.emplace_back("some TLS handshakes or alerts may be missed");
     }
     if (more(&Losses::ring_full) || more(&Losses::runs_missed) || more(&Losses::undecoded)) {

@@ -21,14 +21,12 @@ public:
     /// not before.
     [[nodiscard]] std::vector<std::uint8_t> add(std::uint32_t offset, Bytes bytes);
 
-    /// Place of the stream up to which all bytes have come.
-    [[nodiscard]] std::uint32_t next() const { return next_; }
     [[nodiscard]] std::size_t pending_bytes() const { return pending_bytes_; }
 
 private:
     void keep(std::uint32_t offset, Bytes bytes);
 
-    std::uint32_t next_ = 0;
+    std::uint32_t next_ = 0;  ///< place of the stream up to which all bytes have come
     std::map<std::uint32_t, std::vector<std::uint8_t>> pending_;  ///< by where they begin
     std::size_t pending_bytes_ = 0;
 };
