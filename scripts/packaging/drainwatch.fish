@@ -36,6 +36,6 @@ complete -c drainwatch -n $watch -l tick -x -a '10ms 50ms 100ms' -d 'How often t
 complete -c drainwatch -n $watch -l tier -x -a 'auto bpf poll' -d 'How to watch'
 complete -c drainwatch -n $watch -l cpu-budget -x -a '0.5% 1% 2%' -d 'What it may take of one core'
 complete -c drainwatch -n $watch -l max-sockets -x -d 'Watched at once, at most'
-complete -c drainwatch -n $watch -l without -x -d 'Do without this tracepoint, or way to ask'
+complete -c drainwatch -n $watch -l without -x -d 'Do without this tracepoint, or other part'
 complete -c drainwatch -n $watch -l no-tls -d 'Do not look for TLS handshakes'
 complete -c drainwatch -n $watch -l tls-min -x -a '1.0 1.1 1.2 1.3' -d 'An older TLS version is a mismatch'

@@ -45,7 +45,7 @@ _drainwatch()
                 '--max-sockets[watched at once, at most]:count' \
                 '--no-tls[do not look for TLS handshakes]' \
                 '--tls-min[an older TLS version is a mismatch]:version:(1.0 1.1 1.2 1.3)' \
-                '*--without[do without this tracepoint, or way to ask]:part'
+                '*--without[do without this tracepoint, or other part]:part'
             ;;
         profile)
             _arguments : ':command' $targets $output \

@@ -108,6 +108,17 @@ INSTANTIATE_TEST_SUITE_P(
         return path.substr(path.rfind('.') + 1) == "1" ? "man" : path.substr(path.rfind('.') + 1);
     });
 
+TEST(ManPage, HasThePartsToDoWithout)
+{
+    const std::string page = read("docs/drainwatch.1");
+    const auto begin = page.find(R"(.BI \-\-without)");
+    ASSERT_NE(begin, std::string::npos);
+    const auto names = part_names();
+    EXPECT_EQ(
+        words_in(page.substr(begin, page.find("\n.TP", begin) - begin), R"(\\fI([a-z0-9_/]+)\\fR)"),
+        Words(names.begin(), names.end()));
+}
+
 TEST(Help, IsUnderstoodByTheseTests)
 {
     EXPECT_TRUE(commands().contains("watch"));

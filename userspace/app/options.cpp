@@ -136,15 +136,6 @@ void add_profile_options(CLI::App& command, Raw& raw)
         ->option_text("PATH");
 }
 
-/// What --without can name.
-std::vector<std::string> part_names()
-{
-    auto names = hook_names();
-    const auto tables = table_names();
-    names.insert(names.end(), tables.begin(), tables.end());
-    return names;
-}
-
 Result<Targets> check_targets(Targets targets)
 {
     if (targets.all && !(targets.names.empty() && targets.pids.empty())) {
@@ -229,6 +220,14 @@ std::string one_line(std::string text)
 }
 
 }  // namespace
+
+std::vector<std::string> part_names()
+{
+    auto names = hook_names();
+    const auto tables = table_names();
+    names.insert(names.end(), tables.begin(), tables.end());
+    return names;
+}
 
 Result<Command> parse_command_line(int argc, const char* const* argv)
 {

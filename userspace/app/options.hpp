@@ -58,6 +58,9 @@ struct HelpText {
 
 using Command = std::variant<WatchOptions, ProfileOptions, DoctorOptions, DemoOptions, HelpText>;
 
+/// What --without can name.
+[[nodiscard]] std::vector<std::string> part_names();
+
 /// The command line. The error is one sentence.
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char* const* argv);
 

@@ -27,8 +27,8 @@ using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 /// libbpf's own messages: to stderr if `verbose`, else nowhere.
 void set_libbpf_verbosity(bool verbose);
 
-/// What can be left out: the tracepoints that are hooked where a kernel has them, and sk_storage,
-/// where the kernel side remembers watched sockets.
+/// What can be left out: the tracepoints that are hooked where a kernel has them; sk_storage,
+/// where the kernel side remembers watched sockets; tls, the bytes of streams.
 [[nodiscard]] std::vector<std::string> hook_names();
 
 /// Loads what this kernel takes: a program whose tracepoint does not exist, that the kernel
