@@ -118,8 +118,8 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	struct sock *sk = skb->sk;
 	struct tcp_header tcp = {};
 	struct dw_slot *s;
+	__u32 slot, zeros;
 	__u64 now_ns;
-	__u32 slot;
 	int closed;
 
 	if (!sk)
@@ -142,11 +142,11 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	if ((tcp.flags & (TCP_FLAG_ACK | TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_ACK)
 		return 0;
 	closed = tcp.window == 0;
-	if (closed == !!(s->flags & DW_SLOT_CLOSED))
+	if (!dw_window_turned(s, closed, &zeros))
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	probe_window(&s->window, sk);
-	turn_window(slot, s, closed, now_ns);
+	turn_window(slot, s, closed, zeros, now_ns);
 	return 0;
 }
 

@@ -118,16 +118,15 @@ static __always_inline void announce_window(__u32 kind, __u32 slot, const struct
 }
 
 /* The window was announced closed at at_ns, after an open one; or open, after a closed one. */
-static __always_inline void turn_window(__u32 slot, struct dw_slot *s, int closed, __u64 at_ns)
+static __always_inline void turn_window(__u32 slot, struct dw_slot *s, int closed, __u32 zeros,
+					__u64 at_ns)
 {
-	if (closed) {
-		s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
-		s->zero_count++;
+	if (!dw_turn_window(s, closed, zeros))
+		return;
+	if (closed)
 		announce_window(DW_REC_ZERO, slot, s, &s->zero_ns, at_ns);
-	} else {
-		s->flags &= (__u8)~DW_SLOT_CLOSED;
+	else
 		announce_window(DW_REC_REOPENED, slot, s, &s->reopened_ns, at_ns);
-	}
 }
 
 /*
@@ -140,12 +139,13 @@ static __always_inline void heal_announcement(__u32 slot, struct dw_slot *s,
 {
 	int closed = dw_announced_zero(&s->window);
 	__u64 at_ns = segment_time_ns(tp);
+	__u32 zeros;
 
-	if (closed == !!(s->flags & DW_SLOT_CLOSED) ||
+	if (!dw_window_turned(s, closed, &zeros) ||
 	    !dw_carries_data(tp->inet_conn.icsk_inet.sk.__sk_common.skc_state))
 		return;
 	if (at_ns > s->zero_ns && at_ns > s->reopened_ns)
-		turn_window(slot, s, closed, at_ns);
+		turn_window(slot, s, closed, zeros, at_ns);
 }
 
 /* Wake the user side when an ageing queue has filled by another step. */

@@ -143,6 +143,41 @@ static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_
 		s->flags &= (__u8)~DW_SLOT_WAS_CLOSED;
 }
 
+/* What comes before is read or written first; of the compiler, for x86 keeps this order itself. */
+#define dw_in_order() __asm__ volatile("" ::: "memory")
+
+/*
+ * Is the window announced closed after an open one, or open after a closed one?
+ * *zeros is for dw_turn_window().
+ */
+static inline int dw_window_turned(const struct dw_slot *s, int closed, __u32 *zeros)
+{
+	*zeros = s->zero_count;
+	dw_in_order();
+	return closed != !!(s->flags & DW_SLOT_CLOSED);
+}
+
+/*
+ * It is: now the slot says so. The same announcement may be seen on its way out
+ * and by a look on another CPU, at the same time: it counts once. 0 for whoever
+ * comes second.
+ */
+static inline int dw_turn_window(struct dw_slot *s, int closed, __u32 zeros)
+{
+	if (!closed) {
+		if (!(s->flags & DW_SLOT_CLOSED))
+			return 0;
+		s->flags &= (__u8)~DW_SLOT_CLOSED;
+		return 1;
+	}
+	if (s->zero_count != zeros)
+		return 0;
+	s->flags |= DW_SLOT_CLOSED | DW_SLOT_WAS_CLOSED;
+	dw_in_order();
+	s->zero_count = zeros + 1;
+	return 1;
+}
+
 /*
  * Two CPUs may have crossed, one of them without the socket's lock: what is
  * unread has an age all the same.

@@ -425,6 +425,45 @@ TEST(Read, NeverMovesBack)
     EXPECT_EQ(s.last_read_ns, 2 * kSecond);
 }
 
+/// Two that look at a slot before either of them has written to it.
+TEST(Window, AnAnnouncementThatTwoSeeCountsOnce)
+{
+    dw_slot s = fresh_slot();
+    for (std::uint32_t count = 1; count <= 3; count++) {
+        std::uint32_t on_its_way_out = 0;
+        std::uint32_t in_a_look = 0;
+        ASSERT_TRUE(dw_window_turned(&s, 1, &on_its_way_out));
+        ASSERT_TRUE(dw_window_turned(&s, 1, &in_a_look));
+        EXPECT_TRUE(dw_turn_window(&s, 1, on_its_way_out));
+        EXPECT_FALSE(dw_turn_window(&s, 1, in_a_look));
+        EXPECT_EQ(s.zero_count, count);
+        EXPECT_FALSE(dw_window_turned(&s, 1, &in_a_look));
+
+        ASSERT_TRUE(dw_window_turned(&s, 0, &on_its_way_out));
+        ASSERT_TRUE(dw_window_turned(&s, 0, &in_a_look));
+        EXPECT_TRUE(dw_turn_window(&s, 0, on_its_way_out));
+        EXPECT_FALSE(dw_turn_window(&s, 0, in_a_look));
+        EXPECT_EQ(s.zero_count, count);
+        EXPECT_EQ(s.flags, DW_SLOT_WAS_CLOSED);
+    }
+}
+
+/// The look is so late that the window has opened and closed again: that is the other's, too.
+TEST(Window, WhoComesLateCountsNothing)
+{
+    dw_slot s = fresh_slot();
+    std::uint32_t late = 0;
+    std::uint32_t zeros = 0;
+    ASSERT_TRUE(dw_window_turned(&s, 1, &late));
+    for (const int closed : {1, 0, 1, 0}) {
+        ASSERT_TRUE(dw_window_turned(&s, closed, &zeros));
+        ASSERT_TRUE(dw_turn_window(&s, closed, zeros));
+    }
+    EXPECT_FALSE(dw_turn_window(&s, 1, late));
+    EXPECT_EQ(s.zero_count, 2U);
+    EXPECT_FALSE(s.flags & DW_SLOT_CLOSED);
+}
+
 TEST(Repair, UnreadDataHasAnAge)
 {
     dw_slot s = fresh_slot();
