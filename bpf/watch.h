@@ -125,15 +125,20 @@ static __always_inline void stay_known(struct sock *sk)
 static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
 {
 	int has_unread = data_comes || tp->copied_seq != tp->rcv_nxt;
+	__u32 slot = DW_NO_SLOT;
+	struct dw_slot *s;
 	__u64 cookie = 0;
 
 	ref->self = (__u64)tp;
 	ref->slot = DW_NO_SLOT;
 	if (has_unread || slots_free > slots_reserve)
-		ref->slot = open_slot(tp, ref->owner_tgid, &cookie);
+		slot = open_slot(tp, ref->owner_tgid, &cookie);
+	s = bpf_map_lookup_elem(&slots, &slot);
 	ref->cookie = cookie;
-	if (ref->slot != DW_NO_SLOT) {
-		enter_index(cookie, ref->slot);
+	if (s) {
+		dw_tls_keep_alerts(s, ref->alert_bytes);
+		ref->slot = slot;
+		enter_index(cookie, slot);
 		return;
 	}
 	stay_known(&tp->inet_conn.icsk_inet.sk);
@@ -175,6 +180,7 @@ static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
 	if (slot == DW_NO_SLOT || s->ended_ns || s->cookie != ref->cookie)
 		return;
 	ref->slot = DW_NO_SLOT;
+	ref->alert_bytes = s->tls.alert_bytes;
 	end_slot(slot, s, now_ns);
 }
 

@@ -76,7 +76,7 @@ struct Losses {
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
     std::uint64_t bytes_lost = 0;      ///< segments that might have told of TLS
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
-    /// TLS handshakes that were too many at once to be followed, which no source counts.
+    /// TLS handshakes that could not be followed to their end, which no source counts.
     std::uint64_t handshakes_given_up = 0;
 
     bool operator==(const Losses&) const = default;

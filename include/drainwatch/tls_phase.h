@@ -46,9 +46,22 @@ static inline void dw_tls_begin_late(struct dw_slot *s)
 	s->tls.glimpses = DW_TLS_GLIMPSES;
 }
 
+/*
+ * The socket had a slot before and has one again, or its beginning was not seen:
+ * alert_bytes is what its alerts are known by, or 0.
+ */
+static inline void dw_tls_keep_alerts(struct dw_slot *s, __u8 alert_bytes)
+{
+	if (s->tls.round || !alert_bytes)
+		return;
+	s->tls.alert_bytes = alert_bytes;
+	s->tls.glimpses = 0;
+}
+
+/* Never without its beginning, whatever was said of an earlier socket too late. */
 static inline int dw_tls_in_handshake(const struct dw_tls *tls)
 {
-	return tls->round != tls->settled;
+	return tls->round && tls->round != tls->settled;
 }
 
 /* Might anything be wanted of a segment? One comparison, for nearly none is. */

@@ -260,6 +260,46 @@ TEST_F(Tls, version_of_an_earlier_connection)
     EXPECT_EQ(finish(), 1);
 }
 
+/// Idle for so long that others have its place in the table: its alerts are told all the same once
+/// it has one again, and nothing it says is taken for a handshake.
+TEST_F(Tls, place_that_was_given_away)
+{
+    const Dialogue handshake{
+        {client_hello(kOffersFrom12), server_hello(kTls12)},
+        {change_cipher_spec() + finished(), change_cipher_spec() + finished()}};
+    constexpr std::size_t kTable = 256;
+    constexpr std::size_t kOthers = kTable + 20;
+    make_target({.backlog = static_cast<int>(kOthers)}, [&](int listener, Control& control) {
+        serve(accept(listener, nullptr, nullptr), handshake);
+        for (; !control.quit; control.accepted++) {
+            accept(listener, nullptr, nullptr);
+        }
+    });
+    watch({"--max-sockets", std::to_string(kTable)});
+    const Sender& client = connect({});
+    ask(client, handshake);
+    ASSERT_EQ(wait_for("tls_handshake")["result"], "completed");
+    nap(1s);
+    for (std::size_t i = 0; i < kOthers; i++) {
+        connect({});
+    }
+    ASSERT_TRUE(wait_until([&] { return control().accepted == kOthers; }, 5s));
+    nap(1s);
+    for (std::size_t i = 0; i < 15; i++) {
+        say(senders()[senders().size() - 1 - i]->fd(), {0});  // those have no place yet
+    }
+    nap(1s);
+    say(client.fd(), application_data(100));
+    nap(10ms);
+    const ByteVector encrypted_alert = record(21, ByteVector(26, 7));
+    say(client.fd(), encrypted_alert);
+    const Json alert = wait_for("tls_alert");
+    EXPECT_EQ(alert["from"], "peer");
+    EXPECT_TRUE(alert["description"].is_null());
+    finish();
+    EXPECT_EQ(watcher().lines(about(client, event_is("tls_handshake"))).size(), 1U);
+}
+
 /// With kernel TLS, the kernel itself takes records from the queue, one ahead of the reader: the
 /// verdict is the same as on a plain socket.
 TEST_F(Tls, kernel_tls_that_is_not_read)

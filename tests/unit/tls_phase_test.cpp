@@ -88,6 +88,37 @@ TEST(TlsPhase, ARoundThatBeginsHereIsNotTheNextSockets)
     }
 }
 
+/// Nor does it make an earlier connection a new one.
+TEST(TlsPhase, WhatComesTooLateBeginsNoHandshake)
+{
+    dw_slot slot{};
+    dw_tls_begin(&slot);
+    const __u8 earlier = slot.tls.round;
+    dw_tls_begin_late(&slot);
+    slot.tls.settled = earlier;
+    EXPECT_FALSE(dw_tls_in_handshake(&slot.tls));
+    EXPECT_EQ(wanted(slot, 0, 200, DW_PART_GLIMPSE), 5U);
+}
+
+TEST(TlsPhase, AlertsAreKnownAgainWithANewSlot)
+{
+    dw_slot slot{};
+    dw_tls_begin_late(&slot);
+    dw_tls_keep_alerts(&slot, 31);
+    EXPECT_FALSE(dw_tls_in_handshake(&slot.tls));
+    EXPECT_EQ(wanted(slot, 1U << 30, 31, DW_PART_ALERT), 5U);
+    EXPECT_EQ(wanted(slot, 1U << 30, 200, DW_PART_ALERT), 0U);
+
+    dw_tls_begin_late(&slot);
+    dw_tls_keep_alerts(&slot, 0);
+    EXPECT_EQ(wanted(slot, 1U << 30, 31, DW_PART_GLIMPSE), 5U) << "nothing is known of it";
+
+    dw_tls_begin(&slot);
+    dw_tls_keep_alerts(&slot, 31);
+    EXPECT_EQ(wanted(slot, 0, 31, DW_PART_HANDSHAKE), 31U) << "another connection of the socket";
+    EXPECT_EQ(slot.tls.alert_bytes, 0U);
+}
+
 TEST(TlsPhase, GlimpsesOfAnEarlierConnection)
 {
     dw_slot slot{};

@@ -1,6 +1,6 @@
 #include "tls/tracker.hpp"
 
-#include "drainwatch/abi.h"
+#include "drainwatch/tls_phase.h"
 #include "support/tls_bytes.hpp"
 #include "tls/alert.hpp"
 
@@ -557,6 +557,24 @@ TEST_F(TlsTracker, WhatAnotherSourceDidNotSeeIsNoHandshake)
     tracker_.source_changed();
     EXPECT_FALSE(tracker_.unread(unread_since(dialogue_, 0, 100, 0)));
     EXPECT_EQ(tracker_.kept_bytes(), 0U);
+}
+
+/// The source gave its place away, and has it again: what came meanwhile is not known.
+TEST_F(TlsTracker, HandshakeThatWasLostSightOfIsGivenUp)
+{
+    EXPECT_TRUE(dialogue_.says(Side::peer, client_hello(kOffersUpTo12)).empty());
+    StreamBytes later;
+    later.socket = dialogue_.socket();
+    later.part = StreamBytes::Part::glimpse;
+    later.from = Side::peer;
+    later.bytes = application_data(100);
+    later.segment_bytes = static_cast<std::uint32_t>(later.bytes.size());
+    later.bytes.resize(DW_TLS_HEADER_BYTES);
+    EXPECT_TRUE(tracker_.take(later).empty());
+    EXPECT_EQ(tracker_.given_up(), 1U);
+    EXPECT_EQ(tracker_.kept_bytes(), 0U);
+    EXPECT_FALSE(tracker_.unread(unread_since(dialogue_, 0, 100, 0)));
+    EXPECT_TRUE(dialogue_.ends(Result::closed).empty());
 }
 
 TEST_F(TlsTracker, BoundedWhateverComes)

@@ -134,6 +134,11 @@ std::vector<Fact> Tracker::take_alert(const StreamBytes& segment)
 /// calls itself 1.2 there.
 std::vector<Fact> Tracker::take_glimpse(const StreamBytes& segment)
 {
+    // Of a handshake that is followed, all is seen: this one was lost sight of for a while.
+    if (const auto followed = places_.find(segment.socket.cookie); followed != places_.end()) {
+        given_up_++;
+        forget(followed->second);
+    }
     const auto header = only_record(segment);
     if (!header || header->type != kDataRecord || header->version >= kTls12 ||
         lately_.contains(segment.socket.cookie)) {

@@ -70,7 +70,7 @@ public:
     /// What is kept of payload.
     [[nodiscard]] std::size_t kept_bytes() const { return kept_bytes_; }
 
-    /// Handshakes that were given up to stay within bounds.
+    /// Handshakes that were given up, to stay within bounds or because they were lost sight of.
     [[nodiscard]] std::uint64_t given_up() const { return given_up_; }
 
 private:
