@@ -6,7 +6,6 @@
  */
 #include "processes.h"
 #include "tls.h"
-#include "runs.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -24,7 +23,7 @@ DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	__u64 earlier_ns;
 	__u32 slot;
 
-	if (!config.tls && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
+	if (!takes_streams() && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
 	s = find_slot(sk, &slot);
 	if (!s) {
@@ -35,7 +34,7 @@ DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (config.tls)
+	if (takes_streams())
 		take_received(skb, slot, s, tp->rcv_nxt);
 	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
@@ -127,7 +126,7 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	s = slot_of(sk, &slot);
 	if (!s)
 		return 0;
-	if (config.tls)
+	if (takes_streams())
 		take_sent(skb, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
@@ -169,7 +168,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		begin_watch(tp, oldstate, newstate);
 	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT) {
 		follow_state(ref->slot, tp, newstate);
-		if (config.tls)
+		if (takes_streams())
 			tell_of_closing(ref->slot, oldstate, newstate);
 	} else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);

@@ -20,6 +20,8 @@ __u32 slots_reserve = 0;
 __u64 idle_before_ns = 0;
 /* Set by the user side for a full look: every socket does, and `listeners` is cleared after it. */
 __u32 releases_all = 0;
+/* Set by the user side while no bytes of streams are wanted: see takes_streams(). */
+__u32 streams_off = 0;
 /* When the user side was last woken for a queue that fills. */
 __u64 danger_woken_ns = 0;
 
@@ -102,6 +104,12 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } stream_bytes SEC(".maps");
+
+/* Are bytes of streams handed on, for the sake of TLS? */
+static __always_inline int takes_streams(void)
+{
+	return config.tls && !streams_off;
+}
 
 /* count(), where not one may be missing: an interrupt may come in between and count as well. */
 static __always_inline void count_exactly(__u32 what)

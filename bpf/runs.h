@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the hooks cost: every run is counted, and one in DW_TIMED_SHARE is timed. */
+/*
+ * What the hooks cost, and what is within them: every run is counted, and one in
+ * DW_TIMED_SHARE is timed.
+ */
 #ifndef DRAINWATCH_RUNS_H
 #define DRAINWATCH_RUNS_H
 
@@ -7,10 +10,10 @@
 
 #include <bpf/bpf_tracing.h>
 
-/* dw_hook -> dw_runs. Written here, each CPU its own. */
+/* dw_hook, or DW_RUNS_STREAMS -> dw_runs. Written here, each CPU its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DW_HOOKS);
+	__uint(max_entries, DW_RUNS);
 	__type(key, __u32);
 	__type(value, struct dw_runs);
 } runs SEC(".maps");
@@ -21,11 +24,25 @@ struct dw_stopwatch {
 	__u64 began_ns;
 };
 
-static __always_inline void stop_run(struct dw_runs *r, const struct dw_stopwatch *watch)
+static __always_inline struct dw_runs *begin_run(__u32 what, struct dw_stopwatch *watch)
 {
-	__u64 run_ns = bpf_ktime_get_ns() - watch->began_ns;
-	__u64 clock_ns = watch->began_ns - watch->set_ns;
+	struct dw_runs *r = bpf_map_lookup_elem(&runs, &what);
 
+	if (r && ++r->count % DW_TIMED_SHARE == 0) {
+		watch->set_ns = bpf_ktime_get_ns();
+		watch->began_ns = bpf_ktime_get_ns();
+	}
+	return r;
+}
+
+static __always_inline void end_run(struct dw_runs *r, const struct dw_stopwatch *watch)
+{
+	__u64 run_ns, clock_ns;
+
+	if (!r || !watch->began_ns)
+		return;
+	run_ns = bpf_ktime_get_ns() - watch->began_ns;
+	clock_ns = watch->began_ns - watch->set_ns;
 	if (run_ns > DW_LONGEST_RUN_NS)
 		return;
 	r->timed++;
@@ -38,20 +55,14 @@ static __always_inline void stop_run(struct dw_runs *r, const struct dw_stopwatc
 static __always_inline int on_##name(unsigned long long *ctx, ##args);         \
 SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
 {                                                                               \
-	__u32 hook = DW_HOOK_##name;                                            \
-	struct dw_runs *r = bpf_map_lookup_elem(&runs, &hook);                  \
 	struct dw_stopwatch watch = {};                                         \
+	struct dw_runs *r = begin_run(DW_HOOK_##name, &watch);                  \
                                                                                 \
-	if (r && ++r->count % DW_TIMED_SHARE == 0) {                            \
-		watch.set_ns = bpf_ktime_get_ns();                              \
-		watch.began_ns = bpf_ktime_get_ns();                            \
-	}                                                                       \
 	_Pragma("GCC diagnostic push")                                          \
 	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
 	on_##name(___bpf_ctx_cast(args));                                       \
 	_Pragma("GCC diagnostic pop")                                           \
-	if (r && watch.began_ns)                                                \
-		stop_run(r, &watch);                                            \
+	end_run(r, &watch);                                                     \
 	return 0;                                                               \
 }                                                                               \
 static __always_inline int on_##name(unsigned long long *ctx, ##args)

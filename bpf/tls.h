@@ -9,6 +9,7 @@
 #define DRAINWATCH_TLS_H
 
 #include "follow.h"
+#include "runs.h"
 #include "drainwatch/tls_phase.h"
 
 /* The one way into the buffer: what goes in and what does not is counted. */
@@ -16,11 +17,14 @@ static __always_inline void send_stream_bytes(struct sk_buff *skb, struct dw_str
 					      __u32 size)
 {
 	__u64 flags = BPF_F_CURRENT_CPU | (__u64)size << 32;
+	struct dw_stopwatch watch = {};
+	struct dw_runs *r = begin_run(DW_RUNS_STREAMS, &watch);
 
 	if (bpf_skb_output(skb, &stream_bytes, flags, what, sizeof(*what)))
 		count(DW_COUNT_BYTES_LOST);
 	else
 		count(DW_COUNT_BYTES_SENT);
+	end_run(r, &watch);
 }
 
 /* A segment with the payload from payload_at on, counted from skb->data. */
@@ -132,7 +136,8 @@ static __always_inline void follow_handshake(struct tcp_sock *tp)
 			watch_for_current(tp);
 		s = find_slot(sk, &slot);
 	}
-	if (!s || (dw_tls_in_handshake(&s->tls) && tp->snd_nxt == s->sent_from))
+	if (!s || !takes_streams() ||
+	    (dw_tls_in_handshake(&s->tls) && tp->snd_nxt == s->sent_from))
 		return;
 	dw_tls_begin_here(s, tp->rcv_nxt, tp->snd_nxt);
 	send_socket_record(DW_REC_HANDSHAKE_BEGUN, slot, s, bpf_ktime_get_ns(), 0, 0);

@@ -76,8 +76,8 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	s->end_at_open = s->data_end;
 	s->received_from = s->window.rcv_nxt;
 	s->sent_from = tp->snd_nxt;
-	/* the hook comes before the state changes */
-	if (s->state == DW_TCP_SYN_RECV || s->state == DW_TCP_SYN_SENT)
+	/* the hook comes before the state changes; what begins while nothing is taken is not seen */
+	if (takes_streams() && (s->state == DW_TCP_SYN_RECV || s->state == DW_TCP_SYN_SENT))
 		dw_tls_begin(s);
 	else
 		dw_tls_begin_late(s);

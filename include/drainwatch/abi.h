@@ -221,10 +221,14 @@ enum dw_hook {
 	DW_HOOKS
 };
 
+/* In the map of runs, behind the hooks: bytes of streams that were handed on, within two of those. */
+#define DW_RUNS_STREAMS DW_HOOKS
+#define DW_RUNS (DW_HOOKS + 1)
+
 #define DW_TIMED_SHARE 256      /* one run in so many is timed; a power of two */
 #define DW_LONGEST_RUN_NS 100000 /* a timed run that took longer was interrupted, and does not count */
 
-/* What one hook has done on one CPU, since the start. */
+/* What one of them has done on one CPU, since the start. */
 struct dw_runs {
 	__u64 count;
 	__u64 timed;

@@ -124,6 +124,12 @@ public:
     /// What was taken of streams for the sake of TLS. Whatever happened before a notice that was
     /// taken before is in it.
     [[nodiscard]] virtual std::vector<StreamBytes> take_stream_bytes() = 0;
+    /// Is anything taken at all?
+    [[nodiscard]] virtual bool takes_streams() const = 0;
+    /// From now on, or no more. Handshakes that are under way then cannot be followed.
+    virtual void take_streams(bool taken) = 0;
+    /// What taking it has cost the hooks.
+    [[nodiscard]] virtual HookRuns stream_runs() const = 0;
     /// No more of the handshake of the socket in this place is wanted; from now on, only segments
     /// of this length, which may be alerts (0: none).
     virtual void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) = 0;

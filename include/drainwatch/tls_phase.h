@@ -16,9 +16,15 @@
 #define DW_TLS_GLIMPSES 16     /* segments of an old connection, of both directions */
 #define DW_TLS_HEADER_BYTES 5 /* of a record */
 
+/* Of the handshake that a socket begins with. */
+static inline __u8 dw_tls_first_round(const struct dw_slot *s)
+{
+	return 1 + s->generation % DW_TLS_ROUNDS;
+}
+
 static inline void dw_tls_begin(struct dw_slot *s)
 {
-	s->tls.round = 1 + s->generation % DW_TLS_ROUNDS;
+	s->tls.round = dw_tls_first_round(s);
 	s->tls.settled = 0;
 	s->tls.alert_bytes = 0;
 	s->tls.glimpses = 0;
@@ -30,11 +36,13 @@ static inline void dw_tls_begin(struct dw_slot *s)
  */
 static inline void dw_tls_begin_here(struct dw_slot *s, __u32 received_from, __u32 sent_from)
 {
+	__u8 earlier = s->tls.round ? s->tls.round : dw_tls_first_round(s);
+
 	s->received_from = received_from;
 	s->sent_from = sent_from;
 	s->tls.alert_bytes = 0;
 	s->tls.glimpses = 0;
-	s->tls.round = 1 + (s->tls.round + DW_TLS_ROUNDS / 2) % DW_TLS_ROUNDS;
+	s->tls.round = 1 + (earlier + DW_TLS_ROUNDS / 2) % DW_TLS_ROUNDS;
 }
 
 /* The connection was there before: its handshake is past. */

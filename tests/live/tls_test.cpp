@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <thread>
 
 namespace drainwatch::live {
 namespace {
@@ -65,6 +67,40 @@ void serve(int fd, const Dialogue& dialogue)
         }
         send(fd, turn.server.data(), turn.server.size(), MSG_NOSIGNAL);
     }
+}
+
+/// The same, however long it takes.
+void serve_patiently(int fd, const Dialogue& dialogue)
+{
+    for (const Turn& turn : dialogue) {
+        ByteVector heard(turn.client.size());
+        if (recv(fd, heard.data(), heard.size(), MSG_WAITALL) !=
+            static_cast<ssize_t>(heard.size())) {
+            return;
+        }
+        send(fd, turn.server.data(), turn.server.size(), MSG_NOSIGNAL);
+    }
+}
+
+/// One long hello after the other, 20,000 segments a second at most, of a byte each.
+[[nodiscard]] Process flood_of_hellos(std::uint16_t port)
+{
+    return Process::fork([port] {
+        const ByteVector beginning{22, 3, 1, 0x3f, 0xff, 1, 0, 0x3f, 0xfb};
+        constexpr int kBursts = 160;
+        constexpr int kBurst = 100;
+        while (true) {
+            const int fd = connect_on_loopback(port);
+            say(fd, beginning);
+            for (int i = 0; i < kBursts * kBurst; i++) {
+                say(fd, {0});
+                if (i % kBurst == 0) {
+                    nap(5ms);
+                }
+            }
+            close(fd);
+        }
+    });
 }
 
 const Dialogue kTls10Handshake{
@@ -298,6 +334,65 @@ TEST_F(Tls, place_that_was_given_away)
     EXPECT_TRUE(alert["description"].is_null());
     finish();
     EXPECT_EQ(watcher().lines(about(client, event_is("tls_handshake"))).size(), 1U);
+}
+
+/// Connections that look like TLS and say next to nothing in very many segments: that streams are
+/// looked into is what goes first, and all else is told as ever. A handshake that is under way as
+/// they are taken again is not told of, for its beginning is not known.
+TEST_F(Tls, a_flood_of_it_is_kept_within_the_budget)
+{
+    const auto degraded = [](const std::string& state) {
+        return [state](const Line& line) {
+            return line.event() == "degraded" && line.json["state"] == state &&
+                   line.json["part"] == "tls";
+        };
+    };
+    cpu_budget_ = "0.7%";
+    make_target({}, [](int listener, Control& control) {
+        std::uint16_t port = 0;
+        const int sink = listen_on_loopback({}, port);
+        control.child = port;
+        const std::thread sinking([sink] {
+            std::array<char, 4096> buffer;
+            for (int fd = 0; (fd = accept(sink, nullptr, nullptr)) >= 0; close(fd)) {
+                while (recv(fd, buffer.data(), buffer.size(), 0) > 0) {
+                }
+            }
+        });
+        const int link = accept(listener, nullptr, nullptr);
+        const std::thread serving([listener] {
+            std::vector<std::thread> each;
+            for (int fd = 0; (fd = accept(listener, nullptr, nullptr)) >= 0;) {
+                each.emplace_back([fd] { serve_patiently(fd, kTls10Handshake); });
+            }
+        });
+        read_all(link, control);
+        _exit(0);
+    });
+    watch();
+    Sender& link = connect({.message = 150, .spacing = 20'000us});
+    link.start();
+    nap(1s);
+    EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
+    const Process flood = flood_of_hellos(static_cast<std::uint16_t>(control().child.load()));
+    const auto shed = watcher().wait_for(degraded("shed"), 4s);
+    ASSERT_TRUE(shed);
+    EXPECT_NE(shed->json["not_seen"], "");
+    const Sender& unseen = connect({});
+    ask(unseen, {kTls10Handshake[0]});
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(link, is_trouble), 2s));
+    control().hold = false;
+    flood.signal(SIGKILL);
+    ASSERT_TRUE(watcher().wait_for(degraded("restored"), 25s));
+    EXPECT_EQ(watcher().lines(event_is("degraded")).front().json["part"], "tls");
+    const Sender& seen = connect({});
+    ask(seen, kTls10Handshake);
+    ask(unseen, {kTls10Handshake[1]});
+    EXPECT_TRUE(watcher().wait_for(about(seen, event_is("tls_handshake")), 5s));
+    nap(500ms);
+    finish();
+    EXPECT_TRUE(watcher().lines(about(unseen, event_is("tls_handshake"))).empty());
 }
 
 /// With kernel TLS, the kernel itself takes records from the queue, one ahead of the reader: the

@@ -24,6 +24,8 @@ struct Tool {
         bool attached = true;
     };
     std::vector<Hook> hooks;
+    double streams_ms = 0;  ///< half in this process, half in the first hook
+    bool streams_taken = true;
     std::vector<ShedOrder> orders;
     bool refuses = false;  ///< nothing can be carried out
 
@@ -34,7 +36,9 @@ struct Tool {
             shedder.take_back(order, now_ns);
             return;
         }
-        if (order.step.kind == Kind::hook) {
+        if (order.step.kind == Kind::streams) {
+            streams_taken = order.restore;
+        } else if (order.step.kind == Kind::hook) {
             hooks[order.step.hook].attached = order.restore;
         } else if (order.step.kind == Kind::everything) {
             for (Hook& hook : hooks) {
@@ -55,6 +59,13 @@ struct Tool {
                 const double ms = hook.attached ? hook.cost_ms : 0;
                 spending.hooks.push_back(
                     {hook.need, hook.attached, static_cast<std::uint64_t>(ms / 4 * 1e6)});
+            }
+            const auto streams_ns =
+                static_cast<std::uint64_t>(streams_taken ? streams_ms / 4 * 1e6 : 0);
+            spending.streams = {streams_taken, streams_ns};
+            spending.user_ns += streams_ns / 2;
+            if (!spending.hooks.empty()) {
+                spending.hooks[0].spent_ns += streams_ns / 2;
             }
             if (const auto order = shedder.review(now_ns, spending)) {
                 obey(*order);
@@ -172,6 +183,53 @@ Tool polling_tool()
     EXPECT_EQ(tool.orders.size(), 1U);
     EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);
     return tool;
+}
+
+/// Before the looks come less often, though most of it is spent in this process, and before a hook.
+TEST(Shedder, StreamsGoFirstIfTheyAreWhatCosts)
+{
+    Tool tool;
+    tool.user_ms = 5;
+    tool.hooks = {{1, 3}, {1, 1}};
+    tool.streams_ms = 20;
+    tool.run(10);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    EXPECT_EQ(tool.orders[0].step, ShedStep{Kind::streams});
+    EXPECT_FALSE(tool.orders[0].restore);
+    tool.streams_ms = 0.1;
+    tool.user_ms = 1;
+    tool.run(10);
+    ASSERT_EQ(tool.orders.size(), 2U);
+    EXPECT_EQ(tool.orders[1].step, ShedStep{Kind::streams});
+    EXPECT_TRUE(tool.orders[1].restore);
+    EXPECT_FALSE(tool.shedder.sheds());
+}
+
+TEST(Shedder, StreamsStayIfTheyAreNotWhatCosts)
+{
+    Tool tool;
+    tool.hooks = {{1, 30}};
+    tool.streams_ms = 0.2;
+    tool.run(5);
+    ASSERT_EQ(tool.orders.size(), 1U);
+    EXPECT_EQ(tool.orders[0].step.kind, Kind::hook);
+}
+
+TEST(Shedder, WhatIsStillTooMuchWithoutStreamsGoesAfterThem)
+{
+    Tool tool;
+    tool.hooks = {{1, 30}};
+    tool.streams_ms = 20;
+    tool.run(3);
+    ASSERT_EQ(tool.orders.size(), 2U);
+    EXPECT_EQ(tool.orders[0].step.kind, Kind::streams);
+    EXPECT_EQ(tool.orders[1].step.kind, Kind::hook);
+    tool.hooks[0].cost_ms = 1;
+    tool.streams_ms = 1;
+    tool.run(20);
+    ASSERT_EQ(tool.orders.size(), 4U);
+    EXPECT_EQ(tool.orders[2].step.kind, Kind::hook) << "the last comes back first";
+    EXPECT_EQ(tool.orders[3].step.kind, Kind::streams);
 }
 
 TEST(Shedder, PollingIsLeftWhateverItCosts)
@@ -339,7 +397,8 @@ TEST(Shedder, ARefusalHoldsNothingElseUp)
 TEST(Shedder, NoBudgetIsNoLimit)
 {
     Shedder shedder(0, 0);
-    EXPECT_FALSE(shedder.review(10 * kSecond, {.user_ns = 10 * kSecond, .hooks = {}}));
+    EXPECT_FALSE(
+        shedder.review(10 * kSecond, {.user_ns = 10 * kSecond, .hooks = {}, .streams = {}}));
 }
 
 TEST(CostMeter, TimedRunsStandForTheOthers)

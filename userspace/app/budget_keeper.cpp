@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::uint64_t kReviewSpacingNs = 250'000'000;
 constexpr std::uint64_t kNever = ~0ULL;
 
+constexpr auto kNoStreams = "TLS handshakes, versions and alerts are not seen";
 constexpr auto kSlowerLooks = "sockets are looked at half as often, so warnings come later";
 
 double rounded_percent(double share)
@@ -41,6 +43,8 @@ Spending BudgetKeeper::measure(const std::vector<HookUse>& hooks)
     Spending spending;
     const std::uint64_t cpu = cpu_ns();
     spending.user_ns = cpu - std::exchange(cpu_ns_, cpu);
+    spending.streams = {source_.takes_streams(),
+                        streams_.take(source_.stream_runs()) + std::exchange(stream_ns_, 0)};
     for (const HookUse& hook : hooks) {
         spending.hooks.push_back({hook.need, hook.attached, meters_[hook.name].take(hook.runs)});
     }
@@ -70,6 +74,11 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
     std::string not_seen;
     Result<void> done;
     switch (order.step.kind) {
+        case ShedStep::Kind::streams:
+            part = "tls";
+            not_seen = kNoStreams;
+            source_.take_streams(order.restore);
+            break;
         case ShedStep::Kind::hook: {
             const HookUse& hook = hooks.at(order.step.hook);
             part = hook.name;

@@ -21,6 +21,9 @@ public:
     /// What has cost CPU before this does not count.
     void begin();
 
+    /// CPU time of this process that went into what streams said of TLS.
+    void spent_on_streams(std::uint64_t cpu_ns) { stream_ns_ += cpu_ns; }
+
     /// Does nothing until it is due. Returns what is to be told, if something has changed.
     [[nodiscard]] std::optional<Event> review();
 
@@ -35,7 +38,9 @@ private:
     FallbackSource& source_;
     Shedder shedder_;
     std::unordered_map<std::string, CostMeter> meters_;  ///< by hook
-    std::uint64_t cpu_ns_ = 0;                           ///< of this process, at the last review
+    CostMeter streams_;
+    std::uint64_t stream_ns_ = 0;  ///< of this process, since the last review
+    std::uint64_t cpu_ns_ = 0;     ///< of this process, at the last review
     std::uint64_t due_ns_;
 };
 

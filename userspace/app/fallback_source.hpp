@@ -28,6 +28,9 @@ public:
     {
         return current_->take_stream_bytes();
     }
+    [[nodiscard]] bool takes_streams() const override { return current_->takes_streams(); }
+    void take_streams(bool taken) override { first_->take_streams(taken); }
+    [[nodiscard]] HookRuns stream_runs() const override { return first_->stream_runs(); }
     void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) override
     {
         current_->settle_handshake(cookie, place, alert_bytes);

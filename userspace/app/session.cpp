@@ -313,8 +313,22 @@ void Session::take(const StreamBytes& bytes)
 void Session::take_notices()
 {
     const auto notices = source_->take_notices();
+    const std::uint64_t began_ns = cpu_ns();
     const auto streams = source_->take_stream_bytes();
+    if (!streams.empty()) {
+        budget_.spent_on_streams(cpu_ns() - began_ns);
+    }
     auto next = streams.begin();
+    const auto take_streams_until = [&](std::uint64_t at_ns) {
+        if (next == streams.end() || next->at_ns > at_ns) {
+            return;
+        }
+        const std::uint64_t before_ns = cpu_ns();
+        for (; next != streams.end() && next->at_ns <= at_ns; ++next) {
+            take(*next);
+        }
+        budget_.spent_on_streams(cpu_ns() - before_ns);
+    };
     for (const Notice& notice : notices) {
         if (const auto* process = std::get_if<ProcessNotice>(&notice)) {
             print(*process);
@@ -326,14 +340,10 @@ void Session::take_notices()
             continue;
         }
         const auto& of_socket = std::get<SocketNotice>(notice);
-        for (; next != streams.end() && next->at_ns <= of_socket.at_ns; ++next) {
-            take(*next);
-        }
+        take_streams_until(of_socket.at_ns);
         take(of_socket);
     }
-    for (; next != streams.end(); ++next) {
-        take(*next);
-    }
+    take_streams_until(kNever);
     for (const tls::Settled& settled : tls_.take_settled()) {
         source_->settle_handshake(settled.cookie, settled.place, settled.alert_bytes);
     }
@@ -398,6 +408,7 @@ void Session::keep_budget()
 {
     const Tier tier_before = source_->tier();
     const bool relied_on_healing = source_->relies_on_healing();
+    const bool took_streams = source_->takes_streams();
     const auto change = budget_.review();
     if (!change) {
         return;
@@ -407,9 +418,11 @@ void Session::keep_budget()
     if (source_->relies_on_healing() && !relied_on_healing) {
         healing_.make_due(monotonic_ns() + ns(options_.tick));
     }
+    if (source_->takes_streams() != took_streams) {
+        tls_.source_changed();
+    }
     if (source_->tier() != tier_before) {
         monitor_.source_changed();
-        tls_.source_changed();
         finding_.space_like(pace_of_full_looks(*source_));
         for (const ProcessNotice& notice : find_targets()) {
             if (!notice.target) {

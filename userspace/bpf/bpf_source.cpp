@@ -275,7 +275,28 @@ std::vector<Notice> BpfSource::take_notices()
 
 std::vector<StreamBytes> BpfSource::take_stream_bytes()
 {
-    return streams_ ? streams_->take() : std::vector<StreamBytes>();
+    auto bytes = streams_ ? streams_->take() : std::vector<StreamBytes>();
+    // What was on its way when they were given up is not all that there was.
+    return takes_streams() ? std::move(bytes) : std::vector<StreamBytes>();
+}
+
+bool BpfSource::takes_streams() const
+{
+    return streams_ && skeleton_->bss->streams_off == 0;
+}
+
+void BpfSource::take_streams(bool taken)
+{
+    if (taken) {
+        // Of these, the beginning may have been seen, but not what came since.
+        table_.settle_handshakes(slots_in_use());
+    }
+    __atomic_store_n(&skeleton_->bss->streams_off, taken ? 0U : 1U, __ATOMIC_SEQ_CST);
+}
+
+HookRuns BpfSource::stream_runs() const
+{
+    return read_stream_runs(*skeleton_);
 }
 
 void BpfSource::settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes)
@@ -590,6 +611,9 @@ Result<void> BpfSource::pause()
 
 Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
 {
+    if (streams_) {
+        (void)streams_->take();  // from before the pause
+    }
     targets_.pids = pids;
     processes_ = TargetProcesses(targets_);
     for (const std::uint32_t pid : targets_.pids) {

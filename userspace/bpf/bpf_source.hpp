@@ -37,6 +37,9 @@ public:
     [[nodiscard]] int wake_fd() const override;
     [[nodiscard]] std::vector<Notice> take_notices() override;
     [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override;
+    [[nodiscard]] bool takes_streams() const override;
+    void take_streams(bool taken) override;
+    [[nodiscard]] HookRuns stream_runs() const override;
     void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) override;
     [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;

@@ -465,26 +465,40 @@ void detach_programs(drainwatch_bpf& skeleton)
     }
 }
 
+namespace {
+
+/// Of all CPUs.
+HookRuns read_runs(const drainwatch_bpf& skeleton, __u32 what)
+{
+    HookRuns sum;
+    std::vector<dw_runs> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.runs), &what, each.data()) == 0) {
+        for (const dw_runs& runs : each) {
+            sum.count += runs.count;
+            sum.timed += runs.timed;
+            sum.timed_ns += runs.timed_ns;
+        }
+    }
+    return sum;
+}
+
+}  // namespace
+
+HookRuns read_stream_runs(const drainwatch_bpf& skeleton)
+{
+    return read_runs(skeleton, DW_RUNS_STREAMS);
+}
+
 std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
 {
-    const int fd = bpf_map__fd(skeleton.maps.runs);
-    std::vector<dw_runs> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
     std::vector<HookUse> uses;
     for (const Hook& hook : kHooks) {
         if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
             continue;
         }
-        HookUse use{std::string(hook.tracepoint), std::string(hook.cost), need_of(skeleton, hook),
-                    skeleton.links.*hook.link != nullptr, HookRuns{}};
-        const __u32 key = hook.number;
-        if (bpf_map_lookup_elem(fd, &key, each.data()) == 0) {
-            for (const dw_runs& runs : each) {
-                use.runs.count += runs.count;
-                use.runs.timed += runs.timed;
-                use.runs.timed_ns += runs.timed_ns;
-            }
-        }
-        uses.push_back(std::move(use));
+        uses.push_back({std::string(hook.tracepoint), std::string(hook.cost),
+                        need_of(skeleton, hook), skeleton.links.*hook.link != nullptr,
+                        read_runs(skeleton, hook.number)});
     }
     return uses;
 }

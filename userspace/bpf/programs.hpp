@@ -60,6 +60,9 @@ void detach_programs(drainwatch_bpf& skeleton);
 /// What was loaded, and what it costs.
 [[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton);
 
+/// What handing on bytes of streams costs, which is part of what two of the hooks do.
+[[nodiscard]] HookRuns read_stream_runs(const drainwatch_bpf& skeleton);
+
 /// Attaches one hook of what was loaded, or detaches it.
 [[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoint,
                                         bool attached);

@@ -1,6 +1,7 @@
 #include "bpf/slots.hpp"
 
 #include "drainwatch/socket_track.h"
+#include "drainwatch/tls_phase.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -168,6 +169,16 @@ void SlotTable::settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t
     auto* tls = reinterpret_cast<std::uint8_t*>(to + offsetof(dw_slot, tls));
     __atomic_store_n(tls + offsetof(dw_tls, alert_bytes), alert_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(tls + offsetof(dw_tls, settled), round, __ATOMIC_RELEASE);
+}
+
+void SlotTable::settle_handshakes(std::uint32_t end)
+{
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        const dw_slot value = head(slot, offsetof(dw_slot, rcvlowat));
+        if (is_taken(value) && dw_tls_in_handshake(&value.tls) != 0) {
+            settle_handshake(slot, Cookie{value.cookie}, value.tls.round, 0);
+        }
+    }
 }
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const

@@ -41,6 +41,8 @@ public:
     /// (tls_phase.h).
     void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t round,
                           std::uint8_t alert_bytes);
+    /// The same of every socket in the first `end` slots whose handshake is not past.
+    void settle_handshakes(std::uint32_t end);
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;

@@ -30,7 +30,7 @@ constexpr std::uint64_t kMostRefusalNs = 60 * kSecond;
 
 constexpr unsigned kMostLookSpacing = 16;
 
-/// A hook goes only if that brings this part of what is too much.
+/// A hook goes, or streams do, only if that brings this part of what is too much.
 constexpr double kWorthwhile = 0.1;
 
 }  // namespace
@@ -59,6 +59,8 @@ void Shedder::add(const Spending& spending)
     }
     account_.user_ns += spending.user_ns;
     account_.hooks = std::move(hooks);
+    account_.streams.taken = spending.streams.taken;
+    account_.streams.spent_ns += spending.streams.spent_ns;
 }
 
 std::optional<ShedStep> Shedder::dearest_of_least_need(double excess_ns) const
@@ -82,6 +84,10 @@ std::optional<ShedStep> Shedder::dearest_of_least_need(double excess_ns) const
 
 std::optional<ShedStep> Shedder::next_step(double excess_ns, std::uint64_t now_ns) const
 {
+    const StreamCost& streams = account_.streams;
+    if (streams.taken && static_cast<double>(streams.spent_ns) >= kWorthwhile * excess_ns) {
+        return ShedStep{ShedStep::Kind::streams};
+    }
     const bool looks_cost = account_.user_ns > account_.kernel_ns() &&
                             static_cast<double>(account_.user_ns) >= kWorthwhile * excess_ns;
     if (looks_cost && look_spacing_ < kMostLookSpacing) {

@@ -14,15 +14,24 @@ struct HookCost {
     std::uint64_t spent_ns = 0;  ///< CPU time since the review before
 };
 
+/// Looking into streams for what TLS says.
+struct StreamCost {
+    bool taken = false;  ///< their bytes
+    std::uint64_t spent_ns =
+        0;  ///< CPU time since the review before, of the hooks and this process
+};
+
 /// What was spent since the review before.
 struct Spending {
     std::uint64_t user_ns = 0;  ///< CPU time of this process
     std::vector<HookCost> hooks;
+    StreamCost streams;  ///< which is a part of the others
 };
 
 /// One thing to do without, or to do again.
 struct ShedStep {
     enum class Kind {
+        streams,       ///< take no bytes of streams
         hook,          ///< detach this hook
         slower_looks,  ///< look half as often
         everything,    ///< detach all, and poll
@@ -40,12 +49,12 @@ struct ShedOrder {
 };
 
 /// Decides what is to be done without, so that the tool keeps its budget, and when to do it again.
-/// Past the budget for two periods, or twice past it, the least needed hook goes that would help,
-/// and of two the more expensive one; if this process is what costs, it looks less often; when
-/// nothing else is left, everything goes. Steps are taken back one by one, the last first, while
-/// less than half of the budget is spent; what polls hooks again, whatever polling costs. What has
-/// to be shed again soon, or cannot be done without, is tried again ever later.
-/// Pure: is told the time and the costs.
+/// Past the budget for two periods, or twice past it, streams are not looked into any more, if that
+/// would help; then the least needed hook goes that would help, and of two the more expensive one;
+/// if this process is what costs, it looks less often; when nothing else is left, everything goes.
+/// Steps are taken back one by one, the last first, while less than half of the budget is spent;
+/// what polls hooks again, whatever polling costs. What has to be shed again soon, or cannot be
+/// done without, is tried again ever later. Pure: is told the time and the costs.
 class Shedder {
 public:
     /// `budget`: share of one core; 0: no limit. A source without hooks has only its looks to shed.
@@ -68,6 +77,7 @@ private:
     struct Account {
         std::uint64_t user_ns = 0;
         std::vector<HookCost> hooks;  ///< spent_ns: since the period began
+        StreamCost streams;           ///< the same
         [[nodiscard]] std::uint64_t kernel_ns() const;
     };
 

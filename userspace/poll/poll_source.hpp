@@ -30,6 +30,9 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return report_; }
     [[nodiscard]] int wake_fd() const override { return -1; }
     [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override { return {}; }
+    [[nodiscard]] bool takes_streams() const override { return false; }
+    void take_streams(bool /*taken*/) override {}
+    [[nodiscard]] HookRuns stream_runs() const override { return {}; }
     void settle_handshake(Cookie /*cookie*/, std::uint64_t /*place*/,
                           std::uint8_t /*alert_bytes*/) override
     {}
