@@ -2,11 +2,18 @@
 #include "support/scenario.hpp"
 
 #include <fmt/format.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace drainwatch::live {
 namespace {
@@ -25,6 +32,18 @@ std::vector<std::string> operator+(std::vector<std::string> a, const std::vector
 {
     a.insert(a.end(), b.begin(), b.end());
     return a;
+}
+
+/// From this thread, and from what it forks.
+bool refuse_perf_events()
+{
+    std::array<sock_filter, 4> instructions{
+        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_perf_event_open, 0, 1),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog filter{instructions.size(), instructions.data()};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 /// The doctor's verdict, run by `wrapper`.
@@ -125,6 +144,35 @@ TEST_F(Tiers, root_without_the_capabilities_of_bpf)
     expect_cannot(kRootWithoutBpf +
                       std::vector<std::string>{drainwatch_executable(), "watch", "--tier", "bpf"},
                   {"CAP_BPF", "root"});
+}
+
+/// Some hosts keep perf events from everyone: then it watches by BPF, without TLS, and says so.
+TEST_F(Tiers, bpf_without_perf_events)
+{
+    // The filter is this thread's and its children's: those live as long as it does.
+    std::thread([this] {
+        if (!refuse_perf_events()) {
+            GTEST_SKIP() << "this kernel has no seccomp filters";
+        }
+        play({}, slow_, read_all);
+        const Json start = watcher().lines(event_is("start")).front().json;
+        EXPECT_EQ(start["tier"], "bpf");
+        const Json* tls = nullptr;
+        for (const Json& part : start["missing"]) {
+            EXPECT_NE(part["program"], "bpf");
+            tls = part["program"] == "tls" ? &part : tls;
+        }
+        ASSERT_NE(tls, nullptr) << start["missing"];
+        EXPECT_NE((*tls)["reason"].get<std::string>().find("the buffer of streams"),
+                  std::string::npos);
+        EXPECT_NE((*tls)["cost"], "");
+        control().hold = true;
+        EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
+        control().hold = false;
+        EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
+        finish();
+        control().quit = true;
+    }).join();
 }
 
 /// As Secure Boot sets it on some hosts, or the kernel command line: BPF may not read the kernel.

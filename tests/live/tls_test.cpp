@@ -250,8 +250,15 @@ TEST_F(Tls, what_is_not_tls_is_nothing)
 
 TEST_F(Tls, switched_off)
 {
+    const auto memory = [this] {
+        return watcher().lines(event_is("start")).front().json["memory_bytes"].get<long>();
+    };
     serve_one(kRefused);
+    watch();
+    const long with = memory();
+    finish();
     watch({"--no-tls"});
+    EXPECT_GE(with - memory(), (256L << 10) * sysconf(_SC_NPROCESSORS_ONLN)) << "its buffers";
     ask(connect({}), kRefused);
     nap(500ms);
     EXPECT_EQ(finish(), 0);

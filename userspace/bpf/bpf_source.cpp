@@ -96,6 +96,39 @@ void clear_map(const bpf_map* map)
     }
 }
 
+/// What is loaded, and where it puts bytes of streams, if any are wanted.
+struct Loaded {
+    Skeleton skeleton;
+    std::optional<StreamBuffer> streams;
+};
+
+/// Where there is no buffer for bytes of streams, without them.
+Result<Loaded> load(const SourceOptions& options, SourceReport& report)
+{
+    const std::uint32_t slots =
+        (options.max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
+    dw_config config = make_config(options);
+    auto skeleton = load_programs(config, slots, options.without, report);
+    if (!skeleton) {
+        return tl::unexpected(skeleton.error());
+    }
+    if (!looks_for_tls(**skeleton)) {
+        return Loaded{std::move(*skeleton), std::nullopt};
+    }
+    auto streams = StreamBuffer::open(bpf_map__fd((*skeleton)->maps.stream_bytes));
+    if (streams) {
+        return Loaded{std::move(*skeleton), std::move(*streams)};
+    }
+    config.tls = false;
+    report = {};
+    skeleton = load_programs(config, slots, options.without, report);
+    if (!skeleton) {
+        return tl::unexpected(skeleton.error());
+    }
+    report.missing.push_back(without_streams(streams.error().message));
+    return Loaded{std::move(*skeleton), std::nullopt};
+}
+
 std::uint32_t current_period()
 {
     return static_cast<std::uint32_t>(monotonic_ns() /
@@ -124,26 +157,26 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
                                                    const BeforeAttach& before_attach)
 {
     const Targets& targets = options.targets;
-    const std::uint32_t slots =
-        (options.max_sockets + DW_FILL_BATCH - 1) / DW_FILL_BATCH * DW_FILL_BATCH;
     SourceReport report;
-    auto skeleton = load_programs(make_config(options), slots, options.without, report);
-    if (!skeleton) {
-        return tl::unexpected(skeleton.error());
+    auto loaded = load(options, report);
+    if (!loaded) {
+        return tl::unexpected(loaded.error());
     }
-    auto table = SlotTable::map(bpf_map__fd((*skeleton)->maps.slots),
-                                bpf_map__fd((*skeleton)->maps.attention), table_size(**skeleton));
+    const drainwatch_bpf& skeleton = *loaded->skeleton;
+    auto table = SlotTable::map(bpf_map__fd(skeleton.maps.slots),
+                                bpf_map__fd(skeleton.maps.attention), table_size(skeleton));
     if (!table) {
         return tl::unexpected(table.error());
     }
     std::unique_ptr<BpfSource> source(
-        new BpfSource(targets, std::move(*skeleton), std::move(*table)));
+        new BpfSource(targets, std::move(loaded->skeleton), std::move(*table)));
+    source->streams_ = std::move(loaded->streams);
     source->ring_.reset(ring_buffer__new(bpf_map__fd(source->skeleton_->maps.records), on_record,
                                          source.get(), nullptr));
     if (!source->ring_) {
         return tl::unexpected(system_error("open", "the ring buffer", errno));
     }
-    if (const auto opened = source->open_streams(); !opened) {
+    if (const auto opened = source->open_wake(); !opened) {
         return tl::unexpected(opened.error());
     }
     if (const auto filled = source->fill_free_slots(); !filled) {
@@ -165,22 +198,18 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     if (!attached) {
         return tl::unexpected(attached.error());
     }
-    report.memory_bytes = map_memory(*source->skeleton_);
+    report.memory_bytes =
+        map_memory(*source->skeleton_) + (source->streams_ ? source->streams_->memory_bytes() : 0);
     source->report_ = std::move(report);
     return source;
 }
 
 /// The ring wakes us, and so does a buffer of streams that fills.
-Result<void> BpfSource::open_streams()
+Result<void> BpfSource::open_wake()
 {
     wake_ = File(epoll_create1(EPOLL_CLOEXEC));
     std::vector<int> sources{ring_buffer__epoll_fd(ring_.get())};
-    if (looks_for_tls(*skeleton_)) {
-        auto streams = StreamBuffer::open(bpf_map__fd(skeleton_->maps.stream_bytes));
-        if (!streams) {
-            return tl::unexpected(streams.error());
-        }
-        streams_ = std::move(*streams);
+    if (streams_) {
         sources.push_back(streams_->wake_fd());
     }
     for (const int fd : sources) {

@@ -80,7 +80,7 @@ private:
     BpfSource(Targets targets, Skeleton skeleton, SlotTable table);
 
     static int on_record(void* context, void* data, std::size_t size);
-    [[nodiscard]] Result<void> open_streams();
+    [[nodiscard]] Result<void> open_wake();
     [[nodiscard]] Result<void> fill_free_slots();
     [[nodiscard]] Result<void> fill_free_slots_one_by_one();
     void add_target(std::uint32_t pid, std::uint32_t flags);

@@ -255,11 +255,6 @@ bool is_about_tls(std::string_view tracepoint)
 /// Bytes of streams are handed on by the hooks that see segments (bpf/tls.h).
 constexpr std::string_view kStreams = "tls";
 
-MissingPart without_streams(std::string reason)
-{
-    return {std::string(kStreams), std::move(reason), "there are no TLS facts"};
-}
-
 /// The hooks that hand on bytes of streams load without that, and not with it: the error number of
 /// why; else 0.
 int refuses_streams(dw_config config, const Wanted& wanted)
@@ -320,6 +315,11 @@ Attempt load_best(const dw_config& config, std::uint32_t slots, const Wanted& wa
 }
 
 }  // namespace
+
+MissingPart without_streams(std::string reason)
+{
+    return {std::string(kStreams), std::move(reason), "there are no TLS facts"};
+}
 
 void SkeletonDeleter::operator()(drainwatch_bpf* skeleton) const
 {

@@ -39,6 +39,9 @@ void set_libbpf_verbosity(bool verbose);
                                              const std::vector<std::string>& without,
                                              SourceReport& report);
 
+/// What a report says where bytes of streams are not handed on.
+[[nodiscard]] MissingPart without_streams(std::string reason);
+
 /// Slots in the table of what was loaded.
 [[nodiscard]] std::uint32_t table_size(const drainwatch_bpf& skeleton);
 

@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -118,6 +119,13 @@ Result<StreamBuffer> StreamBuffer::open(int map_fd)
 int StreamBuffer::wake_fd() const
 {
     return perf_buffer__epoll_fd(buffer_.get());
+}
+
+std::uint64_t StreamBuffer::memory_bytes() const
+{
+    constexpr std::size_t kHeadPage = 1;
+    const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    return perf_buffer__buffer_cnt(buffer_.get()) * (kPages + kHeadPage) * page;
 }
 
 void StreamBuffer::collect()

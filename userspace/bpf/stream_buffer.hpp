@@ -34,6 +34,9 @@ public:
     /// next look.
     [[nodiscard]] int wake_fd() const;
 
+    /// Kernel memory that all of them take, in bytes.
+    [[nodiscard]] std::uint64_t memory_bytes() const;
+
     /// Moves what is there out of the kernel's sight, to be taken later.
     void collect();
     /// Everything that is there, in the order of time.
