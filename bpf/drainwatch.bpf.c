@@ -183,6 +183,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 	__u64 now_ns;
 	__u32 slot;
 
+	forget_unstored(sk);
 	if (!ref || ref->self != (__u64)sk)
 		return 0;
 	now_ns = bpf_ktime_get_ns();

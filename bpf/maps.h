@@ -22,6 +22,8 @@ __u64 idle_before_ns = 0;
 __u32 releases_all = 0;
 /* Set by the user side while no bytes of streams are wanted: see takes_streams(). */
 __u32 streams_off = 0;
+/* There was something in `unstored`. */
+__u32 any_unstored = 0;
 /* When the user side was last woken for a queue that fills. */
 __u64 danger_woken_ns = 0;
 
@@ -60,6 +62,19 @@ struct {
 	__type(key, __u64);
 	__type(value, __u32);
 } claims SEC(".maps");
+
+/*
+ * Address of a sock -> 1 if it was to be watched, could not be remembered, and
+ * was counted. Written here; deleted as the socket is destroyed. Full: further
+ * ones are not counted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} unstored SEC(".maps");
 
 /* tgid -> DW_TARGET_*. Written by both sides. Full: further targets are not watched. */
 struct {

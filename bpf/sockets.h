@@ -95,25 +95,6 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 	return s;
 }
 
-/* Remember this socket, which has no slot yet. What is remembered already stays. */
-static __always_inline struct dw_ref *store_ref(struct sock *sk, struct dw_ref *ref)
-{
-	__u64 address = (__u64)sk;
-	struct dw_ref *stored;
-
-	ref->self = address;
-	ref->slot = DW_NO_SLOT;
-	if (config.sockets_by_address) {
-		bpf_map_update_elem(&sockets_by_address, &address, ref, BPF_NOEXIST);
-		stored = bpf_map_lookup_elem(&sockets_by_address, &address);
-	} else {
-		stored = bpf_sk_storage_get(&sockets, sk, ref, BPF_SK_STORAGE_GET_F_CREATE);
-	}
-	if (!stored)
-		count(DW_COUNT_STORAGE_FAILED);
-	return stored;
-}
-
 static __always_inline void drop_ref(struct sock *sk)
 {
 	__u64 address = (__u64)sk;

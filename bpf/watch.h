@@ -23,6 +23,44 @@ static __always_inline int port_wanted(const struct sock *sk)
 	return 0;
 }
 
+/* A socket that could not be remembered: looks find it again and again, but it counts once. */
+static __always_inline void count_unstored(__u64 address)
+{
+	__u32 counted = 1;
+
+	any_unstored = 1;
+	if (!bpf_map_update_elem(&unstored, &address, &counted, BPF_NOEXIST))
+		count(DW_COUNT_STORAGE_FAILED);
+}
+
+/* The socket ends: another may have its address. */
+static __always_inline void forget_unstored(const struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+
+	if (any_unstored)
+		bpf_map_delete_elem(&unstored, &address);
+}
+
+/* Remember this socket, which has no slot yet. What is remembered already stays. */
+static __always_inline struct dw_ref *store_ref(struct sock *sk, struct dw_ref *ref)
+{
+	__u64 address = (__u64)sk;
+	struct dw_ref *stored;
+
+	ref->self = address;
+	ref->slot = DW_NO_SLOT;
+	if (config.sockets_by_address) {
+		bpf_map_update_elem(&sockets_by_address, &address, ref, BPF_NOEXIST);
+		stored = bpf_map_lookup_elem(&sockets_by_address, &address);
+	} else {
+		stored = bpf_sk_storage_get(&sockets, sk, ref, BPF_SK_STORAGE_GET_F_CREATE);
+	}
+	if (!stored)
+		count_unstored(address);
+	return stored;
+}
+
 static __always_inline int is_target(__u32 tgid)
 {
 	return config.watch_all || bpf_map_lookup_elem(&targets, &tgid);

@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -498,6 +499,39 @@ TEST_F(Ownership, more_sockets_than_the_table_holds)
     control().hold = true;
     ASSERT_NO_FATAL_FAILURE(expect_stall_of(late));
     finish();
+}
+
+/// By address, sockets that there is no room to remember are found by each full look, and counted
+/// once.
+TEST_F(Ownership, more_sockets_than_can_be_remembered)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling remembers no addresses";
+    }
+    constexpr rlim_t kRoom = 256 + 4096;  // for each slot and each listener
+    constexpr rlim_t kPairs = kRoom / 2 + 100;
+    make_target({}, [](int listener, Control& control) {
+        const rlimit descriptors{2 * kPairs + 100, 2 * kPairs + 100};
+        setrlimit(RLIMIT_NOFILE, &descriptors);
+        for (; control.accepted < kPairs; control.accepted++) {
+            (void)connect_on_loopback(static_cast<std::uint16_t>(control.port.load()));
+            accept(listener, nullptr, nullptr);
+        }
+        nap(60s);
+    });
+    ASSERT_TRUE(wait_until([&] { return control().accepted == kPairs; }, 10s));
+    watch({"--without", "sk_storage", "--max-sockets", "256"});
+    for (int i = 0; i < 5; i++) {  // a new target is looked through at once
+        const Process another = Process::fork([this] {
+            prctl(PR_SET_NAME, comm().c_str());
+            nap(60s);
+        });
+        nap(400ms);
+    }
+    finish();
+    const Json summary = watcher().lines(event_is("summary")).front().json;
+    EXPECT_EQ(summary["sockets_not_watched"], 1 + 2 * kPairs - kRoom);
+    EXPECT_EQ(watcher().lines(event_is("lost")).size(), 1U);
 }
 
 TEST_F(Ownership, only_the_asked_port)

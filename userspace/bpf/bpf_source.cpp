@@ -628,6 +628,7 @@ Result<void> BpfSource::pause()
     // Numbers of processes, addresses of sockets and ports may be others' by the time of resume().
     clear_map(skeleton_->maps.targets);
     clear_map(skeleton_->maps.listeners);
+    clear_map(skeleton_->maps.unstored);
     if (by_address_) {
         clear_map(skeleton_->maps.sockets_by_address);
     }
