@@ -3,16 +3,13 @@
 #include "bpf/iterators.hpp"
 #include "drainwatch.skel.h"
 #include "host/clock.hpp"
-#include "host/proc.hpp"
 #include "state/slot.hpp"
 
 #include <bpf/bpf.h>
-#include <fmt/format.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstddef>
 #include <iterator>
 #include <thread>
 #include <utility>
@@ -38,9 +35,6 @@ constexpr std::uint32_t kSmallestReserve = 16;
 constexpr std::chrono::nanoseconds kShortestIdle = 1s;
 
 constexpr std::string_view kEndOfSockets = "tcp_destroy_sock";
-
-/// With more targets than this, one walk over all processes is cheaper than one for each.
-constexpr std::size_t kWalksByPid = 16;
 
 /// Programs run for microseconds; this is more than enough for the last of them to end.
 constexpr std::chrono::milliseconds kSettlingStep = 1ms;
@@ -70,21 +64,6 @@ bool is_open(const dw_slot& slot)
 {
     constexpr __u8 kTcpClose = 7;  // include/net/tcp_states.h
     return slot.cookie != 0 && slot.ended_ns == 0 && slot.state != kTcpClose;
-}
-
-std::vector<dw_descriptor> no_descriptors()
-{
-    return {};
-}
-
-std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
-{
-    std::vector<Holder> holders(descriptors.size());
-    std::transform(descriptors.begin(), descriptors.end(), holders.begin(),
-                   [](const dw_descriptor& d) {
-                       return Holder{Cookie{d.cookie}, d.inode, d.tgid, d.fd};
-                   });
-    return holders;
 }
 
 void clear_map(const bpf_map* map)
@@ -143,12 +122,9 @@ void BpfSource::RingDeleter::operator()(ring_buffer* ring) const
 }
 
 BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
-    : targets_(std::move(targets)),
-      skeleton_(std::move(skeleton)),
-      by_address_(remembers_by_address(*skeleton_)),
+    : skeleton_(std::move(skeleton)),
       table_(std::move(table)),
-      processes_(targets_),
-      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
+      targets_(std::move(targets), *skeleton_)
 {}
 
 BpfSource::~BpfSource() = default;
@@ -156,7 +132,6 @@ BpfSource::~BpfSource() = default;
 Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
                                                    const BeforeAttach& before_attach)
 {
-    const Targets& targets = options.targets;
     SourceReport report;
     auto loaded = load(options, report);
     if (!loaded) {
@@ -169,7 +144,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
         return tl::unexpected(table.error());
     }
     std::unique_ptr<BpfSource> source(
-        new BpfSource(targets, std::move(loaded->skeleton), std::move(*table)));
+        new BpfSource(options.targets, std::move(loaded->skeleton), std::move(*table)));
     source->streams_ = std::move(loaded->streams);
     source->ring_.reset(ring_buffer__new(bpf_map__fd(source->skeleton_->maps.records), on_record,
                                          source.get(), nullptr));
@@ -186,9 +161,6 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     source->skeleton_->bss->slots_free = size;
     source->skeleton_->bss->slots_reserve = std::max(size / kReserveShare, kSmallestReserve);
     source->skeleton_->bss->habit_period = current_period();
-    for (const std::uint32_t pid : targets.pids) {
-        source->add_target(pid, DW_TARGET_BY_PID);  // it may appear between two looks
-    }
     if (before_attach) {
         if (auto prepared = before_attach(*source->skeleton_); !prepared) {
             return tl::unexpected(prepared.error());
@@ -250,19 +222,6 @@ Result<void> BpfSource::fill_free_slots_one_by_one()
     return {};
 }
 
-std::uint32_t BpfSource::target_flags(const ProcessNotice& process) const
-{
-    const auto& pids = targets_.pids;
-    const bool by_pid = std::find(pids.begin(), pids.end(), process.pid) != pids.end();
-    return (by_pid ? DW_TARGET_BY_PID : 0) |
-           (processes_.has_name(process.comm) ? DW_TARGET_BY_NAME : 0);
-}
-
-void BpfSource::add_target(std::uint32_t pid, std::uint32_t flags)
-{
-    bpf_map_update_elem(bpf_map__fd(skeleton_->maps.targets), &pid, &flags, BPF_ANY);
-}
-
 int BpfSource::wake_fd() const
 {
     return wake_.get();
@@ -295,7 +254,7 @@ std::vector<Notice> BpfSource::take_notices()
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
             slot_of_[of_socket->notice.cookie] = of_socket->slot;
             notices.emplace_back(of_socket->notice);
-        } else if (auto told = processes_.note(std::get<ProcessNotice>(record))) {
+        } else if (auto told = targets_.note(std::get<ProcessNotice>(record))) {
             notices.emplace_back(std::move(*told));
         }
     }
@@ -414,130 +373,12 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
-/// What becomes a target later is seen by events in every namespace. Those that were there before
-/// may hand a listener on that has connections waiting; and by address, every look is one by
-/// namespace.
-bool BpfSource::enters_namespaces() const
-{
-    const auto& living = processes_.living();
-    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
-               const auto netns = proc::net_namespace(process.first);
-               return netns && *netns != own_namespace_;
-           });
-}
-
-/// Events name new targets. Those that were there before are looked for once, others if an event
-/// was lost or cannot come.
-bool BpfSource::may_have_missed_processes()
-{
-    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    const bool missed = !scanned_ || relies_on_finding() || ring_full != ring_full_at_scan_;
-    scanned_ = true;
-    ring_full_at_scan_ = ring_full;
-    return missed;
-}
-
-std::vector<dw_descriptor> BpfSource::walk_descriptors()
-{
-    const auto& living = processes_.living();
-    if (living.empty()) {
-        return {};
-    }
-    std::vector<std::uint32_t> pids;
-    if (living.size() <= kWalksByPid) {
-        std::transform(living.begin(), living.end(), std::back_inserter(pids),
-                       [](const auto& process) { return process.first; });
-    }
-    return find_descriptors(*skeleton_, pids).value_or(no_descriptors());
-}
-
-std::set<std::uint32_t> BpfSource::target_pids() const
-{
-    std::set<std::uint32_t> pids;
-    for (const auto& [pid, comm] : processes_.living()) {
-        pids.insert(pid);
-    }
-    for (const Holder& holder : holders_) {
-        pids.insert(holder.pid);
-    }
-    return pids;
-}
-
-void BpfSource::refresh_holders()
-{
-    descriptors_ =
-        targets_.all ? find_all_holders(*skeleton_).value_or(no_descriptors()) : walk_descriptors();
-    holders_ = to_holders(descriptors_);
-}
-
-std::vector<Holder> BpfSource::all_holders()
-{
-    return to_holders(find_all_holders(*skeleton_).value_or(no_descriptors()));
-}
-
-void BpfSource::look_through(const std::set<std::uint32_t>& namespaces)
-{
-    for (const std::uint32_t netns : namespaces) {
-        const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
-        // The process may have ended with its namespace: then there is nothing to find.
-        if (path && find_connections(*skeleton_, *path)) {
-            looked_through_.insert(netns);
-        } else {
-            looked_through_.erase(netns);
-        }
-    }
-}
-
-/// Connections that no event told of: a listener that is seen for the first time may have some in
-/// its queue from before; and by address, a connection gets its slot in this look.
-void BpfSource::find_waiting_connections()
-{
-    std::set<std::uint32_t> namespaces;
-    std::set<std::uint64_t> listeners;
-    bool without_slot = false;
-    for (const dw_descriptor& d : descriptors_) {
-        if (d.listener) {
-            listeners.insert(d.inode);
-            if (!listeners_.contains(d.inode)) {
-                namespaces.insert(d.netns);
-            }
-        } else if (d.slot == DW_NO_SLOT && by_address_) {
-            namespaces.insert(d.netns);
-            without_slot = true;
-        }
-    }
-    listeners_ = std::move(listeners);
-    if (targets_.all && !scanned_) {
-        scanned_ = true;  // later ones are seen as they are established
-        for (const std::uint32_t pid : proc::pids()) {
-            if (const auto netns = proc::net_namespace(pid)) {
-                namespaces.insert(*netns);
-            }
-        }
-    }
-    look_through(namespaces);
-    if (without_slot) {
-        refresh_holders();  // they have an identity now
-    }
-}
-
 std::vector<ProcessNotice> BpfSource::find_targets()
 {
-    auto notices = processes_.scan();
-    if (!targets_.all && may_have_missed_processes()) {
-        const auto named = processes_.scan_names();
-        notices.insert(notices.end(), named.begin(), named.end());
-    }
-    for (const ProcessNotice& notice : notices) {
-        if (notice.kind == ProcessNotice::Kind::appeared) {
-            add_target(notice.pid, target_flags(notice));
-        }
-    }
-    if (!targets_.all) {
-        refresh_holders();
-    }
-    find_waiting_connections();
-    return notices;
+    const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
+    const bool missed =
+        relies_on_finding() || ring_full != std::exchange(ring_full_at_scan_, ring_full);
+    return targets_.find(missed);
 }
 
 /// The table runs full: the sockets that were idle longest are to give their slots back.
@@ -570,10 +411,8 @@ Result<void> BpfSource::heal()
 
 Result<void> BpfSource::look_through_sockets()
 {
-    if (by_address_) {
-        auto namespaces = table_.namespaces(slots_in_use());
-        namespaces.insert(looked_through_.begin(), looked_through_.end());
-        look_through(namespaces);
+    if (remembers_by_address(*skeleton_)) {
+        targets_.look_through_again(table_.namespaces(slots_in_use()));
         return {};
     }
     return heal_slots(*skeleton_);
@@ -626,15 +465,13 @@ Result<void> BpfSource::pause()
     detach_programs(*skeleton_);
     report_.attached.clear();
     // Numbers of processes, addresses of sockets and ports may be others' by the time of resume().
+    targets_.forget();
     clear_map(skeleton_->maps.targets);
     clear_map(skeleton_->maps.listeners);
     clear_map(skeleton_->maps.unstored);
-    if (by_address_) {
+    if (remembers_by_address(*skeleton_)) {
         clear_map(skeleton_->maps.sockets_by_address);
     }
-    processes_ = TargetProcesses(targets_);
-    scanned_ = false;
-    listeners_.clear();
     slot_of_.clear();
     return released;
 }
@@ -644,11 +481,7 @@ Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
     if (streams_) {
         (void)streams_->take();  // from before the pause
     }
-    targets_.pids = pids;
-    processes_ = TargetProcesses(targets_);
-    for (const std::uint32_t pid : targets_.pids) {
-        add_target(pid, DW_TARGET_BY_PID);
-    }
+    targets_.follow(pids);
     for (const std::string& hook : paused_) {
         if (auto attached = set_attached(hook, true); !attached) {
             detach_programs(*skeleton_);

@@ -4,10 +4,9 @@
 #include "bpf/programs.hpp"
 #include "bpf/slots.hpp"
 #include "bpf/stream_buffer.hpp"
+#include "bpf/target_finder.hpp"
 #include "drainwatch/source.hpp"
 #include "host/file.hpp"
-#include "host/net_namespaces.hpp"
-#include "host/target_processes.hpp"
 
 #include <functional>
 #include <memory>
@@ -49,16 +48,16 @@ public:
     [[nodiscard]] bool relies_on_healing() const override;
     [[nodiscard]] bool is_short_of_room() const override;
     [[nodiscard]] bool tells_of_filling() const override { return !relies_on_healing(); }
-    [[nodiscard]] bool enters_namespaces() const override;
-    [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
-    void refresh_holders() override;
-    [[nodiscard]] std::vector<Holder> all_holders() override;
+    [[nodiscard]] bool enters_namespaces() const override { return targets_.enters_namespaces(); }
+    [[nodiscard]] const std::vector<Holder>& holders() const override { return targets_.holders(); }
+    void refresh_holders() override { targets_.refresh_holders(); }
+    [[nodiscard]] std::vector<Holder> all_holders() override { return targets_.all_holders(); }
     void stop() override;
     [[nodiscard]] Result<void> pause() override;
     [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override;
     [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
     {
-        return processes_.not_by_name();
+        return targets_.followed_by_pid();
     }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
@@ -70,7 +69,7 @@ public:
     [[nodiscard]] const drainwatch_bpf& kernel_side() const { return *skeleton_; }
     [[nodiscard]] std::uint32_t slots_in_use() const;
     /// Processes that are targets, or held a watched socket at the last full look.
-    [[nodiscard]] std::set<std::uint32_t> target_pids() const;
+    [[nodiscard]] std::set<std::uint32_t> target_pids() const { return targets_.pids(); }
 
 private:
     struct RingDeleter {
@@ -83,24 +82,17 @@ private:
     [[nodiscard]] Result<void> open_wake();
     [[nodiscard]] Result<void> fill_free_slots();
     [[nodiscard]] Result<void> fill_free_slots_one_by_one();
-    void add_target(std::uint32_t pid, std::uint32_t flags);
-    [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
-    [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
     [[nodiscard]] bool is_attached(std::string_view hook) const;
-    [[nodiscard]] bool may_have_missed_processes();
     void make_room();
     [[nodiscard]] Result<void> look_through_sockets();
-    void look_through(const std::set<std::uint32_t>& namespaces);
-    void find_waiting_connections();
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;
 
-    Targets targets_;
     SourceReport report_;
     std::vector<std::string> paused_;  ///< hooks that were attached when it was paused
     // Destroyed in the opposite order: the ring, then what it reads from, then the programs.
     Skeleton skeleton_;
-    bool by_address_;  ///< how the kernel side remembers sockets
     SlotTable table_;
+    TargetFinder targets_;
     std::unique_ptr<ring_buffer, RingDeleter> ring_;
     std::optional<StreamBuffer> streams_;  ///< nothing: TLS is not looked for
     File wake_;                            ///< an epoll of both
@@ -109,15 +101,7 @@ private:
     std::uint64_t decoded_ = 0;
     std::uint64_t undecoded_ = 0;
     std::uint64_t ring_full_at_scan_ = 0;
-    bool scanned_ = false;
-    TargetProcesses processes_;
     std::unordered_map<Cookie, std::uint32_t> slot_of_;
-    std::vector<dw_descriptor> descriptors_;  ///< as of the last full look
-    std::vector<Holder> holders_;             ///< the same
-    std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
-    std::uint32_t own_namespace_;
-    NetNamespaces net_namespaces_;
-    std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
 };
 
 }  // namespace drainwatch

@@ -1,0 +1,204 @@
+#include "bpf/target_finder.hpp"
+
+#include "bpf/iterators.hpp"
+#include "bpf/programs.hpp"
+#include "drainwatch.skel.h"
+#include "host/proc.hpp"
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace drainwatch {
+namespace {
+
+/// With more targets than this, one walk over all processes is cheaper than one for each.
+constexpr std::size_t kWalksByPid = 16;
+
+std::vector<dw_descriptor> no_descriptors()
+{
+    return {};
+}
+
+std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
+{
+    std::vector<Holder> holders(descriptors.size());
+    std::transform(descriptors.begin(), descriptors.end(), holders.begin(),
+                   [](const dw_descriptor& d) {
+                       return Holder{Cookie{d.cookie}, d.inode, d.tgid, d.fd};
+                   });
+    return holders;
+}
+
+}  // namespace
+
+TargetFinder::TargetFinder(Targets targets, drainwatch_bpf& skeleton)
+    : targets_(std::move(targets)),
+      skeleton_(skeleton),
+      by_address_(remembers_by_address(skeleton)),
+      processes_(targets_),
+      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
+{
+    add_by_pid();
+}
+
+void TargetFinder::follow(const std::vector<std::uint32_t>& pids)
+{
+    targets_.pids = pids;
+    processes_ = TargetProcesses(targets_);
+    add_by_pid();
+}
+
+void TargetFinder::forget()
+{
+    processes_ = TargetProcesses(targets_);
+    scanned_ = false;
+    listeners_.clear();
+}
+
+/// They may appear between two looks.
+void TargetFinder::add_by_pid()
+{
+    for (const std::uint32_t pid : targets_.pids) {
+        add_target(pid, DW_TARGET_BY_PID);
+    }
+}
+
+void TargetFinder::add_target(std::uint32_t pid, std::uint32_t flags)
+{
+    bpf_map_update_elem(bpf_map__fd(skeleton_.maps.targets), &pid, &flags, BPF_ANY);
+}
+
+std::uint32_t TargetFinder::target_flags(const ProcessNotice& process) const
+{
+    const auto& pids = targets_.pids;
+    const bool by_pid = std::find(pids.begin(), pids.end(), process.pid) != pids.end();
+    return (by_pid ? DW_TARGET_BY_PID : 0) |
+           (processes_.has_name(process.comm) ? DW_TARGET_BY_NAME : 0);
+}
+
+/// What becomes a target later is seen by events in every namespace. Those that were there before
+/// may hand a listener on that has connections waiting; and by address, every look is one by
+/// namespace.
+bool TargetFinder::enters_namespaces() const
+{
+    const auto& living = processes_.living();
+    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
+               const auto netns = proc::net_namespace(process.first);
+               return netns && *netns != own_namespace_;
+           });
+}
+
+std::vector<dw_descriptor> TargetFinder::walk_descriptors()
+{
+    const auto& living = processes_.living();
+    if (living.empty()) {
+        return {};
+    }
+    std::vector<std::uint32_t> pids;
+    if (living.size() <= kWalksByPid) {
+        std::transform(living.begin(), living.end(), std::back_inserter(pids),
+                       [](const auto& process) { return process.first; });
+    }
+    return find_descriptors(skeleton_, pids).value_or(no_descriptors());
+}
+
+std::set<std::uint32_t> TargetFinder::pids() const
+{
+    std::set<std::uint32_t> pids;
+    for (const auto& [pid, comm] : processes_.living()) {
+        pids.insert(pid);
+    }
+    for (const Holder& holder : holders_) {
+        pids.insert(holder.pid);
+    }
+    return pids;
+}
+
+void TargetFinder::refresh_holders()
+{
+    descriptors_ =
+        targets_.all ? find_all_holders(skeleton_).value_or(no_descriptors()) : walk_descriptors();
+    holders_ = to_holders(descriptors_);
+}
+
+std::vector<Holder> TargetFinder::all_holders()
+{
+    return to_holders(find_all_holders(skeleton_).value_or(no_descriptors()));
+}
+
+void TargetFinder::look_through(const std::set<std::uint32_t>& namespaces)
+{
+    for (const std::uint32_t netns : namespaces) {
+        const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
+        // The process may have ended with its namespace: then there is nothing to find.
+        if (path && find_connections(skeleton_, *path)) {
+            looked_through_.insert(netns);
+        } else {
+            looked_through_.erase(netns);
+        }
+    }
+}
+
+/// Connections that no event told of: a listener that is seen for the first time may have some in
+/// its queue from before; and by address, a connection gets its slot in this look.
+void TargetFinder::find_waiting_connections()
+{
+    std::set<std::uint32_t> namespaces;
+    std::set<std::uint64_t> listeners;
+    bool without_slot = false;
+    for (const dw_descriptor& d : descriptors_) {
+        if (d.listener) {
+            listeners.insert(d.inode);
+            if (!listeners_.contains(d.inode)) {
+                namespaces.insert(d.netns);
+            }
+        } else if (d.slot == DW_NO_SLOT && by_address_) {
+            namespaces.insert(d.netns);
+            without_slot = true;
+        }
+    }
+    listeners_ = std::move(listeners);
+    if (targets_.all && !scanned_) {
+        // later ones are seen as they are established
+        for (const std::uint32_t pid : proc::pids()) {
+            if (const auto netns = proc::net_namespace(pid)) {
+                namespaces.insert(*netns);
+            }
+        }
+    }
+    look_through(namespaces);
+    if (without_slot) {
+        refresh_holders();  // they have an identity now
+    }
+}
+
+std::vector<ProcessNotice> TargetFinder::find(bool missed)
+{
+    auto notices = processes_.scan();
+    if (!targets_.all && (missed || !scanned_)) {
+        const auto named = processes_.scan_names();
+        notices.insert(notices.end(), named.begin(), named.end());
+    }
+    for (const ProcessNotice& notice : notices) {
+        if (notice.kind == ProcessNotice::Kind::appeared) {
+            add_target(notice.pid, target_flags(notice));
+        }
+    }
+    if (!targets_.all) {
+        refresh_holders();
+    }
+    find_waiting_connections();
+    scanned_ = true;
+    return notices;
+}
+
+void TargetFinder::look_through_again(std::set<std::uint32_t> namespaces)
+{
+    namespaces.insert(looked_through_.begin(), looked_through_.end());
+    look_through(namespaces);
+}
+
+}  // namespace drainwatch

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "drainwatch/abi.h"
+#include "drainwatch/source.hpp"
+#include "host/net_namespaces.hpp"
+#include "host/target_processes.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
+
+struct drainwatch_bpf;
+
+namespace drainwatch {
+
+/// The full look for targets: which processes they are, which of their sockets no event told of,
+/// and who holds which watched socket. Tells the kernel side by its maps and iterators.
+class TargetFinder {
+public:
+    /// `skeleton`: loaded.
+    TargetFinder(Targets targets, drainwatch_bpf& skeleton);
+
+    /// What an event said of a process. Returns what is to be told of it.
+    [[nodiscard]] std::optional<ProcessNotice> note(const ProcessNotice& notice)
+    {
+        return processes_.note(notice);
+    }
+
+    /// The look itself. `missed`: an event may have been lost, or none tells of new processes.
+    /// Returns what is new about them.
+    [[nodiscard]] std::vector<ProcessNotice> find(bool missed);
+    /// By address: the counters of every socket in these network namespaces, and in those that
+    /// were looked through before, are taken again.
+    void look_through_again(std::set<std::uint32_t> namespaces);
+
+    /// Nothing of what was found holds any more.
+    void forget();
+    /// In place of the processes that were asked for by pid, these.
+    void follow(const std::vector<std::uint32_t>& pids);
+    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const
+    {
+        return processes_.not_by_name();
+    }
+    /// Processes that are targets, or held a watched socket at the last look.
+    [[nodiscard]] std::set<std::uint32_t> pids() const;
+
+    [[nodiscard]] bool enters_namespaces() const;
+
+    [[nodiscard]] const std::vector<Holder>& holders() const { return holders_; }
+    void refresh_holders();
+    [[nodiscard]] std::vector<Holder> all_holders();
+
+private:
+    void add_by_pid();
+    void add_target(std::uint32_t pid, std::uint32_t flags);
+    [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
+    [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
+    void look_through(const std::set<std::uint32_t>& namespaces);
+    void find_waiting_connections();
+
+    Targets targets_;
+    drainwatch_bpf& skeleton_;
+    bool by_address_;       ///< how the kernel side remembers sockets
+    bool scanned_ = false;  ///< there was a look before
+    TargetProcesses processes_;
+    std::vector<dw_descriptor> descriptors_;  ///< as of the last look
+    std::vector<Holder> holders_;             ///< the same
+    std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
+    std::uint32_t own_namespace_;
+    NetNamespaces net_namespaces_;
+    std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
+};
+
+}  // namespace drainwatch
