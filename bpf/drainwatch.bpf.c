@@ -172,6 +172,8 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 			tell_of_closing(ref->slot, oldstate, newstate);
 	} else if (newstate == DW_TCP_ESTABLISHED)
 		adopt(tp, ref);
+	if (newstate == DW_TCP_ESTABLISHED)
+		tell_of_connection(sk);
 	return 0;
 }
 

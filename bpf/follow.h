@@ -103,6 +103,17 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	send_record(&record);
 }
 
+/* A connection has just been established. */
+static __always_inline void tell_of_connection(struct sock *sk)
+{
+	struct dw_slot *s;
+	__u32 slot;
+
+	s = find_slot(sk, &slot);
+	if (s)
+		send_socket_record(DW_REC_CONNECTED, slot, s, bpf_ktime_get_ns(), 0, 0);
+}
+
 /*
  * Tell of a window that closed or opened; *last_ns is when it last did so. One
  * that flutters is told of now and then: the slot has the count.

@@ -153,16 +153,39 @@ struct thread_info {
 };
 
 struct pt_regs { /* x86-64 */
+	unsigned long r15;
+	unsigned long r14;
+	unsigned long r13;
+	unsigned long r12;
+	unsigned long bp;
+	unsigned long bx;
 	unsigned long ax;      /* what a function returns */
 	unsigned long di;      /* its first argument */
 	unsigned long orig_ax; /* number of the system call, -1 outside of one */
+	unsigned long ip;
+	unsigned short cs;     /* a whole word before 6.9 */
 	unsigned long sp;
+};
+
+struct sched_info { /* by the scheduler's clock */
+	unsigned long long last_arrival; /* was given a CPU */
+	unsigned long long last_queued;  /* has waited for one since; 0: it does not */
+};
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
+	__u64 prev_sum_exec_runtime; /* when it was given its CPU; not of real-time tasks */
 };
 
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state; /* 5.14 */
 	void *stack;
+	int on_cpu;             /* not in 7.2 any more */
+	int prio;               /* below 100: real-time */
+	struct sched_entity se;
+	unsigned long jobctl; /* its low bits: the signal that stopped it */
+	struct sched_info sched_info; /* CONFIG_SCHED_INFO */
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -191,6 +214,11 @@ struct bpf_iter_meta {
 	struct seq_file *seq;
 	__u64 session_id;
 	__u64 seq_num;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

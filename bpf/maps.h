@@ -138,8 +138,9 @@ static __always_inline void count_exactly(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	/* wakes the user side unless it is at work on the ring already; handshakes can wait */
-	int can_wait = record->kind == DW_REC_CLOSED || record->kind == DW_REC_HANDSHAKE_BEGUN ||
+	/* wakes the user side unless it is at work on the ring already; some can wait */
+	int can_wait = record->kind == DW_REC_CLOSED || record->kind == DW_REC_CONNECTED ||
+		       record->kind == DW_REC_HANDSHAKE_BEGUN ||
 		       record->kind == DW_REC_HANDSHAKE_OVER;
 	__u64 flags = can_wait ? BPF_RB_NO_WAKEUP : 0;
 

@@ -109,6 +109,7 @@ enum dw_record_kind {
 	DW_REC_RESET_OUT,    /* reset sent; value: unread bytes */
 	DW_REC_ENDED,        /* destroyed with unread data */
 	DW_REC_CLOSED,       /* by either side, before its TLS handshake was past, if there was any */
+	DW_REC_CONNECTED,    /* a connection is established, and watched */
 	DW_REC_ALERT_OUT,    /* the kernel's own TLS sent an alert; value: level << 8 | description */
 	DW_REC_ALERT_IN,     /* or received one */
 	DW_REC_HANDSHAKE_BEGUN, /* TLS begins here, whatever the streams held before */

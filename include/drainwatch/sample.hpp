@@ -75,6 +75,7 @@ struct SocketNotice {
         reset_sent,
         ended,
         closed,           ///< by either side, before its TLS handshake was past
+        connected,        ///< a connection is established
         alert_sent,       ///< by the kernel's own TLS
         alert_received,   ///< the same
         handshake_begun,  ///< TLS begins here, whatever the streams held before

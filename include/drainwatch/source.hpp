@@ -68,6 +68,18 @@ struct Holder {
     std::uint32_t fd = 0;
 };
 
+/// Connections that a process holds, as of the last full look.
+struct HeldSockets {
+    struct Socket {
+        Cookie cookie{};
+        std::uint32_t fd = 0;
+        std::uint64_t inode = 0;
+        std::optional<SocketSample> sample;  ///< nothing: it is not followed
+    };
+    std::vector<Socket> sockets;
+    bool all = true;  ///< there are no more of them
+};
+
 /// What was not seen, since the start.
 struct Losses {
     std::uint64_t ring_full = 0;       ///< notices that found the ring full
@@ -164,6 +176,8 @@ public:
     virtual void refresh_holders() = 0;
     /// The same of every process on the host: a look that costs.
     [[nodiscard]] virtual std::vector<Holder> all_holders() = 0;
+    /// Watched connections that the process held at the last full look, `most` of them at most.
+    [[nodiscard]] virtual HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const = 0;
 
     /// Detaches. Notices that were on their way can be taken still, and sockets looked at.
     virtual void stop() = 0;

@@ -19,12 +19,14 @@ _drainwatch()
             --cpu-budget) words='0.5% 1% 2%' ;;
             --tls-min) words='1.0 1.1 1.2 1.3' ;;
             --per) words='process socket thread' ;;
-            --stacks|--save|--compare|--tls-library) COMPREPLY=($(compgen -f -- "$word")); return ;;
+            --stacks|--save|--compare|--tls-library|--cm-log) COMPREPLY=($(compgen -f -- "$word")); return ;;
+            --log-timezone) words=$(cd /usr/share/zoneinfo 2>/dev/null && printf '%s\n' UTC [A-Z]*/[A-Z]*) ;;
             --port|--max-sockets|--without) ;;
             *)
                 case $command in
                     watch) words="$targets --duration --warn-after --critical-after --horizon --tick
-                                  --tier --cpu-budget --max-sockets --without --no-tls --tls-min $output" ;;
+                                  --tier --cpu-budget --max-sockets --without --no-tls --no-cause --tls-min
+                                  --cm-log --log-timezone $output" ;;
                     profile) words="$targets --duration --per --stacks --save --compare
                                     --tls-library $output" ;;
                     doctor) words="$targets $output" ;;

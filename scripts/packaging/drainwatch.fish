@@ -38,4 +38,7 @@ complete -c drainwatch -n $watch -l cpu-budget -x -a '0.5% 1% 2%' -d 'What it ma
 complete -c drainwatch -n $watch -l max-sockets -x -d 'Watched at once, at most'
 complete -c drainwatch -n $watch -l without -x -d 'Do without this tracepoint, or other part'
 complete -c drainwatch -n $watch -l no-tls -d 'Do not look for TLS handshakes'
+complete -c drainwatch -n $watch -l no-cause -d 'Do not look for what a process does instead'
+complete -c drainwatch -n $watch -l cm-log -r -F -d 'Follow this Communication Manager log'
+complete -c drainwatch -n $watch -l log-timezone -x -d 'Where its times are those of the clock'
 complete -c drainwatch -n $watch -l tls-min -x -a '1.0 1.1 1.2 1.3' -d 'An older TLS version is a mismatch'

@@ -44,6 +44,9 @@ _drainwatch()
                 '--cpu-budget[what it may take of one core]:percent:(0.5% 1% 2%)' \
                 '--max-sockets[watched at once, at most]:count' \
                 '--no-tls[do not look for TLS handshakes]' \
+                '--no-cause[do not look for what a process does instead]' \
+                '*--cm-log[follow this Communication Manager log]:log:_files' \
+                '--log-timezone[where its times are those of the clock]:time zone:' \
                 '--tls-min[an older TLS version is a mismatch]:version:(1.0 1.1 1.2 1.3)' \
                 '*--without[do without this tracepoint, or other part]:part'
             ;;

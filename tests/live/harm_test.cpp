@@ -97,7 +97,7 @@ TEST_F(Harm, capabilities_are_given_up)
     const bool by_address =
         std::any_of(start["missing"].begin(), start["missing"].end(),
                     [](const Json& part) { return part["program"] == "sk_storage"; });
-    std::vector<int> capabilities{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
+    std::vector<int> capabilities{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE};
     if (!polls()) {
         capabilities.insert(capabilities.end(), {CAP_BPF, CAP_PERFMON});
     }

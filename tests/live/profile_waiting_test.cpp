@@ -1,4 +1,5 @@
 // What readers do while data waits, with readers that are known to do it.
+#include "support/cpu_quota.hpp"
 #include "support/profile_run.hpp"
 #include "support/scenario.hpp"
 #include "support/shared_array.hpp"
@@ -150,53 +151,9 @@ TEST_F(ProfileWaiting, waits_on_a_futex)
     EXPECT_GT(result_["unread_bytes"], 0);
 }
 
-/// A group of its own with a fifth of a CPU, for a process; cgroup v1 or v2. Gone at the end.
-class CpuQuota {
-public:
-    CpuQuota()
-    {
-        namespace fs = std::filesystem;
-        const bool v1 = fs::exists("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-        const fs::path root = v1 ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup";
-        if (!v1) {
-            write(root / "cgroup.subtree_control", "+cpu");
-        }
-        folder_ = root / ("drainwatch-" + std::to_string(getpid()));
-        std::error_code error;
-        fs::create_directory(folder_, error);
-        works_ = v1 ? write(folder_ / "cpu.cfs_quota_us", "10000") &&
-                          write(folder_ / "cpu.cfs_period_us", "50000")
-                    : write(folder_ / "cpu.max", "10000 50000");
-    }
-    ~CpuQuota()
-    {
-        // It can be removed once the last process in it is gone.
-        (void)wait_until([&] { return rmdir(folder_.c_str()) == 0; }, 5s);
-    }
-    CpuQuota(const CpuQuota&) = delete;
-    CpuQuota& operator=(const CpuQuota&) = delete;
-
-    [[nodiscard]] bool works() const { return works_; }
-    [[nodiscard]] bool add(pid_t pid) const
-    {
-        return write(folder_ / "cgroup.procs", std::to_string(pid));
-    }
-
-private:
-    static bool write(const std::filesystem::path& file, const std::string& text)
-    {
-        std::ofstream stream(file);
-        stream << text << std::flush;
-        return static_cast<bool>(stream);
-    }
-
-    std::filesystem::path folder_;
-    bool works_ = false;
-};
-
 TEST_F(ProfileWaiting, is_starved_by_a_quota)
 {
-    const CpuQuota quota;
+    const CpuQuota quota(10ms, 50ms);
     if (!quota.works()) {
         GTEST_SKIP() << "no cgroup with a quota of CPU time can be made here";
     }

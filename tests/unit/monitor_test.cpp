@@ -429,5 +429,72 @@ TEST(Monitor, AnEpisodeGoesOnWithAnotherSource)
     EXPECT_EQ(w.monitor.totals().episodes, 1U);
 }
 
+/// A connection of the peer's to the same port, from another one.
+SocketSample connected_anew(const Link& link, std::uint64_t at_ns)
+{
+    SocketSample fresh = link.sample(at_ns);
+    fresh.cookie = Cookie{78};
+    fresh.remote.port = 40001;
+    fresh.unread.clear();
+    return fresh;
+}
+
+TEST(Monitor, AConnectionThatIsNotReadIsReplaced)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 2 * kSecond);
+    const SocketSample fresh = connected_anew(link, w.next_ns);
+    SocketSample elsewhere = fresh;
+    elsewhere.local.port = 8766;
+    EXPECT_FALSE(w.monitor.connected(elsewhere, w.next_ns)) << "another port";
+    SocketSample stranger = fresh;
+    stranger.remote.address[0] = 10;
+    EXPECT_FALSE(w.monitor.connected(stranger, w.next_ns)) << "another peer";
+    const auto alert = w.monitor.connected(fresh, w.next_ns);
+    ASSERT_TRUE(alert);
+    EXPECT_EQ(alert->kind, Kind::link_replaced);
+    EXPECT_EQ(alert->severity, Severity::warning);
+    EXPECT_EQ(alert->sample.cookie, Cookie{77});
+    EXPECT_EQ(alert->replaced_by, fresh.remote);
+    EXPECT_EQ(alert->episode, 1U);
+    EXPECT_FALSE(w.monitor.connected(fresh, w.next_ns)) << "once in an episode";
+}
+
+/// Two links of a peer wait, and it connects once.
+TEST(Monitor, OneConnectionReplacesTheOneThatWaitsLongest)
+{
+    Watch w;
+    Link older;
+    older.arrive(1000, kBegin);
+    w.look_until(older, kBegin + kSecond);
+    SocketSample younger = connected_anew(older, kBegin + kSecond);
+    younger.unread = {{younger.data_end, kBegin + kSecond}};
+    (void)w.monitor.observe(younger);
+    younger.taken_ns = kBegin + 3 * kSecond;
+    (void)w.monitor.observe(younger);
+    w.look_until(older, kBegin + 3 * kSecond);
+    SocketSample fresh = connected_anew(older, w.next_ns);
+    fresh.cookie = Cookie{79};
+    const auto first = w.monitor.connected(fresh, w.next_ns);
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->sample.cookie, Cookie{77});
+    const auto second = w.monitor.connected(fresh, w.next_ns);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->sample.cookie, Cookie{78});
+    EXPECT_FALSE(w.monitor.connected(fresh, w.next_ns));
+}
+
+/// A peer may have several links, and data is on its way in all of them.
+TEST(Monitor, AConnectionThatIsReadIsNotReplaced)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 100 * kMs);
+    EXPECT_FALSE(w.monitor.connected(connected_anew(link, w.next_ns), w.next_ns));
+}
+
 }  // namespace
 }  // namespace drainwatch

@@ -18,23 +18,6 @@ namespace drainwatch {
 
 namespace {
 
-TEST(Maps, only_what_can_hold_code)
-{
-    const auto mappings = parse_maps(
-        "55d0c8a00000-55d0c8a02000 r--p 00000000 fe:01 1234    /usr/bin/cat\n"
-        "55d0c8a02000-55d0c8a21000 r-xp 00002000 fe:01 1234    /usr/bin/with space (deleted)\n"
-        "7f0000000000-7f0000001000 rwxp 00000000 00:00 0 \n"
-        "garbage\n"
-        "7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0       [vdso]\n");
-    ASSERT_EQ(mappings.size(), 3U);
-    EXPECT_EQ(mappings[0].begin, 0x55d0c8a02000U);
-    EXPECT_EQ(mappings[0].end, 0x55d0c8a21000U);
-    EXPECT_EQ(mappings[0].offset, 0x2000U);
-    EXPECT_EQ(mappings[0].path, "/usr/bin/with space (deleted)");
-    EXPECT_EQ(mappings[1].path, "");
-    EXPECT_EQ(mappings[2].path, "[vdso]");
-}
-
 std::uint64_t address_of(int (*function)(int))
 {
     return reinterpret_cast<std::uint64_t>(function);

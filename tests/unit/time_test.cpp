@@ -22,6 +22,8 @@ TEST(ClockPair, PutsKernelTimesOnTheCalendar)
     EXPECT_EQ(clocks.to_realtime(500 * kSecond), 1795418701 * kSecond);
     EXPECT_EQ(clocks.to_realtime(501 * kSecond + 1), 1795418702 * kSecond + 1);
     EXPECT_EQ(clocks.to_realtime(440 * kSecond), 1795418641 * kSecond);
+    EXPECT_EQ(clocks.to_monotonic(1795418641 * kSecond), 440 * kSecond);
+    EXPECT_EQ(clocks.to_monotonic(1795418201 * kSecond - 1), 0U);
 }
 
 }  // namespace

@@ -59,6 +59,10 @@ public:
     }
     void refresh_holders() override { current_->refresh_holders(); }
     [[nodiscard]] std::vector<Holder> all_holders() override { return current_->all_holders(); }
+    [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override
+    {
+        return current_->sockets_of(pid, most);
+    }
     void stop() override { first_->stop(); }
     [[nodiscard]] Result<void> pause() override { return first_->pause(); }
     [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override

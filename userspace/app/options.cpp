@@ -58,7 +58,10 @@ struct Raw {
     std::vector<std::string> without;
     std::string cpu_budget = "1%";
     bool no_tls = false;
+    bool no_cause = false;
     std::string tls_min = "1.2";
+    std::vector<std::string> cm_logs;
+    std::string log_timezone;
     dw_grouping grouping = DW_GROUP_ALL;
     std::string stacks;
     std::string save;
@@ -170,7 +173,16 @@ Result<Command> watch_command(const Raw& raw)
     options.tick = duration("tick");
     options.max_sockets = raw.max_sockets;
     options.tls = !raw.no_tls;
+    options.cause = !raw.no_cause;
     options.tls_min = *tls::parse_version(raw.tls_min);
+    options.cm_logs = raw.cm_logs;
+    if (!raw.log_timezone.empty()) {
+        auto zone = cmlog::TimeZone::named(raw.log_timezone);
+        if (!zone) {
+            return fail("--log-timezone: " + zone.error().message);
+        }
+        options.log_timezone = *zone;
+    }
     options.tier = raw.tier;
     const auto budget = parse_share(raw.cpu_budget);
     if (!budget) {
@@ -267,9 +279,15 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::IsMember(part_names()).description(""))
         ->option_text("PART");
     watch->add_flag("--no-tls", raw.no_tls, "do not look for TLS handshakes and alerts");
+    watch->add_flag("--no-cause", raw.no_cause,
+                    "do not look for what a process does that does not read");
     watch->add_option("--tls-min", raw.tls_min, "an older TLS version is a mismatch")
         ->check(CLI::IsMember({"1.0", "1.1", "1.2", "1.3"}).description(""))
         ->option_text("1.0|1.1|1.2|1.3 [1.2]");
+    watch->add_option("--cm-log", raw.cm_logs, "follow this Communication Manager log; repeatable")
+        ->option_text("PATH");
+    watch->add_option("--log-timezone", raw.log_timezone, "where its times are those of the clock")
+        ->option_text("NAME [this host's]");
     add_output(*watch, raw);
 
     CLI::App* profile =

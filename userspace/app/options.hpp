@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cmlog/time_zone.hpp"
 #include "detect/finding.hpp"
 #include "drainwatch/profile_abi.h"
 #include "drainwatch/result.hpp"
@@ -22,9 +23,12 @@ struct WatchOptions {
     std::uint32_t max_sockets = SourceOptions{}.max_sockets;
     double cpu_budget = 0.01;            ///< share of one core; 0: no limit
     bool tls = true;                     ///< look for TLS facts
+    bool cause = true;                   ///< say what a process does that does not read
     tls::Version tls_min = tls::kTls12;  ///< an older one is a mismatch
-    std::optional<Tier> tier;            ///< nothing: the best that works
-    std::vector<std::string> without;    ///< parts not to use
+    std::vector<std::string> cm_logs;    ///< paths
+    cmlog::TimeZone log_timezone = cmlog::TimeZone::local();
+    std::optional<Tier> tier;          ///< nothing: the best that works
+    std::vector<std::string> without;  ///< parts not to use
     bool verbose = false;
 };
 

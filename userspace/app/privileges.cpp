@@ -4,7 +4,7 @@
 
 namespace drainwatch {
 
-std::vector<std::string> drop_privileges(const Source& source)
+std::vector<std::string> drop_privileges(const Source& source, bool causes)
 {
     // Whose descriptor is whose, and in which network namespace a process lives: /proc/<pid>/fd,
     // ns.
@@ -12,6 +12,10 @@ std::vector<std::string> drop_privileges(const Source& source)
     if (source.tier() == Tier::bpf) {
         // Looks through the kernel's lists are links made anew each time.
         keep.insert(keep.end(), {CAP_BPF, CAP_PERFMON});
+    }
+    if (causes) {
+        // Files that a process has mapped and that have no name any more: /proc/<pid>/map_files.
+        keep.push_back(CAP_CHECKPOINT_RESTORE);
     }
     const bool stands_for_bpf = source.tier() == Tier::bpf && !kernel_has_bpf_capability();
     if (stands_for_bpf || source.enters_namespaces()) {

@@ -6,6 +6,10 @@
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
+#include "output/cause_json.hpp"
+#include "output/escape.hpp"
+#include "output/link_event.hpp"
+#include "output/log_event.hpp"
 #include "output/losses.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
@@ -80,6 +84,9 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
 /// How long a slow reader is waited for at the end.
 constexpr auto kLastWords = 1s;
 
+/// How often logs are looked at.
+constexpr std::uint64_t kLogSpacingNs = ns(100ms);
+
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
@@ -132,10 +139,15 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       owners_(*source_),
       monitor_(options_.limits),
       tls_(options_.tls_min, options_.limits.warn_after),
+      logs_due_ns_(options_.cm_logs.empty() ? kNever : 0),
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
-{}
+{
+    if (options_.cause) {
+        causes_.emplace(*source_);
+    }
+}
 
 void Session::print(const Event& event)
 {
@@ -159,8 +171,71 @@ void Session::print(const ProcessNotice& notice)
 void Session::print(const std::vector<Alert>& alerts)
 {
     for (const Alert& alert : alerts) {
-        Owner owner = owners_.of(alert.sample);
-        print(to_event(alert, std::move(owner.process), owner.fd, clock_pair()));
+        print(alert);
+    }
+}
+
+/// In text, one line stands for all the sockets of an incident.
+void Session::print(const Alert& alert)
+{
+    Owner owner = owners_.of(alert.sample);
+    note_peer(alert, episodes_.note(alert));
+    const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
+    const auto incident = incidents_.note(alert, owner.process.value_or(Process{}));
+    const bool is_spoken_for = was_spoken_for || incidents_.is_spoken_for(alert.episode);
+    if (options_.output == OutputFormat::text && is_spoken_for) {
+        worst_ = std::max(worst_, alert.severity);
+    } else {
+        const auto cause = cause_of(alert, owner);
+        Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
+        if (cause) {
+            event.reason += "; " + cause->sentence;
+            event.fields["cause"] = to_json(*cause);
+        }
+        print(event);
+    }
+    if (incident) {
+        print(to_event(*incident, clock_pair()));
+    }
+}
+
+/// Of a reader that falls behind, there is none to be found by looking at what it does just now.
+std::optional<Cause> Session::cause_of(const Alert& alert, const Owner& owner)
+{
+    return causes_ && alert.kind == Alert::Kind::not_draining
+               ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
+               : std::nullopt;
+}
+
+/// What it means for the peer.
+void Session::note_peer(const Alert& alert, bool begins)
+{
+    const Peer peer = peer_of(alert.sample);
+    if (begins) {
+        peers_.episode_begun(peer, alert.at_ns);
+    }
+    if (alert.duration_ns != 0) {
+        peers_.episode_over(peer, alert.duration_ns, alert.at_ns);
+    }
+}
+
+void Session::note_reset(const SocketNotice& notice)
+{
+    const auto sample = source_->sample(notice.cookie);
+    const auto flapping =
+        sample ? peers_.reset(peer_of(*sample), notice.at_ns) : std::optional<Flapping>();
+    if (flapping) {
+        print(to_event(*flapping, clock_pair()));
+    }
+}
+
+void Session::print_due(std::uint64_t now_ns)
+{
+    for (const Incident& incident : incidents_.due(now_ns)) {
+        print(to_event(incident, clock_pair()));
+    }
+    for (const Flapping& quiet : peers_.quiet(now_ns)) {
+        print(to_event(quiet, clock_pair()));
     }
 }
 
@@ -256,6 +331,7 @@ void Session::print_summary()
     event.fields["episodes"] = totals.episodes;
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
+    event.fields["peers"] = peers_json(peers_);
     event.fields["events_seen"] = source_->events_seen();
     event.fields["events_lost"] = losses.runs_missed;
     add_accounts(event, source_->accounts());
@@ -263,6 +339,9 @@ void Session::print_summary()
     event.fields["handshakes_given_up"] = losses.handshakes_given_up;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
+    if (logs_) {
+        event.fields["log_lines_unreadable"] = logs_->unreadable();
+    }
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
@@ -281,21 +360,67 @@ void Session::print_standing()
     print(monitor_.standing());
 }
 
+void Session::take_logs()
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (!logs_ || now_ns < logs_due_ns_) {
+        return;
+    }
+    logs_due_ns_ = now_ns + kLogSpacingNs;
+    const ClockPair clocks = clock_pair();
+    for (const cmlog::Logged& logged : logs_->take(clocks.realtime_ns)) {
+        const auto* client = client_of_stale_link(logged.error);
+        const auto* episode =
+            client != nullptr
+                ? episodes_.find([&](const Endpoint& peer) { return client->matches(peer); },
+                                 clocks.to_monotonic(logged.at_ns))
+                : nullptr;
+        print(to_event(logged, episode, clocks));
+    }
+}
+
+/// A new connection of a peer may stand for one that is not read.
+void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
+{
+    const Peer peer = peer_of(fresh);
+    peers_.connected(peer, at_ns);
+    // As of now: it may have been read since the last look.
+    const auto old = monitor_.replaced_by(fresh);
+    if (const auto sample = old ? source_->sample(*old) : std::nullopt) {
+        print(monitor_.observe(*sample));
+    }
+    const auto replaced = monitor_.connected(fresh, at_ns);
+    if (!replaced) {
+        return;
+    }
+    print(*replaced);
+    if (const auto flapping = peers_.replaced(peer, at_ns)) {
+        print(to_event(*flapping, clock_pair()));
+    }
+}
+
 void Session::take(const SocketNotice& notice)
 {
     using Kind = SocketNotice::Kind;
-    print(monitor_.notice(notice, source_->sample(notice.cookie)));
+    const auto sample = source_->sample(notice.cookie);
+    print(monitor_.notice(notice, sample));
     switch (notice.kind) {
         case Kind::alert_sent: print_alert(notice, Side::local); break;
         case Kind::alert_received: print_alert(notice, Side::peer); break;
         case Kind::reset_received:
         case Kind::reset_sent:
+            note_reset(notice);
             print(tls_.end(notice.cookie, tls::Result::reset, notice.at_ns));
             break;
         case Kind::closed: print(tls_.end(notice.cookie, tls::Result::closed, notice.at_ns)); break;
         case Kind::handshake_begun: tls_.begin(notice.cookie); break;
         case Kind::handshake_over:
             print(tls_.complete(notice.cookie, static_cast<int>(notice.value), notice.at_ns));
+            break;
+        case Kind::connected:
+            if (sample) {
+                note_connection(*sample, notice.at_ns);
+            }
             break;
         case Kind::filling:
         case Kind::zero_window:
@@ -354,6 +479,9 @@ void Session::look()
     Look look = source_->look(monitor_.followed());
     for (SocketSample& sample : look.samples) {
         sample.unread_is = tls_.unread(sample).value_or("");
+        if (causes_) {
+            causes_->prepare(sample);
+        }
         if (const auto stalled = tls_.look(sample)) {
             print(*stalled);
         }
@@ -438,7 +566,8 @@ bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(), ends_ns_});
+        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(),
+                  logs_due_ns_, incidents_.due_ns().value_or(kNever), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -457,12 +586,15 @@ bool Session::wait()
 Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
+    if (!options_.cm_logs.empty()) {
+        logs_.emplace(options_.cm_logs, options_.log_timezone);
+    }
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
         return tl::unexpected(healed.error());
     }
-    capabilities_ = drop_privileges(*source_);
+    capabilities_ = drop_privileges(*source_, options_.cause);
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);
@@ -471,6 +603,11 @@ Result<int> Session::run()
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
+    if (logs_) {
+        for (const std::string& path : logs_->not_there()) {
+            fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
+        }
+    }
     if (on_started) {
         on_started();
     }
@@ -478,6 +615,8 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
+        take_logs();
+        print_due(monotonic_ns());
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
@@ -493,6 +632,9 @@ Result<int> Session::run()
     source_->stop();
     take_notices();
     look();
+    logs_due_ns_ = 0;
+    take_logs();
+    print_due(monotonic_ns() + Incidents::kTogetherNs);  // who gathers still is told of as well
     lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
     lines_.drain(kLastWords);

@@ -1,11 +1,16 @@
 #pragma once
 
 #include "app/budget_keeper.hpp"
+#include "app/cause_finder.hpp"
 #include "app/fallback_source.hpp"
 #include "app/line_queue.hpp"
 #include "app/options.hpp"
 #include "app/owners.hpp"
+#include "cmlog/reader.hpp"
+#include "detect/episode_book.hpp"
+#include "detect/incidents.hpp"
 #include "detect/monitor.hpp"
+#include "detect/peers.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/pace.hpp"
@@ -37,9 +42,11 @@ private:
     void print(const Event& event);
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
+    void print(const Alert& alert);
     void print(const tls::Fact& fact);
     void print(const std::vector<tls::Fact>& facts);
     void print_alert(const SocketNotice& notice, Side from);
+    [[nodiscard]] std::optional<Cause> cause_of(const Alert& alert, const Owner& owner);
     void print_start();
     void print_summary();
     void print_losses();
@@ -50,6 +57,11 @@ private:
     void take(const StreamBytes& bytes);
     void look();
     void print_standing();
+    void print_due(std::uint64_t now_ns);
+    void note_peer(const Alert& alert, bool begins);
+    void note_reset(const SocketNotice& notice);
+    void note_connection(const SocketSample& fresh, std::uint64_t at_ns);
+    void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
@@ -64,8 +76,14 @@ private:
     int signals_;
     LineQueue lines_;
     Owners owners_;
+    std::optional<CauseFinder> causes_;  ///< nothing: nobody wants to know
     Monitor monitor_;
     tls::Tracker tls_;
+    EpisodeBook episodes_;
+    Incidents incidents_;
+    Peers peers_;
+    std::optional<cmlog::Reader> logs_;  ///< nothing: none is followed
+    std::uint64_t logs_due_ns_;
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;

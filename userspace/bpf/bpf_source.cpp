@@ -373,6 +373,27 @@ bool BpfSource::relies_on_healing() const
     return !arrivals || !is_attached("tcp_rcv_space_adjust");
 }
 
+HeldSockets BpfSource::sockets_of(std::uint32_t pid, std::size_t most) const
+{
+    HeldSockets held;
+    for (const dw_descriptor& d : targets_.descriptors()) {
+        if (d.tgid != pid || d.listener) {
+            continue;
+        }
+        if (held.sockets.size() == most) {
+            held.all = false;
+            break;
+        }
+        HeldSockets::Socket socket{Cookie{d.cookie}, d.fd, d.inode, std::nullopt};
+        const auto value = d.slot != DW_NO_SLOT ? table_.read(d.slot) : std::nullopt;
+        if (value && value->cookie == d.cookie) {
+            socket.sample = decode_slot(*value, monotonic_ns());
+        }
+        held.sockets.push_back(std::move(socket));
+    }
+    return held;
+}
+
 std::vector<ProcessNotice> BpfSource::find_targets()
 {
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);

@@ -52,6 +52,7 @@ public:
     [[nodiscard]] const std::vector<Holder>& holders() const override { return targets_.holders(); }
     void refresh_holders() override { targets_.refresh_holders(); }
     [[nodiscard]] std::vector<Holder> all_holders() override { return targets_.all_holders(); }
+    [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override;
     [[nodiscard]] Result<void> pause() override;
     [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override;

@@ -37,6 +37,7 @@ std::optional<Record> decode_record(std::span<const std::byte> bytes)
         case DW_REC_ALERT_IN: return socket_record(record, SocketKind::alert_received);
         case DW_REC_HANDSHAKE_BEGUN: return socket_record(record, SocketKind::handshake_begun);
         case DW_REC_HANDSHAKE_OVER: return socket_record(record, SocketKind::handshake_over);
+        case DW_REC_CONNECTED: return socket_record(record, SocketKind::connected);
         case DW_REC_CLOSED: return socket_record(record, SocketKind::closed);
         case DW_REC_EXEC:
             return ProcessNotice{ProcessKind::renamed, record.pid, 0, record.value != 0,

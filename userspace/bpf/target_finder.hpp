@@ -48,6 +48,8 @@ public:
     [[nodiscard]] bool enters_namespaces() const;
 
     [[nodiscard]] const std::vector<Holder>& holders() const { return holders_; }
+    /// Of the same look.
+    [[nodiscard]] const std::vector<dw_descriptor>& descriptors() const { return descriptors_; }
     void refresh_holders();
     [[nodiscard]] std::vector<Holder> all_holders();
 

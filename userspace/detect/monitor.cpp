@@ -1,5 +1,6 @@
 #include "detect/monitor.hpp"
 
+#include "detect/peers.hpp"
 #include "detect/wording.hpp"
 
 #include <fmt/format.h>
@@ -88,6 +89,7 @@ void Monitor::know_again(const SocketSample& sample)
         const bool is_same = last.local == sample.local && last.remote == sample.remote &&
                              last.netns == sample.netns;
         if (is_same && cookie != sample.cookie && (is_own(cookie) || is_own(sample.cookie))) {
+            overdue_.erase(cookie);
             auto renamed = sockets_.extract(known);
             renamed.key() = sample.cookie;
             sockets_.insert(std::move(renamed));
@@ -186,6 +188,7 @@ void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
         finding = falling_behind(reading, limits_);
     }
     socket.suspicious = is_suspicious(reading, limits_);
+    note_overdue(socket);
     if (finding) {
         Episode& episode = episode_of(socket);
         if (episode.raise(*finding, reading.at_ns)) {
@@ -225,7 +228,7 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     judge(socket, alerts);
     follow_window(socket, alerts);
     if (!socket.episode && sample.unread_bytes() == 0 && !sample.closed) {
-        sockets_.erase(sample.cookie);
+        forget(sample.cookie);
     }
     return alerts;
 }
@@ -280,10 +283,11 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             alert.pid = notice.pid;
             alert.zero_in_s.reset();
             alerts.push_back(std::move(alert));
-            sockets_.erase(notice.cookie);
+            forget(notice.cookie);
             break;
         }
         case SocketNotice::Kind::closed:
+        case SocketNotice::Kind::connected:
         case SocketNotice::Kind::alert_sent:
         case SocketNotice::Kind::alert_received:
         case SocketNotice::Kind::handshake_begun:
@@ -292,6 +296,64 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
         case SocketNotice::Kind::ended: break;
     }
     return alerts;
+}
+
+bool Monitor::is_overdue(const Followed& socket) const
+{
+    const Reading& reading = socket.reading;
+    const auto patience_ns = std::max(static_cast<std::uint64_t>(limits_.warn_after.count()) / 2,
+                                      reading.usual_silence_ns);
+    return reading.unread_bytes != 0 && (socket.episode || reading.silent_ns > patience_ns);
+}
+
+void Monitor::forget(Cookie cookie)
+{
+    sockets_.erase(cookie);
+    overdue_.erase(cookie);
+}
+
+void Monitor::note_overdue(Followed& socket)
+{
+    if (is_overdue(socket)) {
+        overdue_.insert(socket.last.cookie);
+    } else {
+        overdue_.erase(socket.last.cookie);
+        socket.replaced_told = false;
+    }
+}
+
+/// One connection stands for one other: of several that are overdue, for that which is so longest.
+std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh) const
+{
+    const Peer peer = peer_of(fresh);
+    std::optional<Cookie> replaced;
+    std::uint64_t longest_ns = 0;
+    for (const Cookie cookie : overdue_) {
+        const Followed& socket = sockets_.at(cookie);
+        const bool may_be = socket.last.local.port == fresh.local.port &&
+                            cookie != fresh.cookie && !socket.replaced_told;
+        if (may_be && socket.reading.silent_ns >= longest_ns && peer_of(socket.last) == peer) {
+            longest_ns = socket.reading.silent_ns;
+            replaced = cookie;
+        }
+    }
+    return replaced;
+}
+
+std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
+{
+    const auto cookie = replaced_by(fresh);
+    if (!cookie) {
+        return std::nullopt;
+    }
+    Followed& replaced = sockets_.at(*cookie);
+    replaced.replaced_told = true;
+    Alert alert = make_alert(
+        Alert::Kind::link_replaced, Severity::warning, replaced, at_ns,
+        fmt::format("the peer has connected anew, from port {}; on its old connection {}",
+                    fresh.remote.port, queue_in_words(replaced.reading)));
+    alert.replaced_by = fresh.remote;
+    return alert;
 }
 
 std::vector<Alert> Monitor::gone(Cookie cookie, std::uint64_t now_ns)
@@ -310,7 +372,7 @@ std::vector<Alert> Monitor::gone(Cookie cookie, std::uint64_t now_ns)
         alert.zero_in_s.reset();
         alerts.push_back(std::move(alert));
     }
-    sockets_.erase(it);
+    forget(cookie);
     return alerts;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace drainwatch {
@@ -21,8 +22,9 @@ struct Alert {
         window_reopened,
         recovered,
         link_reset,
-        ended,  ///< the socket ended in the middle of an episode, without a reset
-        queue,  ///< how an episode stands
+        link_replaced,  ///< its peer has connected anew while it waits unread
+        ended,          ///< the socket ended in the middle of an episode, without a reset
+        queue,          ///< how an episode stands
     };
     Kind kind{};
     Severity severity{};
@@ -33,6 +35,7 @@ struct Alert {
     std::optional<double> zero_in_s;
     std::string reason;
     std::uint32_t pid = 0;  ///< who did it, where that is known and not the reader
+    Endpoint replaced_by;   ///< link_replaced: where the new connection comes from
 
     // recovered, link_reset, ended
     std::uint64_t duration_ns = 0;
@@ -53,6 +56,13 @@ public:
     /// taken by another since, then what was seen of it last has to do.
     [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
                                             const std::optional<SocketSample>& sample);
+
+    /// A peer has connected: its connection to the same port that waits unread, longer than is
+    /// usual for its reader, is being replaced. Told once in an episode.
+    [[nodiscard]] std::optional<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
+
+    /// Which one that is, as of the last look at it.
+    [[nodiscard]] std::optional<Cookie> replaced_by(const SocketSample& fresh) const;
 
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
@@ -92,6 +102,7 @@ private:
         std::uint32_t zeros_told = 0;  ///< of the zero windows announced, how many were dealt with
         bool closed = false;           ///< the last of them was not reopened, as far as was told
         bool suspicious = false;
+        bool replaced_told = false;  ///< until it is read again
         bool from_another_source = false;  ///< `last` is
         std::uint64_t oldest_ns = 0;     ///< what the source before knew of the oldest unread byte
         std::uint64_t last_read_ns = 0;  ///< and of the last read
@@ -102,6 +113,9 @@ private:
     static void update(Followed& socket, SocketSample sample);
     static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
+    [[nodiscard]] bool is_overdue(const Followed& socket) const;
+    void note_overdue(Followed& socket);
+    void forget(Cookie cookie);
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
                                           const Followed& socket, std::uint64_t at_ns,
                                           std::string reason);
@@ -114,6 +128,7 @@ private:
 
     Limits limits_;
     std::unordered_map<Cookie, Followed> sockets_;
+    std::unordered_set<Cookie> overdue_;  ///< of those
     std::vector<Cookie> from_before_;  ///< not seen yet by the source that took over
     std::uint64_t episodes_begun_ = 0;
     Totals totals_;

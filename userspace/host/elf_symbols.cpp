@@ -1,5 +1,7 @@
 #include "host/elf_symbols.hpp"
 
+#include "host/elf_file.hpp"
+
 #include <cxxabi.h>
 #include <gelf.h>
 #include <algorithm>
@@ -9,10 +11,8 @@
 namespace drainwatch {
 namespace {
 
-struct ElfCloser {
-    void operator()(Elf* elf) const { elf_end(elf); }
-};
-using ElfFile = std::unique_ptr<Elf, ElfCloser>;
+/// Of a file that is searched for a few functions.
+constexpr std::uint64_t kMostBytesSearched = std::uint64_t{1} << 30;
 
 std::string demangled(const char* name)
 {
@@ -20,13 +20,6 @@ std::string demangled(const char* name)
     const std::unique_ptr<char, void (*)(void*)> plain(
         abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
     return status == 0 && plain ? plain.get() : name;
-}
-
-ElfFile open_elf(int fd)
-{
-    elf_version(EV_CURRENT);
-    ElfFile elf(elf_begin(fd, ELF_C_READ_MMAP, nullptr));
-    return elf && elf_kind(elf.get()) == ELF_K_ELF ? std::move(elf) : nullptr;
 }
 
 std::vector<ElfSegment> segments_of(Elf* elf)
@@ -44,48 +37,95 @@ std::vector<ElfSegment> segments_of(Elf* elf)
     return segments;
 }
 
-/// take(symbol, name) for every function that is defined there.
-template <typename Take>
-void for_each_function(Elf* elf, Take&& take)
+/// Symbols and their names.
+struct SymbolTable {
+    Elf_Data* symbols = nullptr;
+    int count = 0;
+    std::string_view names;  ///< each with a zero behind it
+};
+
+/// What is read of the file is taken from `bytes_left`.
+std::optional<SymbolTable> read_table(Elf* elf, Elf_Scn* section, std::uint64_t& bytes_left)
 {
+    GElf_Shdr header{};
+    GElf_Shdr names_header{};
+    if (gelf_getshdr(section, &header) == nullptr ||
+        (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) {
+        return std::nullopt;
+    }
+    Elf_Scn* names_section = elf_getscn(elf, header.sh_link);
+    if (gelf_getshdr(names_section, &names_header) == nullptr ||
+        names_header.sh_type != SHT_STRTAB || header.sh_size > bytes_left ||
+        names_header.sh_size > bytes_left - header.sh_size) {
+        return std::nullopt;
+    }
+    bytes_left -= header.sh_size + names_header.sh_size;
+    Elf_Data* symbols = elf_getdata(section, nullptr);
+    const Elf_Data* names = elf_getdata(names_section, nullptr);
+    if (symbols == nullptr || names == nullptr || names->d_buf == nullptr || names->d_size == 0 ||
+        static_cast<const char*>(names->d_buf)[names->d_size - 1] != 0) {
+        return std::nullopt;
+    }
+    const std::size_t count = symbols->d_size / gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT);
+    return SymbolTable{
+        symbols, static_cast<int>(count), {static_cast<const char*>(names->d_buf), names->d_size}};
+}
+
+std::vector<SymbolTable> read_tables(Elf* elf, std::uint64_t bytes_left)
+{
+    std::vector<SymbolTable> tables;
     Elf_Scn* section = nullptr;
     while ((section = elf_nextscn(elf, section)) != nullptr) {
-        GElf_Shdr header{};
-        if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0 ||
-            (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) {
-            continue;
+        if (const auto table = read_table(elf, section, bytes_left)) {
+            tables.push_back(*table);
         }
-        Elf_Data* data = elf_getdata(section, nullptr);
-        const auto count = static_cast<int>(header.sh_size / header.sh_entsize);
-        for (int i = 0; data != nullptr && i < count; i++) {
-            GElf_Sym symbol{};
-            if (gelf_getsym(data, i, &symbol) == nullptr ||
-                GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
-                symbol.st_size == 0) {
-                continue;
-            }
-            const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
-            if (name != nullptr && *name != '\0') {
-                take(symbol, name);
-            }
+    }
+    return tables;
+}
+
+/// take(symbol) for every function that is defined there and has a name.
+template <typename Take>
+void for_each_function(const SymbolTable& table, Take&& take)
+{
+    for (int i = 0; i < table.count; i++) {
+        GElf_Sym symbol{};
+        if (gelf_getsym(table.symbols, i, &symbol) != nullptr &&
+            GELF_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
+            symbol.st_size != 0 && symbol.st_name < table.names.size() &&
+            table.names[symbol.st_name] != 0) {
+            take(symbol);
         }
     }
 }
 
 }  // namespace
 
-ElfSymbols::ElfSymbols(int fd)
+ElfSymbols::ElfSymbols(int fd, std::size_t most_table_bytes)
 {
     const ElfFile elf = open_elf(fd);
     if (!elf) {
         return;
     }
     segments_ = segments_of(elf.get());
-    for_each_function(elf.get(), [&](const GElf_Sym& symbol, const char* name) {
-        functions_.push_back({symbol.st_value, symbol.st_size, name});
-    });
+    for (const SymbolTable& table : read_tables(elf.get(), most_table_bytes)) {
+        const auto number = static_cast<std::uint32_t>(names_.size());
+        for_each_function(table, [&](const GElf_Sym& symbol) {
+            functions_.push_back({symbol.st_value, symbol.st_size, symbol.st_name, number});
+        });
+        names_.emplace_back(table.names);
+    }
     std::stable_sort(functions_.begin(), functions_.end(),
                      [](const Function& a, const Function& b) { return a.address < b.address; });
+    functions_.shrink_to_fit();
+}
+
+std::size_t ElfSymbols::bytes() const
+{
+    std::size_t bytes = sizeof(*this) + functions_.capacity() * sizeof(Function);
+    for (const std::string& names : names_) {
+        bytes += names.capacity();
+    }
+    return bytes;
 }
 
 std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const
@@ -103,7 +143,7 @@ std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const
         }
         const Function& function = *--after;
         if (address - function.address < function.size) {
-            return demangled(function.name.c_str());
+            return demangled(names_[function.table].c_str() + function.name);
         }
         return std::nullopt;
     }
@@ -120,17 +160,20 @@ ElfFunctions find_functions(int fd, std::span<const std::string_view> names)
     GElf_Ehdr header{};
     found.machine = gelf_getehdr(elf.get(), &header) != nullptr ? header.e_machine : EM_NONE;
     const auto segments = segments_of(elf.get());
-    for_each_function(elf.get(), [&](const GElf_Sym& symbol, const char* name) {
-        if (std::find(names.begin(), names.end(), name) == names.end()) {
-            return;
-        }
-        for (const ElfSegment& segment : segments) {
-            if (symbol.st_value >= segment.address &&
-                symbol.st_value - segment.address < segment.size) {
-                found.offsets[name] = symbol.st_value - segment.address + segment.offset;
+    for (const SymbolTable& table : read_tables(elf.get(), kMostBytesSearched)) {
+        for_each_function(table, [&](const GElf_Sym& symbol) {
+            const char* name = table.names.data() + symbol.st_name;
+            if (std::find(names.begin(), names.end(), name) == names.end()) {
+                return;
             }
-        }
-    });
+            for (const ElfSegment& segment : segments) {
+                if (symbol.st_value >= segment.address &&
+                    symbol.st_value - segment.address < segment.size) {
+                    found.offsets[name] = symbol.st_value - segment.address + segment.offset;
+                }
+            }
+        });
+    }
     return found;
 }
 

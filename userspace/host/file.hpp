@@ -26,6 +26,8 @@ public:
     }
 
     [[nodiscard]] int get() const { return fd_; }
+    /// It is the caller's from now on.
+    [[nodiscard]] int release() { return std::exchange(fd_, -1); }
     explicit operator bool() const { return fd_ >= 0; }
 
 private:

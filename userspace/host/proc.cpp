@@ -1,6 +1,7 @@
 #include "host/proc.hpp"
 
 #include "host/file.hpp"
+#include "host/text_file.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -40,16 +41,8 @@ std::optional<std::uint64_t> number_in_link(int directory, const char* path,
     return number;
 }
 
-/// The start of a small file, in one read; empty if it cannot be read.
-std::string read_start(const std::string& path)
-{
-    constexpr std::size_t kEnough = 512;
-    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    std::string text(kEnough, '\0');
-    const ssize_t length = file ? read(file.get(), text.data(), text.size()) : 0;
-    text.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
-    return text;
-}
+/// Enough of a file that is one line.
+constexpr std::size_t kLineBytes = 512;
 
 struct DirectoryCloser {
     void operator()(DIR* directory) const { closedir(directory); }
@@ -66,7 +59,7 @@ std::string descriptor_directory(std::uint32_t pid)
 std::optional<std::string> comm(std::uint32_t pid)
 {
     // A name may hold any byte, a newline too: the file ends with one of its own.
-    std::string text = read_start(fmt::format("/proc/{}/comm", pid));
+    std::string text = read_text(fmt::format("/proc/{}/comm", pid), kLineBytes);
     if (text.empty()) {
         return std::nullopt;
     }
@@ -79,7 +72,7 @@ std::optional<std::string> comm(std::uint32_t pid)
 std::optional<Identity> identity(std::uint32_t pid)
 {
     // "1234 (any name) S 1 ...": the name may hold any byte, a bracket too.
-    const std::string text = read_start(fmt::format("/proc/{}/stat", pid));
+    const std::string text = read_text(fmt::format("/proc/{}/stat", pid), kLineBytes);
     const auto begin = text.find('(');
     const auto end = text.rfind(')');
     if (begin == std::string::npos || end == std::string::npos) {
@@ -117,7 +110,7 @@ std::optional<std::uint32_t> thread_group(std::uint32_t tid)
 std::optional<std::int32_t> system_call(std::uint32_t tid)
 {
     // "232 0x5 ...", "-1 0x7ffd... 0x..." outside of one, "running"
-    const std::string text = read_start(fmt::format("/proc/{}/syscall", tid));
+    const std::string text = read_text(fmt::format("/proc/{}/syscall", tid), kLineBytes);
     std::int32_t number = -1;
     std::from_chars(text.data(), text.data() + text.size(), number);
     return number >= 0 ? std::optional(number) : std::nullopt;

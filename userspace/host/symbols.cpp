@@ -1,11 +1,6 @@
 #include "host/symbols.hpp"
 
-#include "host/file.hpp"
-#include "host/text_file.hpp"
-
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <fstream>
 #include <sstream>
 
@@ -14,35 +9,11 @@ namespace {
 
 constexpr auto kUnknown = "[unknown]";
 
+/// What is known of more is read again.
+constexpr std::size_t kMostFiles = 256;
+constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+
 }  // namespace
-
-std::vector<Mapping> parse_maps(const std::string& text)
-{
-    // "55d0c8a00000-55d0c8a21000 r-xp 00002000 fe:01 1234    /usr/bin/cat"
-    std::vector<Mapping> mappings;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream fields(line);
-        Mapping mapping;
-        char dash = 0;
-        std::string rights;
-        std::string device;
-        std::string inode;
-        fields >> std::hex >> mapping.begin >> dash >> mapping.end >> rights >> mapping.offset >>
-            device >> inode;
-        if (!fields || rights.find('x') == std::string::npos) {
-            continue;
-        }
-        std::getline(fields >> std::ws, mapping.path);
-        mappings.push_back(std::move(mapping));
-    }
-    return mappings;
-}
-
-std::vector<Mapping> code_of(std::uint32_t pid)
-{
-    return parse_maps(read_text(fmt::format("/proc/{}/maps", pid)));
-}
 
 void Symbols::read_kernel_symbols()
 {
@@ -76,43 +47,50 @@ std::string Symbols::kernel(std::uint64_t address)
     return name.empty() ? kUnknown : name;
 }
 
-const ElfSymbols& Symbols::symbols_of(std::uint32_t pid, const Mapping& mapping)
+const ElfSymbols& Symbols::symbols_of(const File& file)
 {
-    // By the mapping itself: the path may be of another mount namespace, or a newer file by now.
-    const std::string path =
-        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
-    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-        static const ElfSymbols kNone;
+    static const ElfSymbols kNone;
+    const auto version = version_of(file.get());
+    if (!version) {
         return kNone;
     }
-    const auto key = std::pair(std::uint64_t{status.st_dev}, std::uint64_t{status.st_ino});
-    const auto known = files_.find(key);
-    return known != files_.end() ? known->second
-                                 : files_.emplace(key, ElfSymbols(file.get())).first->second;
+    if (const auto known = files_.find(*version); known != files_.end()) {
+        return known->second;
+    }
+    ElfSymbols symbols(file.get());
+    if (version_of(file.get()) != version) {
+        return kNone;
+    }
+    if (files_.size() >= kMostFiles || bytes_of_files_ + symbols.bytes() > kMostBytes) {
+        files_.clear();
+        bytes_of_files_ = 0;
+    }
+    bytes_of_files_ += symbols.bytes();
+    return files_.emplace(*version, std::move(symbols)).first->second;
+}
+
+std::string Symbols::mapped(const Mapping& mapping, const File& file, std::uint64_t address)
+{
+    if (mapping.path.empty()) {
+        return kUnknown;  // code that was made at run time
+    }
+    const std::uint64_t offset = address - mapping.begin + mapping.offset;
+    if (auto name = symbols_of(file).at(offset)) {
+        return *name;
+    }
+    return fmt::format("{}+0x{:x}", mapping.file_name(), offset);
 }
 
 std::string Symbols::user(std::uint32_t pid, std::uint64_t address)
 {
-    auto process = mappings_.find(pid);
-    if (process == mappings_.end()) {
-        process = mappings_.emplace(pid, code_of(pid)).first;
+    auto process = processes_.find(pid);
+    if (process == processes_.end()) {
+        process = processes_.emplace(pid, read_code(pid)).first;
     }
-    for (const Mapping& mapping : process->second) {
-        if (address < mapping.begin || address >= mapping.end) {
-            continue;
-        }
-        if (mapping.path.empty()) {
-            return kUnknown;  // code that was made at run time
-        }
-        const std::uint64_t offset = address - mapping.begin + mapping.offset;
-        if (auto name = symbols_of(pid, mapping).at(offset)) {
-            return *name;
-        }
-        return fmt::format("{}+0x{:x}", mapping.path.substr(mapping.path.rfind('/') + 1), offset);
-    }
-    return kUnknown;
+    const ProcessCode& code = process->second;
+    const Mapping* mapping = mapping_at(code.mappings, address);
+    return mapping != nullptr ? mapped(*mapping, open_mapping(code.tid, *mapping), address)
+                              : kUnknown;
 }
 
 }  // namespace drainwatch

@@ -2,7 +2,7 @@
 
 #include "host/elf_symbols.hpp"
 #include "host/file.hpp"
-#include "host/symbols.hpp"
+#include "host/mapping.hpp"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -86,11 +86,11 @@ File open_for_reading(const std::string& path)
 
 /// The mapping leads to the very file, in whatever mount namespace, even if it was deleted since;
 /// the path does where the mapping may not be followed.
-std::string reachable_file(std::uint32_t pid, const Mapping& mapping)
+std::string reachable_file(std::uint32_t tid, const Mapping& mapping)
 {
-    std::string file = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
+    std::string file = fmt::format("/proc/{}/map_files/{:x}-{:x}", tid, mapping.begin, mapping.end);
     if (access(file.c_str(), R_OK) != 0) {
-        file = fmt::format("/proc/{}/root{}", pid, mapping.path);
+        file = fmt::format("/proc/{}/root{}", tid, mapping.path);
     }
     return file;
 }
@@ -183,13 +183,14 @@ std::vector<TlsLibrary> TlsLibraries::mapped(std::uint32_t pid)
 {
     std::vector<TlsLibrary> libraries;
     std::set<std::string> seen;
-    for (const Mapping& mapping : code_of(pid)) {
+    const ProcessCode code = read_code(pid);
+    for (const Mapping& mapping : code.mappings) {
         const auto name = library_of_file(mapping.path);
         if ((!name && !only_) || !mapping.path.starts_with('/') ||
             !seen.insert(mapping.path).second) {
             continue;
         }
-        const std::string path = reachable_file(pid, mapping);
+        const std::string path = reachable_file(code.tid, mapping);
         const File file = open_for_reading(path);
         const auto id = file ? id_of(file.get()) : std::nullopt;
         if (only_ && id != only_) {

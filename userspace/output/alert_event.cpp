@@ -16,6 +16,7 @@ std::string_view name_of(Alert::Kind kind)
         case Alert::Kind::window_reopened: return "window_reopened";
         case Alert::Kind::recovered: return "recovered";
         case Alert::Kind::link_reset: return "link_reset";
+        case Alert::Kind::link_replaced: return "link_replaced";
         case Alert::Kind::ended: return "link_ended";
         case Alert::Kind::queue: return "queue";
     }
@@ -85,6 +86,11 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
             break;
         case Alert::Kind::window_reopened:
             fields["announced_at"] = calendar_time(alert.at_ns, clocks);
+            add_queue(fields, alert);
+            break;
+        case Alert::Kind::link_replaced:
+            fields["replaced_at"] = calendar_time(alert.at_ns, clocks);
+            fields["by"] = to_string(alert.replaced_by);
             add_queue(fields, alert);
             break;
         case Alert::Kind::recovered:

@@ -17,6 +17,12 @@ struct ClockPair {
     {
         return realtime_ns - monotonic_ns + at_monotonic_ns;
     }
+    /// 0 for what was before the host began to run.
+    [[nodiscard]] std::uint64_t to_monotonic(std::uint64_t at_realtime_ns) const
+    {
+        const std::uint64_t began_ns = realtime_ns - monotonic_ns;
+        return at_realtime_ns > began_ns ? at_realtime_ns - began_ns : 0;
+    }
 };
 
 }  // namespace drainwatch

@@ -164,6 +164,7 @@ std::vector<ProcessNotice> PollSource::find_targets()
         }
     }
     find_sockets();
+    has_looked_ = true;
     return notices;
 }
 
@@ -317,9 +318,13 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     }
     const std::uint64_t now_ns = monotonic_ns();
     for (const auto& state : *states) {
-        if (state) {
-            sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie],
-                                 now_ns);
+        if (!state) {
+            continue;
+        }
+        sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
+        if (has_looked_) {
+            notices_.emplace_back(
+                SocketNotice{SocketNotice::Kind::connected, state->cookie, now_ns, 0, 0});
         }
     }
     holders_ = descriptors_.holders(cookies_by_inode());
@@ -445,6 +450,23 @@ std::vector<Holder> PollSource::all_holders()
     Descriptors everyone;
     everyone.walk(proc::pids());
     return everyone.holders(cookies_by_inode());
+}
+
+HeldSockets PollSource::sockets_of(std::uint32_t pid, std::size_t most) const
+{
+    HeldSockets held;
+    for (const Holder& holder : holders_) {
+        const auto socket = sockets_.find(holder.cookie);
+        if (holder.pid != pid || socket == sockets_.end()) {
+            continue;
+        }
+        if (held.sockets.size() == most) {
+            held.all = false;
+            break;
+        }
+        held.sockets.push_back({holder.cookie, holder.fd, holder.inode, socket->second.sample()});
+    }
+    return held;
 }
 
 Result<void> PollSource::set_attached(const std::string& hook, bool /*attached*/)

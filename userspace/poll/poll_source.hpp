@@ -49,6 +49,7 @@ public:
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
     [[nodiscard]] std::vector<Holder> all_holders() override;
+    [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override {}
     [[nodiscard]] Result<void> pause() override { return {}; }
     [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& /*pids*/) override
@@ -112,6 +113,7 @@ private:
     Pace looking_closely_;  ///< at those with unread data
     Pace finding_new_;
     Pace rechecking_;  ///< strangers
+    bool has_looked_ = false;  ///< what is found from now on is new
     bool sockets_grew_ = false;
     bool accepted_ = false;  ///< a watched socket has got a descriptor since the last walk
     std::uint64_t answers_ = 0;

@@ -23,6 +23,7 @@ struct Control {
     std::atomic<std::uint32_t> accepted{0};
     std::atomic<std::uint64_t> bytes_read{0};  ///< of the first connection
     std::atomic<std::uint32_t> child{0};       ///< pid of a process that the target made
+    std::atomic<std::uint32_t> reader{0};      ///< tid of the thread that reads
 };
 
 /// Zeroed memory that this process and those it forks share.

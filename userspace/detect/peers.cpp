@@ -1,0 +1,148 @@
+#include "detect/peers.hpp"
+
+#include <sys/socket.h>
+#include <algorithm>
+
+namespace drainwatch {
+namespace {
+
+constexpr std::array<std::uint8_t, 12> kV4Mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+void add(PeerTotals& sum, const PeerTotals& more)
+{
+    sum.connections += more.connections;
+    sum.resets += more.resets;
+    sum.replacements += more.replacements;
+    sum.episodes += more.episodes;
+    sum.longest_stall_ns = std::max(sum.longest_stall_ns, more.longest_stall_ns);
+}
+
+std::uint64_t breaks_of(const PeerTotals& totals)
+{
+    return totals.resets + totals.replacements;
+}
+
+}  // namespace
+
+Peer peer_of(const SocketSample& sample)
+{
+    Peer peer{sample.netns, sample.remote.family, {}};
+    const auto& address = sample.remote.address;
+    const bool mapped =
+        peer.family == AF_INET6 && std::equal(kV4Mapped.begin(), kV4Mapped.end(), address.begin());
+    if (mapped) {
+        peer.family = AF_INET;
+    }
+    const std::size_t begin = mapped ? kV4Mapped.size() : 0;
+    const std::size_t length = peer.family == AF_INET ? 4 : address.size();
+    std::copy_n(address.begin() + static_cast<std::ptrdiff_t>(begin), length, peer.address.begin());
+    return peer;
+}
+
+std::string to_string(const Peer& peer)
+{
+    std::string text = to_string(Endpoint{peer.family, peer.address, 0});
+    text.resize(text.rfind(':'));
+    return text.starts_with('[') ? text.substr(1, text.size() - 2) : text;
+}
+
+Peers::Known& Peers::know(const Peer& peer, std::uint64_t now_ns)
+{
+    if (peers_.size() >= kMostPeers && !peers_.contains(peer)) {
+        make_way();
+    }
+    Known& known = peers_[peer];
+    known.seen_ns = std::max(known.seen_ns, now_ns);
+    return known;
+}
+
+void Peers::make_way()
+{
+    const auto longest_ago =
+        std::min_element(peers_.begin(), peers_.end(), [](const auto& a, const auto& b) {
+            return std::pair(a.second.flaps, a.second.seen_ns) <
+                   std::pair(b.second.flaps, b.second.seen_ns);
+        });
+    add(others_, longest_ago->second.totals);
+    peers_.erase(longest_ago);
+}
+
+void Peers::connected(const Peer& peer, std::uint64_t now_ns)
+{
+    know(peer, now_ns).totals.connections++;
+}
+
+void Peers::episode_begun(const Peer& peer, std::uint64_t now_ns)
+{
+    know(peer, now_ns).totals.episodes++;
+}
+
+void Peers::episode_over(const Peer& peer, std::uint64_t duration_ns, std::uint64_t now_ns)
+{
+    auto& longest_ns = know(peer, now_ns).totals.longest_stall_ns;
+    longest_ns = std::max(longest_ns, duration_ns);
+}
+
+std::optional<Flapping> Peers::reset(const Peer& peer, std::uint64_t now_ns)
+{
+    Known& known = know(peer, now_ns);
+    known.totals.resets++;
+    return broke(peer, known, now_ns);
+}
+
+std::optional<Flapping> Peers::replaced(const Peer& peer, std::uint64_t now_ns)
+{
+    Known& known = know(peer, now_ns);
+    known.totals.replacements++;
+    return broke(peer, known, now_ns);
+}
+
+std::optional<Flapping> Peers::broke(const Peer& peer, Known& known, std::uint64_t now_ns)
+{
+    auto& recent = known.recent_breaks_ns;
+    recent.push_back(now_ns);
+    if (recent.size() > kFlapsFrom) {
+        recent.pop_front();
+    }
+    if (known.flaps) {
+        known.breaks++;
+        return Flapping{Flapping::State::goes_on, peer, known.breaks, known.since_ns, now_ns};
+    }
+    if (recent.size() < kFlapsFrom || now_ns - recent.front() > kFlapWindowNs) {
+        return std::nullopt;
+    }
+    known.flaps = true;
+    known.breaks = recent.size();
+    known.since_ns = recent.front();
+    return Flapping{Flapping::State::raised, peer, known.breaks, known.since_ns, now_ns};
+}
+
+std::vector<Flapping> Peers::quiet(std::uint64_t now_ns)
+{
+    std::vector<Flapping> over;
+    for (auto& [peer, known] : peers_) {
+        if (known.flaps && now_ns - known.recent_breaks_ns.back() >= kFlapWindowNs) {
+            known.flaps = false;
+            known.recent_breaks_ns.clear();
+            over.push_back({Flapping::State::over, peer, known.breaks, known.since_ns, now_ns});
+        }
+    }
+    return over;
+}
+
+std::vector<std::pair<Peer, PeerTotals>> Peers::table() const
+{
+    std::vector<std::pair<Peer, PeerTotals>> rows;
+    for (const auto& [peer, known] : peers_) {
+        if (breaks_of(known.totals) != 0 || known.totals.episodes != 0) {
+            rows.emplace_back(peer, known.totals);
+        }
+    }
+    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+        return std::pair(breaks_of(a.second), a.second.longest_stall_ns) >
+               std::pair(breaks_of(b.second), b.second.longest_stall_ns);
+    });
+    return rows;
+}
+
+}  // namespace drainwatch
