@@ -43,11 +43,11 @@ static __always_inline void read_scheduling(struct dw_thread_look *look, struct 
 	look->queued_ns = BPF_CORE_READ(task, sched_info.last_queued);
 }
 
-/* Has it a CPU just now? Who could run, and does not wait for one, has. */
+/* Has it a CPU just now? Who could run, and does not wait for one, has. An int up to 7.1. */
 static __always_inline int runs(const struct dw_thread_look *look, struct task_struct *task)
 {
 	if (bpf_core_field_exists(task->on_cpu))
-		return task->on_cpu != 0;
+		return BPF_CORE_READ_BITFIELD_PROBED(task, on_cpu) != 0;
 	return !look->state && !look->queued_ns;
 }
 

@@ -359,8 +359,8 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 
 /*
  * Connections that were waiting to be accepted before we came: they have no
- * descriptor. With --all, every connection of this network namespace. By
- * address, this look also does what heal() does by storage.
+ * descriptor. With --all, every connection of this network namespace. Where
+ * there is no heal(), this look does it as well.
  */
 SEC("iter/tcp")
 int find_connections(struct bpf_iter__tcp *ctx)
@@ -373,14 +373,16 @@ int find_connections(struct bpf_iter__tcp *ctx)
 	if (!common)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common);
-	if (!tp || !dw_carries_data(common->skc_state))
+	if (!tp || !(releases_all || dw_carries_data(common->skc_state)))
 		return 0;
 	ref = find_ref(SOCK_OF(tp));
 	if (ref) {
-		if (config.sockets_by_address)
+		if (config.heals_by_connection)
 			heal_socket(tp, ref);
 		return 0;
 	}
+	if (releases_all)
+		return 0;
 	if (!config.watch_all && SOCK_OF(tp)->sk_socket)
 		return 0;
 	listener = listener_of(SOCK_OF(tp));

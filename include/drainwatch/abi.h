@@ -188,8 +188,9 @@ struct dw_config {
 	__u8 ports;
 	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
 	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
+	__u8 heals_by_connection;        /* no iterator over socket storage: see find_connections() */
 	__u8 tls;                        /* look into the streams for TLS */
-	__u8 pad[2];
+	__u8 pad;
 	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */
 	__u32 pad_too;
 	__u64 warn_after_ns;             /* longer gaps are no habit */

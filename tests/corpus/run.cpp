@@ -2,10 +2,10 @@
 
 #include "corpus/ledger.hpp"
 #include "corpus/peers.hpp"
-#include "corpus/quota.hpp"
 #include "corpus/readers.hpp"
 #include "support/capture.hpp"
 #include "support/control.hpp"
+#include "support/control_group.hpp"
 #include "support/target.hpp"
 #include "support/watcher.hpp"
 
@@ -28,6 +28,7 @@ namespace drainwatch::corpus {
 namespace {
 
 using namespace std::chrono_literals;
+using live::ControlGroup;
 using live::Line;
 using live::nap;
 using live::realtime_ns;
@@ -169,13 +170,21 @@ private:
         }
     }
 
+    /// A thousandth of a CPU is left to it.
+    void starve(const ControlGroup& group)
+    {
+        if (!group.limit_cpu(1ms, 1s) || !group.add(target_->pid())) {
+            throw std::runtime_error("cannot make a cgroup with a quota of CPU time");
+        }
+    }
+
     void make_trouble()
     {
-        std::optional<Quota> quota;
+        std::optional<ControlGroup> group;
         observation_.trouble.begin_ns = realtime_ns();
         switch (plan_.trouble) {
             case Trouble::sigstop: target_->process().signal(SIGSTOP); break;
-            case Trouble::starvation: quota.emplace(target_->pid()); break;
+            case Trouble::starvation: starve(group.emplace(ControlGroup::Controller::cpu)); break;
             default: (*ledger_)->trouble = true; break;
         }
         if (plan_.trouble == Trouble::tool_restart) {
@@ -190,7 +199,7 @@ private:
             nap(300ms);
             return;
         }
-        quota.reset();
+        group.reset();
         target_->process().signal(SIGCONT);
         (*ledger_)->trouble = false;
         const bool ends =

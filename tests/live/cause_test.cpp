@@ -1,5 +1,5 @@
 // Why a reader does not read: each reason is brought about, and must be named.
-#include "support/cpu_quota.hpp"
+#include "support/control_group.hpp"
 #include "support/scenario.hpp"
 
 #include <fcntl.h>
@@ -466,53 +466,103 @@ TEST_F(CauseAsked, of_two_thousand_threads)
     EXPECT_LT(warning.json["unread_age_ms"], 700) << "no verdict waits for its cause";
 }
 
-class CauseStarved : public Cause {};
+class CauseFrozen : public Cause {};
 
-const Injection kStarved{"starved", spin, "runnable", "% of a CPU in the last"};
-
-TEST_F(CauseStarved, by_ten_processes_on_its_cpu)
+TEST_F(CauseFrozen, by_its_control_group)
 {
-    constexpr int kSpinners = 10;
-    const auto on_one_cpu = [] {
+    const ControlGroup group(ControlGroup::Controller::freezer);
+    begin(Threads::one, [](int, Control&) {});
+    if (!group.add(target().pid())) {
+        GTEST_SKIP() << "no cgroup that freezes can be made here";
+    }
+    ASSERT_TRUE(group.freeze());
+    for (const Json& cause : causes()) {
+        EXPECT_EQ(cause["state"], "stopped") << cause;
+        EXPECT_NE(cause["sentence"].get<std::string>().find("is frozen by its control group"),
+                  std::string::npos)
+            << cause;
+    }
+    group.thaw();
+    finish();
+}
+
+class CauseStarved : public Cause {
+protected:
+    static void stay_on_one_cpu()
+    {
         cpu_set_t set;
         CPU_ZERO(&set);
         CPU_SET(0, &set);
         sched_setaffinity(0, sizeof(set), &set);
-    };
-    begin(Threads::one, [&](int, Control& control) {
-        on_one_cpu();
+    }
+
+    /// `stop_reading` goes on beside ten processes that want the same CPU.
+    void starve(const std::function<void(Control&)>& stop_reading)
+    {
+        constexpr int kSpinners = 10;
+        begin(Threads::one, [&](int, Control& control) {
+            stay_on_one_cpu();
+            stop_reading(control);
+        });
+        std::list<Process> spinners;
+        for (int i = 0; i < kSpinners; i++) {
+            spinners.push_back(Process::fork([] {
+                stay_on_one_cpu();
+                const auto end = std::chrono::steady_clock::now() + 8s;
+                while (std::chrono::steady_clock::now() < end) {
+                }
+            }));
+        }
+        control().hold = true;
+        for (const Json& cause : causes()) {
+            expect_cause(cause, kStarved);
+            EXPECT_LT(cause["cpu"]["running"], 0.3) << cause;
+        }
+        spinners.clear();
+        finish();
+    }
+
+    const Injection kStarved{"starved", spin, "runnable", "% of a CPU in the last"};
+};
+
+TEST_F(CauseStarved, by_ten_processes_on_its_cpu)
+{
+    starve([](Control& control) { spin(-1, {}, control); });
+}
+
+/// CPU time of this thread.
+std::chrono::nanoseconds cpu_time()
+{
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+/// It asks for more to do in between, and is found there at times.
+TEST_F(CauseStarved, while_it_waits_now_and_then)
+{
+    starve([](Control& control) {
+        const int set = epoll_create1(0);
         while (!control.quit) {
+            epoll_event event{};
+            epoll_wait(set, &event, 1, 1);
+            for (const auto end = cpu_time() + 5ms; cpu_time() < end;) {
+            }
         }
     });
-    std::list<Process> spinners;
-    for (int i = 0; i < kSpinners; i++) {
-        spinners.push_back(Process::fork([&] {
-            on_one_cpu();
-            const auto end = std::chrono::steady_clock::now() + 8s;
-            while (std::chrono::steady_clock::now() < end) {
-            }
-        }));
-    }
-    control().hold = true;
-    for (const Json& cause : causes()) {
-        expect_cause(cause, kStarved);
-        EXPECT_LT(cause["cpu"]["running"], 0.3) << cause;
-    }
-    spinners.clear();
-    finish();
 }
 
 TEST_F(CauseStarved, by_a_quota)
 {
-    const CpuQuota quota(5ms, 100ms);
-    if (!quota.works()) {
+    const ControlGroup group(ControlGroup::Controller::cpu);
+    if (!group.limit_cpu(5ms, 100ms)) {
         GTEST_SKIP() << "no cgroup with a quota of CPU time can be made here";
     }
     begin(Threads::one, [&](int, Control& control) {
         while (!control.quit) {
         }
     });
-    ASSERT_TRUE(quota.add(target().pid()));
+    ASSERT_TRUE(group.add(target().pid()));
     control().hold = true;
     for (const Json& cause : causes()) {
         expect_cause(cause, kStarved);
@@ -521,8 +571,6 @@ TEST_F(CauseStarved, by_a_quota)
         EXPECT_LT(cause["cpu"]["running"], 0.2) << cause;
     }
     finish();
-    target().process().signal(SIGKILL);  // so that the group can be removed
-    (void)target().process().wait();
 }
 
 }  // namespace

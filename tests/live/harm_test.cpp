@@ -94,14 +94,15 @@ TEST_F(Harm, capabilities_are_given_up)
     const NetworkNamespace elsewhere;
     watch();
     const Json start = watcher().lines(event_is("start")).front().json;
-    const bool by_address =
-        std::any_of(start["missing"].begin(), start["missing"].end(),
-                    [](const Json& part) { return part["program"] == "sk_storage"; });
+    const bool looks_by_namespace = std::any_of(
+        start["missing"].begin(), start["missing"].end(), [](const Json& part) {
+            return part["program"] == "sk_storage" || part["program"] == "bpf_sk_storage_map";
+        });
     std::vector<int> capabilities{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE};
     if (!polls()) {
         capabilities.insert(capabilities.end(), {CAP_BPF, CAP_PERFMON});
     }
-    if (polls() || by_address) {
+    if (polls() || looks_by_namespace) {
         capabilities.push_back(CAP_SYS_ADMIN);
     }
     const std::string kept = mask_of(capabilities);

@@ -1,5 +1,5 @@
 // What readers do while data waits, with readers that are known to do it.
-#include "support/cpu_quota.hpp"
+#include "support/control_group.hpp"
 #include "support/profile_run.hpp"
 #include "support/scenario.hpp"
 #include "support/shared_array.hpp"
@@ -153,12 +153,12 @@ TEST_F(ProfileWaiting, waits_on_a_futex)
 
 TEST_F(ProfileWaiting, is_starved_by_a_quota)
 {
-    const CpuQuota quota(10ms, 50ms);
-    if (!quota.works()) {
+    const ControlGroup group(ControlGroup::Controller::cpu);
+    if (!group.limit_cpu(10ms, 50ms)) {
         GTEST_SKIP() << "no cgroup with a quota of CPU time can be made here";
     }
     profile([] { burn(1ms); }, 3s, {},
-            [&](const Target& target) { EXPECT_TRUE(quota.add(target.pid())); });
+            [&](const Target& target) { EXPECT_TRUE(group.add(target.pid())); });
     // The quota's wait is not in every kernel's accounts.
     EXPECT_NEAR(share("running"), running_, kWithin) << result_["waiting"];
     EXPECT_LE(share("running"), 0.2 + kWithin) << result_["waiting"];

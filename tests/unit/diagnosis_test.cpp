@@ -143,6 +143,7 @@ INSTANTIATE_TEST_SUITE_P(
         Expected{"asleep_for_once",
                  with(asleep_in(SYS_nanosleep),
                       [](CauseFacts& f) {
+                          f.calls_are_known = true;
                           f.kernel->off_cpu_ns = 1'000'000;
                           f.cpu = CpuFacts{2 * kSecond, 0.9, 0.05, {}, {}};
                       }),
@@ -281,7 +282,7 @@ INSTANTIATE_TEST_SUITE_P(
                  "thread 29551 of gip, which read this socket last, has exited"}),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST(Waiting, descriptors_of_calls)
+TEST(WaitingCall, descriptors_of_calls)
 {
     EXPECT_EQ(waiting_in({SYS_recvfrom, {9}}).fd, 9U);
     EXPECT_EQ(waiting_in({SYS_epoll_wait, {5}}).fd, 5U);

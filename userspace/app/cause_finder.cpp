@@ -100,7 +100,7 @@ bool waits_for(std::uint32_t pid, std::uint32_t tid, PollMembers& members)
     if (!call) {
         return false;
     }
-    const Waiting waiting = waiting_in(*call);
+    const WaitingCall waiting = waiting_in(*call);
     if (waiting.purpose == Purpose::poll) {
         return members.asked_for(tid, *call).value_or(false);
     }
@@ -350,7 +350,7 @@ void CauseFinder::look_at_wait(CauseFacts& facts, PollMembers& members, const He
     if (!facts.call) {
         return;
     }
-    const Waiting waiting = waiting_in(*facts.call);
+    const WaitingCall waiting = waiting_in(*facts.call);
     if (waiting.purpose == Purpose::poll && !facts.hangs_in_kernel) {
         facts.polls_this_socket = members.asked_for(facts.tid, *facts.call);
     }

@@ -432,7 +432,7 @@ Result<void> BpfSource::heal()
 
 Result<void> BpfSource::look_through_sockets()
 {
-    if (remembers_by_address(*skeleton_)) {
+    if (heals_by_connection(*skeleton_)) {
         targets_.look_through_again(table_.namespaces(slots_in_use()));
         return {};
     }

@@ -150,18 +150,31 @@ bool is_selected(const Selection& selected, std::string_view tracepoint)
     return false;
 }
 
-/// How the kernel side remembers which sockets are watched (bpf/sockets.h). Best first.
+/// How the kernel side remembers which sockets are watched (bpf/sockets.h), and how a full look
+/// comes to them. Best first.
 struct Memory {
     std::string_view name;
     bool by_address;
+    bool heals_by_connection;
     std::string_view cost;  ///< of having to do without this one
 };
+constexpr std::string_view kStorage = "sk_storage";
 constexpr std::array kMemories{
-    Memory{"sk_storage", false,
+    Memory{"bpf_sk_storage_map", false, false,
+           "a full look goes through every TCP socket of a network namespace, and locks it for a "
+           "moment, not only through those that are watched"},
+    Memory{kStorage, false, true,
            "watched sockets are found by their address: each event of any socket costs a look into "
            "a table, and cookies may be of our own making"},
-    Memory{"by address", true, ""},
+    Memory{"by address", true, true, ""},
 };
+
+bool is_left_out(const Memory& memory, const std::vector<std::string>& without)
+{
+    return std::any_of(without.begin(), without.end(), [&](const std::string& part) {
+        return part == memory.name || (part == kStorage && !memory.by_address);
+    });
+}
 
 /// A load that was tried.
 struct Attempt {
@@ -174,6 +187,7 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
 {
     config.arrivals_by_probe = !is_selected(selected, "sk_data_ready");
     config.sockets_by_address = memory.by_address;
+    config.heals_by_connection = memory.heals_by_connection;
     Attempt attempt{open_skeleton(config, slots)};
     if (!attempt.skeleton) {
         attempt.error = errno;
@@ -182,7 +196,7 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     const drainwatch_bpf& skeleton = *attempt.skeleton;
     bpf_map__set_autocreate(skeleton.maps.sockets, !memory.by_address);
     bpf_map__set_autocreate(skeleton.maps.sockets_by_address, memory.by_address);
-    bpf_program__set_autoload(skeleton.progs.heal, !memory.by_address);
+    bpf_program__set_autoload(skeleton.progs.heal, !memory.heals_by_connection);
     for (std::size_t i = 0; i < kHooks.size(); i++) {
         bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
     }
@@ -190,10 +204,17 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     return attempt;
 }
 
-/// Before 5.11 the kernel charges maps to RLIMIT_MEMLOCK, and says EPERM if there is no room.
+/// Before 5.11 the kernel charges maps to RLIMIT_MEMLOCK, and says EPERM if there is no room. This
+/// helper came with the change.
+bool charges_memlock()
+{
+    return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns,
+                                   nullptr) != 1;
+}
+
 bool is_short_of_memory(int error)
 {
-    if (error != EPERM && error != ENOMEM) {
+    if (error != ENOMEM && !(error == EPERM && charges_memlock())) {
         return false;
     }
     const File tiny(
@@ -289,11 +310,11 @@ Attempt load_best(const dw_config& config, std::uint32_t slots, const Wanted& wa
     for (const bool whole : {true, false}) {
         std::vector<MissingPart> missing;
         for (const Memory& memory : kMemories) {
+            // What is worse than one of them is worse than those before it.
             const auto pass_over = [&](std::string reason) {
-                missing.push_back(
-                    {std::string(memory.name), std::move(reason), std::string(memory.cost)});
+                missing = {{std::string(memory.name), std::move(reason), std::string(memory.cost)}};
             };
-            if (std::find(without.begin(), without.end(), memory.name) != without.end()) {
+            if (is_left_out(memory, without)) {
                 pass_over(std::string(kLeftOut));
                 continue;
             }
@@ -347,7 +368,11 @@ std::vector<std::string> hook_names()
     std::vector<std::string> names(kHooks.size());
     std::transform(kHooks.begin(), kHooks.end(), names.begin(),
                    [](const Hook& hook) { return std::string(hook.tracepoint); });
-    names.emplace_back(kMemories.front().name);
+    for (const Memory& memory : kMemories) {
+        if (!memory.cost.empty()) {
+            names.emplace_back(memory.name);
+        }
+    }
     names.emplace_back(kStreams);
     return names;
 }
@@ -419,6 +444,11 @@ std::uint32_t table_size(const drainwatch_bpf& skeleton)
 bool remembers_by_address(const drainwatch_bpf& skeleton)
 {
     return bpf_map__autocreate(skeleton.maps.sockets_by_address);
+}
+
+bool heals_by_connection(const drainwatch_bpf& skeleton)
+{
+    return !bpf_program__autoload(skeleton.progs.heal);
 }
 
 bool looks_for_tls(const drainwatch_bpf& skeleton)

@@ -28,7 +28,8 @@ using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 void set_libbpf_verbosity(bool verbose);
 
 /// What can be left out: the tracepoints that are hooked where a kernel has them; sk_storage,
-/// where the kernel side remembers watched sockets; tls, the bytes of streams.
+/// where the kernel side remembers watched sockets; bpf_sk_storage_map, by which a full look comes
+/// to them; tls, the bytes of streams.
 [[nodiscard]] std::vector<std::string> hook_names();
 
 /// Loads what this kernel takes: a program whose tracepoint does not exist, that the kernel
@@ -45,9 +46,12 @@ void set_libbpf_verbosity(bool verbose);
 /// Slots in the table of what was loaded.
 [[nodiscard]] std::uint32_t table_size(const drainwatch_bpf& skeleton);
 
-/// Are watched sockets remembered by their address? Then find_connections() does what
-/// heal_slots() does otherwise, and gives the sockets of find_descriptors() their slots.
+/// Are watched sockets remembered by their address? Then find_connections() gives the sockets of
+/// find_descriptors() their slots.
 [[nodiscard]] bool remembers_by_address(const drainwatch_bpf& skeleton);
+
+/// Does find_connections() do what heal_slots() does otherwise?
+[[nodiscard]] bool heals_by_connection(const drainwatch_bpf& skeleton);
 
 /// Does what was loaded hand on bytes of streams, for the sake of TLS?
 [[nodiscard]] bool looks_for_tls(const drainwatch_bpf& skeleton);

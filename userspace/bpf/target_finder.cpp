@@ -80,12 +80,12 @@ std::uint32_t TargetFinder::target_flags(const ProcessNotice& process) const
 }
 
 /// What becomes a target later is seen by events in every namespace. Those that were there before
-/// may hand a listener on that has connections waiting; and by address, every look is one by
+/// may hand a listener on that has connections waiting; and every full look may be one by
 /// namespace.
 bool TargetFinder::enters_namespaces() const
 {
     const auto& living = processes_.living();
-    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
+    return heals_by_connection(skeleton_) || std::any_of(living.begin(), living.end(), [&](const auto& process) {
                const auto netns = proc::net_namespace(process.first);
                return netns && *netns != own_namespace_;
            });

@@ -146,7 +146,7 @@ std::string descriptor_in_words(const DescriptorFacts& d)
     return fmt::format("descriptor {} ({})", d.fd, escape(d.name));
 }
 
-std::string object_of(const CauseFacts& facts, const Waiting& waiting)
+std::string object_of(const CauseFacts& facts, const WaitingCall& waiting)
 {
     if (facts.waits_on) {
         return descriptor_in_words(*facts.waits_on);
@@ -194,7 +194,7 @@ std::string sleeping(const CauseFacts& facts)
     if (!facts.call) {
         return fmt::format("{} {}", who, lasting(facts, "sleeps", "has slept", ""));
     }
-    const Waiting call = waiting_in(*facts.call);
+    const WaitingCall call = waiting_in(*facts.call);
     const std::string name = system_call_name(facts.call->number);
     const std::string object = object_of(facts, call);
     switch (call.purpose) {

@@ -68,7 +68,7 @@ constexpr std::array kCalls{
 
 }  // namespace
 
-Waiting waiting_in(const CallFacts& call)
+WaitingCall waiting_in(const CallFacts& call)
 {
     // "read (32-bit)"
     const std::string full_name = system_call_name(call.number);
@@ -78,7 +78,7 @@ Waiting waiting_in(const CallFacts& call)
     if (row == kCalls.end()) {
         return {};
     }
-    Waiting waiting{row->purpose, std::nullopt};
+    WaitingCall waiting{row->purpose, std::nullopt};
     if (row->descriptor != kNone) {
         waiting.fd = static_cast<std::uint32_t>(
             call.arguments.at(static_cast<std::size_t>(row->descriptor)));

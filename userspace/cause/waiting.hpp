@@ -21,14 +21,14 @@ enum class Purpose {
     other,
 };
 
-struct Waiting {
+struct WaitingCall {
     Purpose purpose = Purpose::other;
     /// Of the descriptor that it waits for; for Purpose::poll that of an epoll set.
     std::optional<std::uint32_t> fd;
 };
 
 /// By the number of the call and its arguments (the kernel's system call tables for x86).
-[[nodiscard]] Waiting waiting_in(const CallFacts& call);
+[[nodiscard]] WaitingCall waiting_in(const CallFacts& call);
 
 /// Is that a call that waits for whichever of some descriptors?
 [[nodiscard]] bool is_poll(std::int32_t call);
