@@ -94,8 +94,8 @@ TEST_F(Harm, capabilities_are_given_up)
     const NetworkNamespace elsewhere;
     watch();
     const Json start = watcher().lines(event_is("start")).front().json;
-    const bool looks_by_namespace = std::any_of(
-        start["missing"].begin(), start["missing"].end(), [](const Json& part) {
+    const bool looks_by_namespace =
+        std::any_of(start["missing"].begin(), start["missing"].end(), [](const Json& part) {
             return part["program"] == "sk_storage" || part["program"] == "bpf_sk_storage_map";
         });
     std::vector<int> capabilities{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE};

@@ -158,11 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
                           f.cpu = CpuFacts{2 * kSecond, 0, 0, 0.9, {}};
                       }),
                  ThreadState::sleeping, "gip has waited 2.0 s in futex"},
-        Expected{"frozen",
-                 with(asleep_in(SYS_futex),
-                      [](CauseFacts& f) {
-                          f.frozen = true;
-                      }),
+        Expected{"frozen", with(asleep_in(SYS_futex), [](CauseFacts& f) { f.frozen = true; }),
                  ThreadState::stopped, "gip is frozen by its control group"},
         Expected{"in_the_kernel",
                  with(asleep_in(SYS_recvfrom, 4), [](CauseFacts& f) { f.state = 'D'; }),

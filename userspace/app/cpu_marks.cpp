@@ -59,8 +59,8 @@ CpuMarks::Quota CpuMarks::quota_of(std::uint32_t pid)
     const std::uint64_t now_ns = monotonic_ns();
     KnownQuota& known = quotas_[pid];
     if (!known.periods || now_ns - known.at_ns > kQuotaKeptNs) {
-        known = {now_ns, std::make_shared<const std::vector<proc::QuotaPeriods>>(
-                             proc::quota_periods(pid))};
+        known = {now_ns,
+                 std::make_shared<const std::vector<proc::QuotaPeriods>>(proc::quota_periods(pid))};
     }
     return known.periods;
 }
@@ -77,9 +77,8 @@ void CpuMarks::forget_old(std::uint64_t now_ns)
         return;
     }
     forgot_ns_ = now_ns;
-    std::erase_if(threads_, [&](const auto& entry) {
-        return now_ns - entry.second.noted_ns > kForgottenNs;
-    });
+    std::erase_if(threads_,
+                  [&](const auto& entry) { return now_ns - entry.second.noted_ns > kForgottenNs; });
     std::erase_if(quotas_,
                   [&](const auto& entry) { return now_ns - entry.second.at_ns > kMarkSpacingNs; });
 }

@@ -61,7 +61,7 @@ private:
     static void look_at_call(std::uint32_t tid, Thread& thread, ThreadReader& reader);
     [[nodiscard]] static std::optional<std::int32_t> frequent_call(const Thread& thread);
 
-    std::unordered_map<std::uint32_t, Thread> threads_;      ///< by tid
+    std::unordered_map<std::uint32_t, Thread> threads_;     ///< by tid
     std::unordered_map<std::uint32_t, KnownQuota> quotas_;  ///< by pid
     std::uint64_t forgot_ns_ = 0;
 };

@@ -103,7 +103,7 @@ std::optional<bool> PollMembers::asked_for(std::uint32_t tid, const CallFacts& c
     }
     const std::string name = system_call_name(call.number);
     return name.starts_with("poll") || name.starts_with("ppoll") ? in_array(tid, call)
-                                                                  : in_bits(tid, call);
+                                                                 : in_bits(tid, call);
 }
 
 }  // namespace drainwatch

@@ -107,8 +107,8 @@ std::optional<KernelView> ThreadReader::look(std::uint32_t pid, std::uint32_t ti
     limits.task.tid = tid;
     auto output = finds_by_tid_ ? run(&limits) : std::nullopt;
     if (!output) {
-        // Before 6.1 there is no such limit, and up to 6.11 it finds first threads alone (9495a5b731fc
-        // mended that): the program itself passes the others over.
+        // Before 6.1 there is no such limit, and up to 6.11 it finds first threads alone
+        // (9495a5b731fc mended that): the program itself passes the others over.
         output = run(nullptr);
         finds_by_tid_ = finds_by_tid_ && !output;
     }

@@ -222,8 +222,7 @@ std::string sleeping(const CauseFacts& facts)
 std::string running(const CauseFacts& facts)
 {
     // Else it may call poll over and over.
-    const std::string_view busy =
-        facts.calls_are_known ? "is busy with something else" : "is busy";
+    const std::string_view busy = facts.calls_are_known ? "is busy with something else" : "is busy";
     if (!facts.cpu) {
         return fmt::format("{} {}", subject(facts), busy);
     }
@@ -241,7 +240,8 @@ std::string runnable(const CauseFacts& facts)
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format("{} is runnable but got {:.0f} % of a CPU in the last {}{}", subject(facts),
-                       100 * cpu.ran, seconds(cpu.over_ns), cpu.throttled.value_or(0) >= kMostOfTheTime ? " (cgroup quota)" : "");
+                       100 * cpu.ran, seconds(cpu.over_ns),
+                       cpu.throttled.value_or(0) >= kMostOfTheTime ? " (cgroup quota)" : "");
 }
 
 std::string disk(const CauseFacts& facts)
@@ -276,8 +276,7 @@ std::string what_it_does(const CauseFacts& facts, ThreadState state)
         case ThreadState::running: return running(facts);
         case ThreadState::runnable: return runnable(facts);
         case ThreadState::disk: return disk(facts);
-        case ThreadState::zombie:
-            return subject(facts) + " has ended";
+        case ThreadState::zombie: return subject(facts) + " has ended";
         case ThreadState::exited:
             return fmt::format("thread {} of {}, which read this socket last, has exited",
                                facts.tid, escape(facts.process.comm));

@@ -32,7 +32,7 @@ struct CpuFacts {
     std::uint64_t over_ns = 0;
     double ran = 0;     ///< share of that time, 0 to 1
     double waited = 0;  ///< it could have run, and another did, or its quota was used up
-    std::optional<double> throttled;        ///< share of periods in which its group's quota was used up
+    std::optional<double> throttled;  ///< share of periods in which its group's quota was used up
     std::optional<std::uint64_t> quiet_ns;  ///< for so long, at least, it has not run
 };
 
@@ -73,7 +73,8 @@ struct CauseFacts {
     std::size_t others_waiting = 0;
     std::optional<bool> reads_others;  ///< of those that had something to read
     std::uint64_t silent_ns = 0;       ///< how long this one has waited
-    std::optional<std::uint64_t> off_cpu_ns;  ///< how long the thread has not run; diagnose() sets it
+    std::optional<std::uint64_t>
+        off_cpu_ns;  ///< how long the thread has not run; diagnose() sets it
 
     std::vector<std::string> user_stack;  ///< innermost first
     std::vector<std::string> missing;     ///< what could not be found out, and why: sentences

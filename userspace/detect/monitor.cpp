@@ -330,8 +330,8 @@ std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh) const
     std::uint64_t longest_ns = 0;
     for (const Cookie cookie : overdue_) {
         const Followed& socket = sockets_.at(cookie);
-        const bool may_be = socket.last.local.port == fresh.local.port &&
-                            cookie != fresh.cookie && !socket.replaced_told;
+        const bool may_be = socket.last.local.port == fresh.local.port && cookie != fresh.cookie &&
+                            !socket.replaced_told;
         if (may_be && socket.reading.silent_ns >= longest_ns && peer_of(socket.last) == peer) {
             longest_ns = socket.reading.silent_ns;
             replaced = cookie;

@@ -102,7 +102,7 @@ private:
         std::uint32_t zeros_told = 0;  ///< of the zero windows announced, how many were dealt with
         bool closed = false;           ///< the last of them was not reopened, as far as was told
         bool suspicious = false;
-        bool replaced_told = false;  ///< until it is read again
+        bool replaced_told = false;        ///< until it is read again
         bool from_another_source = false;  ///< `last` is
         std::uint64_t oldest_ns = 0;     ///< what the source before knew of the oldest unread byte
         std::uint64_t last_read_ns = 0;  ///< and of the last read
@@ -129,7 +129,7 @@ private:
     Limits limits_;
     std::unordered_map<Cookie, Followed> sockets_;
     std::unordered_set<Cookie> overdue_;  ///< of those
-    std::vector<Cookie> from_before_;  ///< not seen yet by the source that took over
+    std::vector<Cookie> from_before_;     ///< not seen yet by the source that took over
     std::uint64_t episodes_begun_ = 0;
     Totals totals_;
 };

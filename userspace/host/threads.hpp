@@ -49,8 +49,7 @@ struct EpollMember {
 };
 /// What the epoll set behind the thread's descriptor `fd` asks for; nothing if there is none, or if
 /// it has more than `most` members.
-[[nodiscard]] std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t tid,
-                                                                std::uint32_t fd,
+[[nodiscard]] std::optional<std::vector<EpollMember>> epoll_set(std::uint32_t tid, std::uint32_t fd,
                                                                 std::size_t most);
 
 /// The thread's kernel stack, innermost first; empty if it is not ours to see.

@@ -112,7 +112,7 @@ private:
     Pace sweeping_;         ///< looks at all watched sockets
     Pace looking_closely_;  ///< at those with unread data
     Pace finding_new_;
-    Pace rechecking_;  ///< strangers
+    Pace rechecking_;          ///< strangers
     bool has_looked_ = false;  ///< what is found from now on is new
     bool sockets_grew_ = false;
     bool accepted_ = false;  ///< a watched socket has got a descriptor since the last walk
