@@ -250,7 +250,7 @@ INSTANTIATE_TEST_SUITE_P(
                           f.cpu.reset();
                           f.kernel->on_cpu = true;
                       }),
-                 ThreadState::running, "gip is busy with something else"},
+                 ThreadState::running, "gip runs just now"},
         Expected{"stopped",
                  with(asleep_in(SYS_futex),
                       [](CauseFacts& f) {

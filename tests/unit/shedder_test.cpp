@@ -152,6 +152,17 @@ TEST(Shedder, WhatCannotGoAloneGoesWithEverything)
     EXPECT_EQ(tool.orders[0].step.kind, Kind::everything);
 }
 
+/// One run in some hundreds is timed: a few that were interrupted look like thousands.
+TEST(Shedder, NothingGoesForOneReviewThatWasFarPastTheBudget)
+{
+    Tool tool;
+    tool.hooks = {{0, 200}};
+    tool.run(0.25);
+    tool.hooks = {{0, 5}};
+    tool.run(10);
+    EXPECT_TRUE(tool.orders.empty());
+}
+
 TEST(Shedder, LooksComeLessOftenIfTheyAreWhatCosts)
 {
     Tool tool;

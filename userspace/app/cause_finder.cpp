@@ -200,7 +200,7 @@ void CauseFinder::prepare(const SocketSample& sample)
     }
     const std::uint32_t pid = sample.reader_tgid != 0 ? sample.reader_tgid : sample.owner_tgid;
     const std::uint32_t tid = sample.reader_tid != 0 ? sample.reader_tid : pid;
-    const bool is_new = !marks_.knows(tid);
+    const bool is_new = !marks_.knows(tid) || !files_read_.contains(pid);
     if (tid == 0 || (is_new && !is_affordable())) {
         return;
     }
@@ -211,8 +211,8 @@ void CauseFinder::prepare(const SocketSample& sample)
     spend_since(now_ns);
 }
 
-/// The first stack of a process takes longer than those that follow, for its files have to be read:
-/// not when the verdict is due.
+/// The first stack of a process takes longer than those that follow, 30 ms or so, for its files
+/// have to be read: not when the verdict is due.
 void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
 {
     const auto call = proc::call(pid, tid);
@@ -276,6 +276,11 @@ void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
     if (facts.hangs_in_kernel) {
         facts.missing.emplace_back(
             "user stack: a thread hangs in the kernel and may hold the process's memory");
+        return;
+    }
+    if (!files_read_.contains(facts.process.pid)) {
+        facts.missing.emplace_back(
+            "user stack: there was no time yet to read the files of the process");
         return;
     }
     UserRegisters registers = registers_of(before);

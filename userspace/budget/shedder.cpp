@@ -99,6 +99,9 @@ std::optional<ShedStep> Shedder::next_step(double excess_ns, std::uint64_t now_n
     if (polling_since_ns_ != 0 || account_.hooks.empty()) {
         return std::nullopt;  // there is nothing left
     }
+    if (periods_over_ < 2) {
+        return std::nullopt;  // a few runs that were interrupted may look as dear, for once
+    }
     if (refused_ns_ != 0 && now_ns - refused_ns_ < refusal_ns_) {
         return std::nullopt;  // not yet again
     }

@@ -51,7 +51,8 @@ struct ShedOrder {
 /// Decides what is to be done without, so that the tool keeps its budget, and when to do it again.
 /// Past the budget for two periods, or twice past it, streams are not looked into any more, if that
 /// would help; then the least needed hook goes that would help, and of two the more expensive one;
-/// if this process is what costs, it looks less often; when nothing else is left, everything goes.
+/// if this process is what costs, it looks less often; when nothing else is left, and that for two
+/// periods, everything goes.
 /// Steps are taken back one by one, the last first, while less than half of the budget is spent;
 /// what polls hooks again, whatever polling costs. What has to be shed again soon, or cannot be
 /// done without, is tried again ever later. Pure: is told the time and the costs.

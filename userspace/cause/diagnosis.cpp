@@ -224,7 +224,7 @@ std::string running(const CauseFacts& facts)
     // Else it may call poll over and over.
     const std::string_view busy = facts.calls_are_known ? "is busy with something else" : "is busy";
     if (!facts.cpu) {
-        return fmt::format("{} {}", subject(facts), busy);
+        return subject(facts) + " runs just now";
     }
     const CpuFacts& cpu = *facts.cpu;
     return fmt::format(
