@@ -306,7 +306,8 @@ int BPF_PROG(fill_free_slots, __u64 first)
 /*
  * Every descriptor of the targets (or of one process, if the iterator is so
  * limited): watch the sockets that are new, and tell who holds which. By
- * address, a connection only gets its slot from find_connections.
+ * address, a connection only gets its slot from find_connections. Where the
+ * kernel refuses heal(), this look does it as well.
  */
 SEC("iter/task_file")
 int find_descriptors(struct bpf_iter__task_file *ctx)
@@ -334,6 +335,10 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	found.listener = state == DW_TCP_LISTEN;
 	ref = find_ref(sk);
+	if (ref && config.heals_by_descriptor && (releases_all || state != DW_TCP_CLOSE))
+		heal_socket((struct tcp_sock *)sk, ref);
+	if (releases_all)
+		return 0;
 	if (!ref) {
 		if (!target || state == DW_TCP_CLOSE)
 			return 0;
@@ -359,8 +364,8 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 
 /*
  * Connections that were waiting to be accepted before we came: they have no
- * descriptor. With --all, every connection of this network namespace. Where
- * there is no heal(), this look does it as well.
+ * descriptor. With --all, every connection of this network namespace. By
+ * address, this look also does what heal() does by storage.
  */
 SEC("iter/tcp")
 int find_connections(struct bpf_iter__tcp *ctx)
@@ -373,16 +378,14 @@ int find_connections(struct bpf_iter__tcp *ctx)
 	if (!common)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common);
-	if (!tp || !(releases_all || dw_carries_data(common->skc_state)))
+	if (!tp || !dw_carries_data(common->skc_state))
 		return 0;
 	ref = find_ref(SOCK_OF(tp));
 	if (ref) {
-		if (config.heals_by_connection)
+		if (config.sockets_by_address)
 			heal_socket(tp, ref);
 		return 0;
 	}
-	if (releases_all)
-		return 0;
 	if (!config.watch_all && SOCK_OF(tp)->sk_socket)
 		return 0;
 	listener = listener_of(SOCK_OF(tp));

@@ -195,8 +195,8 @@ static __always_inline void follow_again(struct sock *sk, int data_comes)
 /* Nothing of it needs to be followed now. */
 static __always_inline int may_release(const struct dw_slot *s)
 {
-	return releases_all || (!s->unread.count && dw_active_ns(s) < idle_before_ns &&
-				!(s->flags & DW_SLOT_CLOSED));
+	return !s->unread.count && dw_active_ns(s) < idle_before_ns &&
+	       !(s->flags & DW_SLOT_CLOSED);
 }
 
 /*
@@ -219,10 +219,16 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	s = bpf_map_lookup_elem(&slots, &slot);
 	if (!s)
 		return;
+	if (releases_all) {
+		release_slot(ref, s);
+		return;
+	}
 	if (!belongs_to(s, ref, sk)) {
 		/* storage ends with its socket; and its iterator holds a lock, in old kernels */
 		if (config.sockets_by_address)
 			forget_socket(sk, ref, bpf_ktime_get_ns());
+		else if (s->cookie != ref->cookie)
+			ref->slot = DW_NO_SLOT;
 		return;
 	}
 	read_limits(s, tp);

@@ -6,6 +6,8 @@
 #include "socket_maps.h"
 #include "drainwatch/listener_key.h"
 
+#define RING_BYTES (256 * 1024)
+
 /* Written by the user side now and then: the current period of habits. */
 __u32 habit_period = 0;
 /* Set by the user side while iter/task_file is to tell who else holds watched sockets. */
@@ -107,7 +109,7 @@ struct {
 /* dw_record to the user side. Full: the record is counted as lost, its slot still tells. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, RING_BYTES);
 } records SEC(".maps");
 
 /*
@@ -138,11 +140,12 @@ static __always_inline void count_exactly(__u32 what)
 /* The one way into the ring: what goes in and what does not is counted. */
 static __always_inline void send_record(const struct dw_record *record)
 {
-	/* wakes the user side unless it is at work on the ring already; some can wait */
+	/* some can wait, while there is room; the others wake the user side whatever lies before them */
 	int can_wait = record->kind == DW_REC_CLOSED || record->kind == DW_REC_CONNECTED ||
 		       record->kind == DW_REC_HANDSHAKE_BEGUN ||
 		       record->kind == DW_REC_HANDSHAKE_OVER;
-	__u64 flags = can_wait ? BPF_RB_NO_WAKEUP : 0;
+	int has_room = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) < RING_BYTES / 2;
+	__u64 flags = can_wait && has_room ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP;
 
 	if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), flags))
 		count_exactly(DW_COUNT_RING_FULL);

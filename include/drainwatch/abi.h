@@ -188,7 +188,7 @@ struct dw_config {
 	__u8 ports;
 	__u8 arrivals_by_probe;          /* no sk_data_ready: tcp_probe and the ACKs tell of arrivals */
 	__u8 sockets_by_address;         /* no socket storage, see bpf/sockets.h */
-	__u8 heals_by_connection;        /* no iterator over socket storage: see find_connections() */
+	__u8 heals_by_descriptor;        /* no iterator over socket storage: see find_descriptors() */
 	__u8 tls;                        /* look into the streams for TLS */
 	__u8 pad;
 	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */

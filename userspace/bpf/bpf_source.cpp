@@ -213,13 +213,31 @@ Result<void> BpfSource::fill_free_slots()
 Result<void> BpfSource::fill_free_slots_one_by_one()
 {
     for (std::uint32_t end = table_.size(); end > 0; end--) {
-        const std::uint32_t slot = end - 1;
-        const int fd = bpf_map__fd(skeleton_->maps.free_slots);
-        if (const int error = bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY); error != 0) {
-            return tl::unexpected(system_error("fill", "the table of sockets", -error));
+        if (auto given = give_back(end - 1); !given) {
+            return given;
         }
     }
     return {};
+}
+
+Result<void> BpfSource::give_back(std::uint32_t slot)
+{
+    const int fd = bpf_map__fd(skeleton_->maps.free_slots);
+    if (const int error = bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY); error != 0) {
+        return tl::unexpected(system_error("fill", "the table of sockets", -error));
+    }
+    return {};
+}
+
+/// What no look comes to any more has its slot still.
+void BpfSource::clear_slots()
+{
+    std::this_thread::sleep_for(kSettlingStep);  // for runs that had begun before
+    for (const std::uint32_t slot : table_.clear(slots_in_use())) {
+        if (give_back(slot)) {
+            __atomic_fetch_add(&skeleton_->bss->slots_free, 1, __ATOMIC_RELAXED);
+        }
+    }
 }
 
 int BpfSource::wake_fd() const
@@ -432,11 +450,27 @@ Result<void> BpfSource::heal()
 
 Result<void> BpfSource::look_through_sockets()
 {
-    if (heals_by_connection(*skeleton_)) {
+    if (remembers_by_address(*skeleton_)) {
         targets_.look_through_again(table_.namespaces(slots_in_use()));
         return {};
     }
+    if (heals_by_descriptor(*skeleton_)) {
+        targets_.refresh_holders();
+        return {};
+    }
     return heal_slots(*skeleton_);
+}
+
+/// Every socket gives its slot back, and every listener is forgotten.
+Result<void> BpfSource::release_all()
+{
+    skeleton_->bss->releases_all = 1;
+    auto released = look_through_sockets();
+    if (heals_by_descriptor(*skeleton_)) {
+        (void)targets_.all_holders();  // others may hold some of them
+    }
+    skeleton_->bss->releases_all = 0;
+    return released;
 }
 
 std::uint64_t BpfSource::count(dw_counter counter) const
@@ -480,11 +514,10 @@ Result<void> BpfSource::pause()
             (void)set_attached(hook, false);
         }
     }
-    skeleton_->bss->releases_all = 1;
-    auto released = look_through_sockets();
-    skeleton_->bss->releases_all = 0;
+    auto released = release_all();
     detach_programs(*skeleton_);
     report_.attached.clear();
+    clear_slots();
     // Numbers of processes, addresses of sockets and ports may be others' by the time of resume().
     targets_.forget();
     clear_map(skeleton_->maps.targets);
@@ -499,8 +532,11 @@ Result<void> BpfSource::pause()
 
 Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
 {
+    // What was told before the pause is of sockets and processes that may be others by now.
+    ring_buffer__consume(ring_.get());
+    records_.clear();
     if (streams_) {
-        (void)streams_->take();  // from before the pause
+        (void)streams_->take();
     }
     targets_.follow(pids);
     for (const std::string& hook : paused_) {

@@ -83,9 +83,12 @@ private:
     [[nodiscard]] Result<void> open_wake();
     [[nodiscard]] Result<void> fill_free_slots();
     [[nodiscard]] Result<void> fill_free_slots_one_by_one();
+    [[nodiscard]] Result<void> give_back(std::uint32_t slot);
+    void clear_slots();
     [[nodiscard]] bool is_attached(std::string_view hook) const;
     void make_room();
     [[nodiscard]] Result<void> look_through_sockets();
+    [[nodiscard]] Result<void> release_all();
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;
 
     SourceReport report_;

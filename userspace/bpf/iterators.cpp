@@ -93,16 +93,31 @@ Result<void> find_connections(drainwatch_bpf& skeleton, const std::string& netns
     return result;
 }
 
-Result<void> heal_slots(drainwatch_bpf& skeleton)
+namespace {
+
+constexpr auto kHealing = "bpf_sk_storage_map";
+
+Result<Link> attach_healing(drainwatch_bpf& skeleton)
 {
-    constexpr auto kName = "bpf_sk_storage_map";
     bpf_iter_link_info limits{};
     limits.map.map_fd = static_cast<__u32>(bpf_map__fd(skeleton.maps.sockets));
-    const auto link = attach_iterator(skeleton.progs.heal, kName, &limits);
+    return attach_iterator(skeleton.progs.heal, kHealing, &limits);
+}
+
+}  // namespace
+
+bool can_heal_slots(drainwatch_bpf& skeleton)
+{
+    return attach_healing(skeleton).has_value();
+}
+
+Result<void> heal_slots(drainwatch_bpf& skeleton)
+{
+    const auto link = attach_healing(skeleton);
     if (!link) {
         return tl::unexpected(link.error());
     }
-    const auto output = run_iterator(**link, kName);
+    const auto output = run_iterator(**link, kHealing);
     if (!output) {
         return tl::unexpected(output.error());
     }

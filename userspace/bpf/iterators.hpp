@@ -30,6 +30,9 @@ namespace drainwatch {
 [[nodiscard]] Result<void> find_connections(drainwatch_bpf& skeleton,
                                             const std::string& netns_path);
 
+/// The kernel may refuse to attach what it has loaded for heal_slots().
+[[nodiscard]] bool can_heal_slots(drainwatch_bpf& skeleton);
+
 /// Takes every watched socket's counters again, for what an event may have missed.
 [[nodiscard]] Result<void> heal_slots(drainwatch_bpf& skeleton);
 

@@ -1,5 +1,6 @@
 #include "bpf/programs.hpp"
 
+#include "bpf/iterators.hpp"
 #include "drainwatch.skel.h"
 #include "host/file.hpp"
 
@@ -150,23 +151,24 @@ bool is_selected(const Selection& selected, std::string_view tracepoint)
     return false;
 }
 
-/// How the kernel side remembers which sockets are watched (bpf/sockets.h), and how a full look
-/// comes to them. Best first.
+/// How the kernel side remembers which sockets are watched (bpf/sockets.h), and whether a full look
+/// comes to them by an iterator over that. Best first.
 struct Memory {
     std::string_view name;
     bool by_address;
-    bool heals_by_connection;
+    bool has_iterator;
     std::string_view cost;  ///< of having to do without this one
 };
 constexpr std::string_view kStorage = "sk_storage";
+constexpr std::string_view kStorageIterator = "bpf_sk_storage_map";
 constexpr std::array kMemories{
-    Memory{"bpf_sk_storage_map", false, false,
-           "a full look goes through every TCP socket of a network namespace, and locks it for a "
-           "moment, not only through those that are watched"},
-    Memory{kStorage, false, true,
+    Memory{kStorageIterator, false, true,
+           "a full look comes to sockets by the descriptors of targets: where events were missed, "
+           "what waits to be accepted is not looked at again"},
+    Memory{kStorage, false, false,
            "watched sockets are found by their address: each event of any socket costs a look into "
            "a table, and cookies may be of our own making"},
-    Memory{"by address", true, true, ""},
+    Memory{"by address", true, false, ""},
 };
 
 bool is_left_out(const Memory& memory, const std::vector<std::string>& without)
@@ -187,7 +189,7 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
 {
     config.arrivals_by_probe = !is_selected(selected, "sk_data_ready");
     config.sockets_by_address = memory.by_address;
-    config.heals_by_connection = memory.heals_by_connection;
+    config.heals_by_descriptor = !memory.by_address && !memory.has_iterator;
     Attempt attempt{open_skeleton(config, slots)};
     if (!attempt.skeleton) {
         attempt.error = errno;
@@ -196,11 +198,14 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     const drainwatch_bpf& skeleton = *attempt.skeleton;
     bpf_map__set_autocreate(skeleton.maps.sockets, !memory.by_address);
     bpf_map__set_autocreate(skeleton.maps.sockets_by_address, memory.by_address);
-    bpf_program__set_autoload(skeleton.progs.heal, !memory.heals_by_connection);
+    bpf_program__set_autoload(skeleton.progs.heal, memory.has_iterator);
     for (std::size_t i = 0; i < kHooks.size(); i++) {
         bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
     }
     attempt.error = -drainwatch_bpf__load(attempt.skeleton.get());
+    if (attempt.error == 0 && memory.has_iterator) {
+        attempt.error = can_heal_slots(*attempt.skeleton) ? 0 : EOPNOTSUPP;
+    }
     return attempt;
 }
 
@@ -208,8 +213,12 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
 /// helper came with the change.
 bool charges_memlock()
 {
-    return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns,
-                                   nullptr) != 1;
+    const std::array<bpf_insn, 2> asks_for_the_time{
+        bpf_insn{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_coarse_ns},
+        bpf_insn{BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    const File program(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, nullptr, "GPL",
+                                     asks_for_the_time.data(), asks_for_the_time.size(), nullptr));
+    return !program;
 }
 
 bool is_short_of_memory(int error)
@@ -446,9 +455,9 @@ bool remembers_by_address(const drainwatch_bpf& skeleton)
     return bpf_map__autocreate(skeleton.maps.sockets_by_address);
 }
 
-bool heals_by_connection(const drainwatch_bpf& skeleton)
+bool heals_by_descriptor(const drainwatch_bpf& skeleton)
 {
-    return !bpf_program__autoload(skeleton.progs.heal);
+    return !remembers_by_address(skeleton) && !bpf_program__autoload(skeleton.progs.heal);
 }
 
 bool looks_for_tls(const drainwatch_bpf& skeleton)

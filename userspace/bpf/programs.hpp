@@ -46,12 +46,12 @@ void set_libbpf_verbosity(bool verbose);
 /// Slots in the table of what was loaded.
 [[nodiscard]] std::uint32_t table_size(const drainwatch_bpf& skeleton);
 
-/// Are watched sockets remembered by their address? Then find_connections() gives the sockets of
-/// find_descriptors() their slots.
+/// Are watched sockets remembered by their address? Then find_connections() does what
+/// heal_slots() does otherwise, and gives the sockets of find_descriptors() their slots.
 [[nodiscard]] bool remembers_by_address(const drainwatch_bpf& skeleton);
 
-/// Does find_connections() do what heal_slots() does otherwise?
-[[nodiscard]] bool heals_by_connection(const drainwatch_bpf& skeleton);
+/// Does find_descriptors() do what heal_slots() does otherwise?
+[[nodiscard]] bool heals_by_descriptor(const drainwatch_bpf& skeleton);
 
 /// Does what was loaded hand on bytes of streams, for the sake of TLS?
 [[nodiscard]] bool looks_for_tls(const drainwatch_bpf& skeleton);

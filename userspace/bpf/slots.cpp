@@ -176,9 +176,27 @@ void SlotTable::settle_handshakes(std::uint32_t end)
     for (std::uint32_t slot = 0; slot < end; slot++) {
         const dw_slot value = head(slot, offsetof(dw_slot, rcvlowat));
         if (is_taken(value) && dw_tls_in_handshake(&value.tls) != 0) {
+            auto* tls = reinterpret_cast<std::uint8_t*>(at(slot) + offsetof(dw_slot, tls));
+            __atomic_store_n(tls + offsetof(dw_tls, glimpses), DW_TLS_GLIMPSES, __ATOMIC_RELAXED);
             settle_handshake(slot, Cookie{value.cookie}, value.tls.round, 0);
         }
     }
+}
+
+std::vector<std::uint32_t> SlotTable::clear(std::uint32_t end)
+{
+    std::vector<std::uint32_t> cleared;
+    for (std::uint32_t slot = 0; slot < end; slot++) {
+        const dw_slot value = head(slot, offsetof(dw_slot, rcvlowat));
+        if (!is_taken(value)) {
+            continue;
+        }
+        // Whoever still refers to it knows by its cookie that it is not theirs any more.
+        constexpr std::uint64_t kNone = 0;
+        std::memcpy(at(slot) + offsetof(dw_slot, cookie), &kNone, sizeof(kNone));
+        cleared.push_back(slot);
+    }
+    return cleared;
 }
 
 std::optional<dw_slot> SlotTable::read(std::uint32_t slot) const

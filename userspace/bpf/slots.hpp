@@ -41,8 +41,13 @@ public:
     /// (tls_phase.h).
     void settle_handshake(std::uint32_t slot, Cookie cookie, std::uint8_t round,
                           std::uint8_t alert_bytes);
-    /// The same of every socket in the first `end` slots whose handshake is not past.
+    /// The same of every socket in the first `end` slots whose handshake is not past: what comes
+    /// after it is to be looked at as on a connection that was there before.
     void settle_handshakes(std::uint32_t end);
+
+    /// Ends what is left in the first `end` slots, and tells which those are. Only while the kernel
+    /// side is at rest.
+    [[nodiscard]] std::vector<std::uint32_t> clear(std::uint32_t end);
 
     /// Network namespaces of the sockets that are watched in the first `end` slots.
     [[nodiscard]] std::set<std::uint32_t> namespaces(std::uint32_t end) const;

@@ -85,8 +85,7 @@ std::uint32_t TargetFinder::target_flags(const ProcessNotice& process) const
 bool TargetFinder::enters_namespaces() const
 {
     const auto& living = processes_.living();
-    return heals_by_connection(skeleton_) ||
-           std::any_of(living.begin(), living.end(), [&](const auto& process) {
+    return by_address_ || std::any_of(living.begin(), living.end(), [&](const auto& process) {
                const auto netns = proc::net_namespace(process.first);
                return netns && *netns != own_namespace_;
            });

@@ -30,7 +30,7 @@ public:
     /// The look itself. `missed`: an event may have been lost, or none tells of new processes.
     /// Returns what is new about them.
     [[nodiscard]] std::vector<ProcessNotice> find(bool missed);
-    /// Without an iterator over socket storage: the counters of every socket in these network
+    /// By address: the counters of every socket in these network
     /// namespaces, and in those that were looked through before, are taken again.
     void look_through_again(std::set<std::uint32_t> namespaces);
 
