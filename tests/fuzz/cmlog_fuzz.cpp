@@ -10,13 +10,13 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     using namespace drainwatch::cmlog;
-    static const TimeZone zone = *TimeZone::named("Europe/Berlin");
+    static const TimeZone kZone = *TimeZone::named("Europe/Berlin");
     const std::string_view line(reinterpret_cast<const char*>(data), size);
     const auto entry = parse(line);
     if (!entry) {
         return 0;
     }
-    (void)zone.to_realtime(entry->time, 0);
+    (void)kZone.to_realtime(entry->time, 0);
     const bool found = line.find(entry->process.comm) != std::string_view::npos &&
                        (!entry->error || (line.find(entry->error->tag) != std::string_view::npos &&
                                           !to_string(entry->error->da1).empty() &&

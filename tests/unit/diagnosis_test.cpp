@@ -220,7 +220,10 @@ INSTANTIATE_TEST_SUITE_P(
             "polls", with(asleep_in(SYS_poll), [](CauseFacts& f) { f.polls_this_socket = true; }),
             ThreadState::polling, "gip has waited 2.0 s in poll and does not read this socket"},
         Expected{"spins_in_poll",
-                 with(on_a_cpu(0.9, 0.1), [](CauseFacts& f) { f.frequent_call = SYS_epoll_wait; }),
+                 with(on_a_cpu(0.9, 0.1),
+                      [](CauseFacts& f) {
+                          f.frequent_call = FrequentCall{SYS_epoll_wait, 0.6};
+                      }),
                  ThreadState::polling,
                  "gip calls epoll_wait over and over and does not read this socket"},
         Expected{"busy", on_a_cpu(0.98, 0.02), ThreadState::running,
@@ -233,7 +236,10 @@ INSTANTIATE_TEST_SUITE_P(
         Expected{"shares_its_cpu", on_a_cpu(0.48, 0.52), ThreadState::running,
                  "gip is busy with something else: it ran for 48 % of the last 2.0 s"},
         Expected{"spins_in_poll_on_a_busy_cpu",
-                 with(on_a_cpu(0.2, 0.8), [](CauseFacts& f) { f.frequent_call = SYS_epoll_wait; }),
+                 with(on_a_cpu(0.2, 0.8),
+                      [](CauseFacts& f) {
+                          f.frequent_call = FrequentCall{SYS_epoll_wait, 0.6};
+                      }),
                  ThreadState::polling,
                  "gip calls epoll_wait over and over and does not read this socket"},
         Expected{"about_to_run", on_a_cpu(0.001, 0.003), ThreadState::runnable,

@@ -54,6 +54,19 @@ TEST(EpisodeBook, OneThatIsOverIsMeantForAWhile)
     EXPECT_EQ(found(book, 1, kBegin + 11 * kSecond), 1U) << "as it was then";
 }
 
+/// Two links of a peer are stalled, and what is logged as one of them breaks is about that one.
+TEST(EpisodeBook, OneThatJustBrokeIsMeant)
+{
+    EpisodeBook book;
+    book.note(alert(Kind::not_draining, 1, kBegin));
+    book.note(alert(Kind::not_draining, 2, kBegin + kSecond));
+    book.note(alert(Kind::link_reset, 1, kBegin + 10 * kSecond));
+    EXPECT_EQ(found(book, 1, kBegin + 10 * kSecond + 5'000'000), 1U);
+    EXPECT_EQ(found(book, 1, kBegin + 13 * kSecond), 2U) << "the one that goes on";
+    book.note(alert(Kind::link_replaced, 2, kBegin + 20 * kSecond));
+    EXPECT_EQ(found(book, 1, kBegin + 20 * kSecond - 5'000'000), 2U);
+}
+
 TEST(EpisodeBook, KnowsTheFirstWarning)
 {
     EpisodeBook book;

@@ -471,9 +471,9 @@ TEST(Monitor, OneConnectionReplacesTheOneThatWaitsLongest)
     w.look_until(older, kBegin + kSecond);
     SocketSample younger = connected_anew(older, kBegin + kSecond);
     younger.unread = {{younger.data_end, kBegin + kSecond}};
-    (void)w.monitor.observe(younger);
-    younger.taken_ns = kBegin + 3 * kSecond;
-    (void)w.monitor.observe(younger);
+    for (; younger.taken_ns <= kBegin + 3 * kSecond; younger.taken_ns += 50 * kMs) {
+        (void)w.monitor.observe(younger);
+    }
     w.look_until(older, kBegin + 3 * kSecond);
     SocketSample fresh = connected_anew(older, w.next_ns);
     fresh.cookie = Cookie{79};
@@ -484,6 +484,22 @@ TEST(Monitor, OneConnectionReplacesTheOneThatWaitsLongest)
     ASSERT_TRUE(second);
     EXPECT_EQ(second->sample.cookie, Cookie{78});
     EXPECT_FALSE(w.monitor.connected(fresh, w.next_ns));
+}
+
+TEST(Monitor, TellsWhatStallsHaveLasted)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + kSecond / 2);
+    EXPECT_TRUE(w.monitor.stalls_so_far(w.next_ns).empty());
+    w.look_until(link, kBegin + 3 * kSecond);
+    const auto stalls = w.monitor.stalls_so_far(kBegin + 4 * kSecond);
+    ASSERT_EQ(stalls.size(), 1U);
+    EXPECT_NEAR(static_cast<double>(stalls.front().second), 3e9, 2e8);
+    EXPECT_FALSE(w.monitor.was_replaced(Cookie{77}));
+    (void)w.monitor.connected(connected_anew(link, w.next_ns), w.next_ns);
+    EXPECT_TRUE(w.monitor.was_replaced(Cookie{77}));
 }
 
 /// A peer may have several links, and data is on its way in all of them.

@@ -74,6 +74,29 @@ TEST(Peers, OneLineThatIsUpdatedAndClearedAfterFiveQuietMinutes)
     EXPECT_FALSE(peers.reset(v4(1), kBegin + 551 * kSecond)) << "it begins anew";
 }
 
+TEST(Peers, BreaksThatGoOnAreToldOfNowAndThen)
+{
+    Peers peers;
+    std::vector<std::uint64_t> told;
+    for (std::uint64_t i = 0; i < 300; i++) {
+        if (const auto flapping = peers.reset(v4(1), kBegin + i * kSecond / 10)) {
+            told.push_back(flapping->breaks);
+        }
+    }
+    EXPECT_EQ(told, (std::vector<std::uint64_t>{3, 6, 12, 24, 48, 96, 192, 292}));
+}
+
+TEST(Peers, AResetOfAReplacedLinkIsNoOtherBreak)
+{
+    Peers peers;
+    for (std::uint64_t i = 0; i < 2; i++) {
+        EXPECT_FALSE(peers.replaced(v4(1), kBegin + i));
+        EXPECT_FALSE(peers.reset(v4(1), kBegin + i, true));
+    }
+    EXPECT_EQ(peers.table().front().second.resets, 2U);
+    EXPECT_TRUE(peers.replaced(v4(1), kBegin + 2));
+}
+
 TEST(Peers, TableOfThoseWithTroubleMostBreaksFirst)
 {
     Peers peers;

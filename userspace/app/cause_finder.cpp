@@ -13,6 +13,7 @@
 #include <chrono>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -37,8 +38,10 @@ constexpr int kLooksForSleep = 5;
 constexpr std::chrono::microseconds kBetweenLooks{500};
 
 /// One part of so many of a CPU, and so much at once.
-constexpr std::uint64_t kShare = 10;
-constexpr std::uint64_t kAtOnceNs = 100'000'000;
+constexpr std::uint64_t kFollowingPart = 300;
+constexpr std::uint64_t kFollowingAtOnceNs = 50'000'000;
+constexpr std::uint64_t kFindingPart = 10;
+constexpr std::uint64_t kFindingAtOnceNs = 100'000'000;
 
 template <typename Map>
 void make_room(Map& map, std::uint64_t now_ns)
@@ -134,7 +137,8 @@ SocketInProcess in_process(const SocketSample& sample, const Owner& owner, const
 }
 
 /// What the process did with its other connections, meanwhile.
-void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSockets& held)
+void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSockets& held,
+                    bool sees_all_sockets)
 {
     if (!held.all) {
         return;
@@ -160,12 +164,19 @@ void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSoc
     if (facts.silent_ns < kShortestSilenceNs || (!read_any && facts.others_waiting == 0)) {
         return;  // too early to say, or the others had nothing to read
     }
+    if (!read_any && !sees_all_sockets) {
+        return;  // of those that are not watched, it may read some
+    }
     facts.reads_others = read_any;
 }
 
 }  // namespace
 
-CauseFinder::CauseFinder(Source& source) : source_(source)
+CauseFinder::CauseFinder(Source& source, bool sees_all_sockets)
+    : source_(source),
+      sees_all_sockets_(sees_all_sockets),
+      following_(kFollowingPart, kFollowingAtOnceNs),
+      finding_(kFindingPart, kFindingAtOnceNs)
 {
     if (source.tier() != Tier::bpf) {
         why_no_reader_ = "the kernel's own view of the thread: it needs BPF";
@@ -179,16 +190,16 @@ CauseFinder::CauseFinder(Source& source) : source_(source)
     }
 }
 
-bool CauseFinder::is_affordable() const
+bool CauseFinder::Allowance::is_left() const
 {
     return paid_until_ns_ <= monotonic_ns();
 }
 
-void CauseFinder::spend_since(std::uint64_t began_ns)
+void CauseFinder::Allowance::spend_since(std::uint64_t began_ns)
 {
     const std::uint64_t now_ns = monotonic_ns();
-    const std::uint64_t saved_ns = std::min(now_ns, kShare * kAtOnceNs);
-    paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + kShare * (now_ns - began_ns);
+    const std::uint64_t saved_ns = std::min(now_ns, part_ * at_once_ns_);
+    paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + part_ * (now_ns - began_ns);
 }
 
 void CauseFinder::prepare(const SocketSample& sample)
@@ -200,23 +211,24 @@ void CauseFinder::prepare(const SocketSample& sample)
     }
     const std::uint32_t pid = sample.reader_tgid != 0 ? sample.reader_tgid : sample.owner_tgid;
     const std::uint32_t tid = sample.reader_tid != 0 ? sample.reader_tid : pid;
-    const bool is_new = !marks_.knows(tid) || !files_read_.contains(pid);
-    if (tid == 0 || (is_new && !is_affordable())) {
+    const bool is_affordable = following_.is_left();
+    if (tid == 0 || (!is_affordable && !marks_.knows(tid))) {
         return;
     }
-    marks_.note(pid, tid, reader_.get());
-    if (is_new) {
-        read_files_of(pid, tid);
+    marks_.note(pid, tid, is_affordable ? reader_.get() : nullptr);
+    if (is_affordable) {
+        const auto due = std::exchange(files_due_, std::nullopt).value_or(std::pair(pid, tid));
+        read_files_of(due.first, due.second);
     }
-    spend_since(now_ns);
+    following_.spend_since(now_ns);
 }
 
 /// The first stack of a process takes longer than those that follow, 30 ms or so, for its files
 /// have to be read: not when the verdict is due.
 void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
 {
-    const auto call = proc::call(pid, tid);
-    if (!call || files_read_.contains(pid)) {
+    const auto call = files_read_.contains(pid) ? std::nullopt : proc::call(pid, tid);
+    if (!call) {
         return;
     }
     if (files_read_.size() >= kMostKept) {
@@ -275,10 +287,11 @@ void CauseFinder::look_at_stack(CauseFacts& facts, const proc::Call& before)
 {
     if (facts.hangs_in_kernel) {
         facts.missing.emplace_back(
-            "user stack: a thread hangs in the kernel and may hold the process's memory");
+            "user stack: a thread may hang in the kernel and hold the process's memory");
         return;
     }
     if (!files_read_.contains(facts.process.pid)) {
+        files_due_.emplace(facts.process.pid, facts.tid);
         facts.missing.emplace_back(
             "user stack: there was no time yet to read the files of the process");
         return;
@@ -389,9 +402,9 @@ std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& 
     if (!facts.reader_has_ended && known != threads_.end() &&
         now_ns - known->second.at_ns < kKeptNs &&
         known->second.facts.process.pid == facts.process.pid) {
-        const Chosen chosen = facts.chosen;
-        facts = known->second.facts;
-        facts.chosen = chosen;
+        const CauseFacts now = std::exchange(facts, known->second.facts);
+        facts.chosen = now.chosen;
+        facts.hangs_in_kernel = now.hangs_in_kernel;
     } else if (!facts.reader_has_ended) {
         if (!look_at_thread(facts)) {
             return std::nullopt;
@@ -401,7 +414,7 @@ std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& 
     }
     facts.silent_ns = silent_ns;
     facts.accepted = !waits_to_be_accepted(sample, owner);
-    compare_others(facts, sample, held);
+    compare_others(facts, sample, held, sees_all_sockets_);
     look_at_wait(facts, members, held);
     return diagnose(std::move(facts));
 }
@@ -409,12 +422,12 @@ std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& 
 std::optional<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
                                        std::uint64_t silent_ns)
 {
-    if (!owner.process || !is_affordable() || !proc::identity(owner.process->pid)) {
+    if (!owner.process || !finding_.is_left() || !proc::identity(owner.process->pid)) {
         return std::nullopt;
     }
     const std::uint64_t began_ns = monotonic_ns();
     auto cause = look(sample, owner, silent_ns);
-    spend_since(began_ns);
+    finding_.spend_since(began_ns);
     return cause;
 }
 

@@ -4,6 +4,7 @@
 #include "host/clock.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace drainwatch {
@@ -25,6 +26,8 @@ constexpr std::size_t kMostThreads = 1024;
 constexpr std::uint64_t kLookSpacingNs = 12'000'000;
 /// One part of so many of a CPU for the looks at one thread.
 constexpr std::uint64_t kLookShare = 100;
+/// The longer it lasts, the less often: after so many looks, the next doubling takes as many.
+constexpr std::uint64_t kLooksInAll = 64;
 /// Fewer looks at calls say nothing.
 constexpr std::size_t kFewestLooks = 4;
 
@@ -120,7 +123,9 @@ void CpuMarks::note(std::uint32_t pid, std::uint32_t tid, ThreadReader* reader)
     if (reader != nullptr && now_ns >= thread.look_due_ns) {
         look_at_call(tid, thread, *reader);
         const std::uint64_t cost_ns = monotonic_ns() - now_ns;
-        thread.look_due_ns = now_ns + std::max(kLookSpacingNs, kLookShare * cost_ns);
+        const std::uint64_t known_for_ns = now_ns - thread.first.at_ns;
+        thread.look_due_ns =
+            now_ns + std::max({kLookSpacingNs, kLookShare * cost_ns, known_for_ns / kLooksInAll});
     }
 }
 
@@ -142,16 +147,21 @@ void CpuMarks::look_at_call(std::uint32_t tid, Thread& thread, ThreadReader& rea
     thread.looks++;
 }
 
-std::optional<std::int32_t> CpuMarks::frequent_call(const Thread& thread)
+std::optional<FrequentCall> CpuMarks::frequent_call(const Thread& thread)
 {
-    auto calls = thread.calls;
-    const auto number = static_cast<std::ptrdiff_t>(std::min(thread.looks, calls.size()));
-    const auto end = calls.begin() + number;
-    std::sort(calls.begin(), end);
-    // What makes up more than half of them is in their middle.
-    const std::int32_t middle = *(calls.begin() + number / 2);
-    const bool is_frequent = 2 * std::count(calls.begin(), end, middle) > number;
-    return is_frequent && middle != DW_NO_CALL ? std::optional(middle) : std::nullopt;
+    const std::size_t number = std::min(thread.looks, thread.calls.size());
+    std::map<std::int32_t, std::size_t> times;
+    for (std::size_t i = 0; i < number; i++) {
+        if (thread.calls.at(i) != DW_NO_CALL) {
+            times[thread.calls.at(i)]++;
+        }
+    }
+    const auto most =
+        std::max_element(times.begin(), times.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most != times.end()
+               ? std::optional(FrequentCall{most->first, share(most->second, number)})
+               : std::nullopt;
 }
 
 std::optional<CpuFacts> CpuMarks::cpu_since_mark(const Thread& thread, std::uint32_t tid)

@@ -59,7 +59,7 @@ private:
     void forget_old(std::uint64_t now_ns);
     [[nodiscard]] std::optional<CpuFacts> cpu_since_mark(const Thread& thread, std::uint32_t tid);
     static void look_at_call(std::uint32_t tid, Thread& thread, ThreadReader& reader);
-    [[nodiscard]] static std::optional<std::int32_t> frequent_call(const Thread& thread);
+    [[nodiscard]] static std::optional<FrequentCall> frequent_call(const Thread& thread);
 
     std::unordered_map<std::uint32_t, Thread> threads_;     ///< by tid
     std::unordered_map<std::uint32_t, KnownQuota> quotas_;  ///< by pid

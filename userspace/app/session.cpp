@@ -120,6 +120,14 @@ Json ns_per_event(const std::vector<HookUse>& hooks)
     return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
 }
 
+/// In text, the line of an incident stands for these of its sockets; what becomes of a link is told
+/// of each.
+bool is_told_by_incident(const Alert& alert)
+{
+    return alert.kind == Alert::Kind::not_draining || alert.kind == Alert::Kind::falling_behind ||
+           alert.kind == Alert::Kind::recovered;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
@@ -145,7 +153,7 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       budget_(options_.cpu_budget, *source_)
 {
     if (options_.cause) {
-        causes_.emplace(*source_);
+        causes_.emplace(*source_, options_.targets.ports.empty());
     }
 }
 
@@ -175,7 +183,6 @@ void Session::print(const std::vector<Alert>& alerts)
     }
 }
 
-/// In text, one line stands for all the sockets of an incident.
 void Session::print(const Alert& alert)
 {
     Owner owner = owners_.of(alert.sample);
@@ -183,7 +190,7 @@ void Session::print(const Alert& alert)
     const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
     const auto incident = incidents_.note(alert, owner.process.value_or(Process{}));
     const bool is_spoken_for = was_spoken_for || incidents_.is_spoken_for(alert.episode);
-    if (options_.output == OutputFormat::text && is_spoken_for) {
+    if (options_.output == OutputFormat::text && is_spoken_for && is_told_by_incident(alert)) {
         worst_ = std::max(worst_, alert.severity);
     } else {
         const auto cause = cause_of(alert, owner);
@@ -219,12 +226,9 @@ void Session::note_peer(const Alert& alert, bool begins)
     }
 }
 
-void Session::note_reset(const SocketNotice& notice)
+void Session::note_reset(const SocketSample& sample, std::uint64_t at_ns, bool replaced)
 {
-    const auto sample = source_->sample(notice.cookie);
-    const auto flapping =
-        sample ? peers_.reset(peer_of(*sample), notice.at_ns) : std::optional<Flapping>();
-    if (flapping) {
+    if (const auto flapping = peers_.reset(peer_of(sample), at_ns, replaced)) {
         print(to_event(*flapping, clock_pair()));
     }
 }
@@ -324,6 +328,10 @@ void Session::print_losses()
 
 void Session::print_summary()
 {
+    const std::uint64_t now_ns = monotonic_ns();
+    for (const auto& [peer, duration_ns] : monitor_.stalls_so_far(now_ns)) {
+        peers_.episode_over(peer, duration_ns, now_ns);
+    }
     const Monitor::Totals& totals = monitor_.totals();
     const Losses losses = all_losses();
     Event event;
@@ -403,13 +411,16 @@ void Session::take(const SocketNotice& notice)
 {
     using Kind = SocketNotice::Kind;
     const auto sample = source_->sample(notice.cookie);
+    const bool was_replaced = monitor_.was_replaced(notice.cookie);
     print(monitor_.notice(notice, sample));
     switch (notice.kind) {
         case Kind::alert_sent: print_alert(notice, Side::local); break;
         case Kind::alert_received: print_alert(notice, Side::peer); break;
         case Kind::reset_received:
         case Kind::reset_sent:
-            note_reset(notice);
+            if (sample) {
+                note_reset(*sample, notice.at_ns, was_replaced);
+            }
             print(tls_.end(notice.cookie, tls::Result::reset, notice.at_ns));
             break;
         case Kind::closed: print(tls_.end(notice.cookie, tls::Result::closed, notice.at_ns)); break;

@@ -59,7 +59,7 @@ private:
     void print_standing();
     void print_due(std::uint64_t now_ns);
     void note_peer(const Alert& alert, bool begins);
-    void note_reset(const SocketNotice& notice);
+    void note_reset(const SocketSample& sample, std::uint64_t at_ns, bool replaced);
     void note_connection(const SocketSample& fresh, std::uint64_t at_ns);
     void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;

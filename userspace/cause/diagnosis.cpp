@@ -19,6 +19,10 @@ constexpr double kWholeSilence = 0.8;
 /// What a thread did for this share of the time is what it does.
 constexpr double kMostOfTheTime = 0.5;
 
+/// A call that so many looks found is made over and over: one that computes is seen in its last one
+/// until a tick of the clock.
+constexpr double kManyTimes = 0.25;
+
 /// Who wants a CPU and has had this much of one has only himself to blame.
 constexpr double kEnoughOfACpu = 0.25;
 
@@ -49,11 +53,18 @@ bool is_in_kernel_at(const CauseFacts& facts, std::string_view place)
         [&](const std::string& frame) { return frame.find(place) != std::string::npos; });
 }
 
+/// Who comes to ask again and again comes to read. One that gets its CPU seldom is found as it
+/// comes back from its waits more often than it asks.
+bool polls_over_and_over(const CauseFacts& facts)
+{
+    return facts.frequent_call && is_poll(facts.frequent_call->number) &&
+           facts.frequent_call->share >= (is_starved(facts) ? kMostOfTheTime : kManyTimes);
+}
+
 /// Found with a CPU, or waiting for one.
 ThreadState state_of_running(const CauseFacts& facts)
 {
-    // Who comes to ask again and again comes to read, however little CPU time it has.
-    if (facts.frequent_call && is_poll(*facts.frequent_call)) {
+    if (polls_over_and_over(facts)) {
         return ThreadState::polling;
     }
     if (is_starved(facts)) {
@@ -97,11 +108,11 @@ ThreadState state_of(const CauseFacts& facts)
 /// Who it is: the process, if it has but one thread; else why that thread.
 std::string subject(const CauseFacts& facts)
 {
-    const std::string comm = escape(facts.process.comm);
+    std::string comm = escape(facts.process.comm);
     if (facts.threads <= 1) {
         return comm;
     }
-    const std::string thread = fmt::format("thread {} of {}", facts.tid, comm);
+    std::string thread = fmt::format("thread {} of {}", facts.tid, comm);
     switch (facts.chosen) {
         case Chosen::last_reader: return thread + ", which read this socket last,";
         case Chosen::waits_for_it: return thread + ", which waits for this socket,";
@@ -173,7 +184,8 @@ std::string polling(const CauseFacts& facts)
 {
     const bool spins = facts.state == 'R' || is_busy(facts);
     const auto called = facts.call ? std::optional(facts.call->number) : std::nullopt;
-    const auto number = (spins && facts.frequent_call ? facts.frequent_call : called).value_or(-1);
+    const auto number =
+        spins && facts.frequent_call ? facts.frequent_call->number : called.value_or(-1);
     const std::string name = system_call_name(number);
     return fmt::format("{} {}{}", subject(facts),
                        spins ? fmt::format("calls {} over and over", name)

@@ -36,6 +36,12 @@ struct CpuFacts {
     std::optional<std::uint64_t> quiet_ns;  ///< for so long, at least, it has not run
 };
 
+/// A system call that a thread which is awake is found in more often than in others.
+struct FrequentCall {
+    std::int32_t number = -1;
+    double share = 0;  ///< of all looks at it, 0 to 1
+};
+
 /// Why it is this thread that was looked at.
 enum class Chosen {
     last_reader,   ///< it read this socket last
@@ -61,7 +67,7 @@ struct CauseFacts {
     std::vector<std::string> kernel_stack;  ///< innermost first
     std::optional<CpuFacts> cpu;
     bool calls_are_known = false;  ///< it was looked at often enough, awake at different times
-    std::optional<std::int32_t> frequent_call;  ///< in which most of those looks found it
+    std::optional<FrequentCall> frequent_call;  ///< of those that looks found it in
     std::optional<DescriptorFacts> waits_on;
     /// It waits in poll, select or epoll: whether for this socket, too.
     std::optional<bool> polls_this_socket;

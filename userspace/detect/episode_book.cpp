@@ -45,6 +45,9 @@ bool EpisodeBook::note(const Alert& alert)
     if (is_warning(alert.kind) && !episode->first_warning_ns) {
         episode->first_warning_ns = alert.at_ns;
     }
+    if (alert.kind == Alert::Kind::link_reset || alert.kind == Alert::Kind::link_replaced) {
+        episode->broke_ns = alert.at_ns;
+    }
     if (is_end(alert.kind)) {
         episode->over_ns = alert.at_ns;
     }
@@ -54,14 +57,19 @@ bool EpisodeBook::note(const Alert& alert)
 const KnownEpisode* EpisodeBook::find(const std::function<bool(const Endpoint&)>& is_peer,
                                       std::uint64_t at_ns) const
 {
+    const auto rank = [&](const KnownEpisode& episode) {
+        const std::uint64_t broke_ns = episode.broke_ns;
+        const bool just_broke =
+            broke_ns != 0 && std::max(broke_ns, at_ns) - std::min(broke_ns, at_ns) <= kJustBrokeNs;
+        const bool goes_on = episode.over_ns == 0 || episode.over_ns > at_ns;
+        return just_broke ? 2 : goes_on ? 1 : 0;
+    };
     const KnownEpisode* best = nullptr;
     for (const KnownEpisode& episode : episodes_) {
         const bool is_meant = episode.began_ns <= at_ns &&
                               (episode.over_ns == 0 || episode.over_ns + kStillMeantNs >= at_ns) &&
                               is_peer(episode.socket.remote);
-        const bool goes_on = episode.over_ns == 0 || episode.over_ns > at_ns;
-        const bool best_goes_on = best != nullptr && (best->over_ns == 0 || best->over_ns > at_ns);
-        if (is_meant && (goes_on || !best_goes_on)) {
+        if (is_meant && (best == nullptr || rank(episode) >= rank(*best))) {
             best = &episode;
         }
     }

@@ -95,11 +95,11 @@ std::optional<Incident> Incidents::end(std::list<Group>::iterator group, const A
 
 std::optional<Incident> Incidents::note(const Alert& alert, const Process& process)
 {
-    if (alert.episode == 0 || process.pid == 0) {
+    if (alert.episode == 0) {
         return std::nullopt;
     }
     if (is_raise(alert)) {
-        return raise(alert, process);
+        return process.pid != 0 ? raise(alert, process) : std::nullopt;
     }
     const auto group = group_with(alert.episode);
     return is_end(alert) && group != groups_.end() ? end(group, alert) : std::nullopt;

@@ -139,6 +139,7 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
     totals_.zero_windows++;
     socket.closed = true;
     Episode& episode = episode_of(socket);
+    note_overdue(socket);
     if (!episode.closed(at_ns == 0 ? socket.last.taken_ns : at_ns)) {
         return;
     }
@@ -188,7 +189,6 @@ void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
         finding = falling_behind(reading, limits_);
     }
     socket.suspicious = is_suspicious(reading, limits_);
-    note_overdue(socket);
     if (finding) {
         Episode& episode = episode_of(socket);
         if (episode.raise(*finding, reading.at_ns)) {
@@ -227,6 +227,7 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     update(socket, sample);
     judge(socket, alerts);
     follow_window(socket, alerts);
+    note_overdue(socket);
     if (!socket.episode && sample.unread_bytes() == 0 && !sample.closed) {
         forget(sample.cookie);
     }
@@ -298,12 +299,27 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
     return alerts;
 }
 
-bool Monitor::is_overdue(const Followed& socket) const
+/// Its data waits, and that has been told.
+bool Monitor::is_overdue(const Followed& socket)
 {
-    const Reading& reading = socket.reading;
-    const auto patience_ns = std::max(static_cast<std::uint64_t>(limits_.warn_after.count()) / 2,
-                                      reading.usual_silence_ns);
-    return reading.unread_bytes != 0 && (socket.episode || reading.silent_ns > patience_ns);
+    return socket.reading.unread_bytes != 0 && socket.episode.has_value();
+}
+
+bool Monitor::was_replaced(Cookie cookie) const
+{
+    const auto known = sockets_.find(cookie);
+    return known != sockets_.end() && known->second.replaced_told;
+}
+
+std::vector<std::pair<Peer, std::uint64_t>> Monitor::stalls_so_far(std::uint64_t now_ns) const
+{
+    std::vector<std::pair<Peer, std::uint64_t>> stalls;
+    for (const auto& [cookie, socket] : sockets_) {
+        if (socket.episode) {
+            stalls.emplace_back(peer_of(socket.last), socket.episode->duration_ns(now_ns));
+        }
+    }
+    return stalls;
 }
 
 void Monitor::forget(Cookie cookie)

@@ -2,6 +2,7 @@
 
 #include "detect/episode.hpp"
 #include "detect/finding.hpp"
+#include "detect/peers.hpp"
 #include "state/history.hpp"
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace drainwatch {
@@ -57,12 +59,18 @@ public:
     [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
                                             const std::optional<SocketSample>& sample);
 
-    /// A peer has connected: its connection to the same port that waits unread, longer than is
-    /// usual for its reader, is being replaced. Told once in an episode.
+    /// A peer has connected: its connection to the same port that waits unread, in an episode, is
+    /// being replaced. Told once in an episode.
     [[nodiscard]] std::optional<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
 
     /// Which one that is, as of the last look at it.
     [[nodiscard]] std::optional<Cookie> replaced_by(const SocketSample& fresh) const;
+
+    [[nodiscard]] bool was_replaced(Cookie cookie) const;
+
+    /// How long the episodes that go on have lasted, each with its peer.
+    [[nodiscard]] std::vector<std::pair<Peer, std::uint64_t>> stalls_so_far(
+        std::uint64_t now_ns) const;
 
     /// The socket does not exist any more.
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
@@ -113,7 +121,7 @@ private:
     static void update(Followed& socket, SocketSample sample);
     static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
-    [[nodiscard]] bool is_overdue(const Followed& socket) const;
+    [[nodiscard]] static bool is_overdue(const Followed& socket);
     void note_overdue(Followed& socket);
     void forget(Cookie cookie);
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,

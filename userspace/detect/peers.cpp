@@ -83,11 +83,11 @@ void Peers::episode_over(const Peer& peer, std::uint64_t duration_ns, std::uint6
     longest_ns = std::max(longest_ns, duration_ns);
 }
 
-std::optional<Flapping> Peers::reset(const Peer& peer, std::uint64_t now_ns)
+std::optional<Flapping> Peers::reset(const Peer& peer, std::uint64_t now_ns, bool replaced)
 {
     Known& known = know(peer, now_ns);
     known.totals.resets++;
-    return broke(peer, known, now_ns);
+    return replaced ? std::nullopt : broke(peer, known, now_ns);
 }
 
 std::optional<Flapping> Peers::replaced(const Peer& peer, std::uint64_t now_ns)
@@ -106,13 +106,19 @@ std::optional<Flapping> Peers::broke(const Peer& peer, Known& known, std::uint64
     }
     if (known.flaps) {
         known.breaks++;
+        if (known.breaks < 2 * known.breaks_told && now_ns - known.told_ns < kTellAgainNs) {
+            return std::nullopt;
+        }
+        known.breaks_told = known.breaks;
+        known.told_ns = now_ns;
         return Flapping{Flapping::State::goes_on, peer, known.breaks, known.since_ns, now_ns};
     }
     if (recent.size() < kFlapsFrom || now_ns - recent.front() > kFlapWindowNs) {
         return std::nullopt;
     }
     known.flaps = true;
-    known.breaks = recent.size();
+    known.breaks = known.breaks_told = recent.size();
+    known.told_ns = now_ns;
     known.since_ns = recent.front();
     return Flapping{Flapping::State::raised, peer, known.breaks, known.since_ns, now_ns};
 }

@@ -21,6 +21,7 @@ struct Peer {
     int family = 0;
     std::array<std::uint8_t, 16> address{};
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): of the comparison with 0 that the compiler makes
     auto operator<=>(const Peer&) const = default;
 };
 
@@ -53,6 +54,7 @@ class Peers {
 public:
     static constexpr std::size_t kFlapsFrom = 3;
     static constexpr std::uint64_t kFlapWindowNs = 300'000'000'000;
+    static constexpr std::uint64_t kTellAgainNs = 10'000'000'000;
     /// Beyond, the peer whose last sign is longest ago makes way for a new one; what it had is
     /// counted in others().
     static constexpr std::size_t kMostPeers = 4096;
@@ -61,8 +63,11 @@ public:
     void episode_begun(const Peer& peer, std::uint64_t now_ns);
     void episode_over(const Peer& peer, std::uint64_t duration_ns, std::uint64_t now_ns);
 
-    /// A link was reset, or was replaced by a new one.
-    [[nodiscard]] std::optional<Flapping> reset(const Peer& peer, std::uint64_t now_ns);
+    /// A link was reset, or was replaced by a new one. A reset of one that was `replaced` before is
+    /// no other break. A break that goes on is told of again when there were twice as many, or
+    /// kTellAgainNs later.
+    [[nodiscard]] std::optional<Flapping> reset(const Peer& peer, std::uint64_t now_ns,
+                                                bool replaced = false);
     [[nodiscard]] std::optional<Flapping> replaced(const Peer& peer, std::uint64_t now_ns);
 
     /// Those that have kept quiet for long enough.
@@ -80,12 +85,14 @@ private:
         std::deque<std::uint64_t> recent_breaks_ns;  ///< at most kFlapsFrom
         bool flaps = false;
         std::uint64_t breaks = 0;
+        std::uint64_t breaks_told = 0;
+        std::uint64_t told_ns = 0;
         std::uint64_t since_ns = 0;
     };
 
     Known& know(const Peer& peer, std::uint64_t now_ns);
     void make_way();
-    std::optional<Flapping> broke(const Peer& peer, Known& known, std::uint64_t now_ns);
+    static std::optional<Flapping> broke(const Peer& peer, Known& known, std::uint64_t now_ns);
 
     std::map<Peer, Known> peers_;
     PeerTotals others_;

@@ -122,11 +122,11 @@ std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid)
 
 bool hangs_in_kernel(std::uint32_t pid, std::size_t most)
 {
-    const auto ids = thread_ids(pid, most);
-    return std::any_of(ids.begin(), ids.end(), [&](std::uint32_t tid) {
-        const auto found = thread(pid, tid);
-        return found && found->state == 'D';
-    });
+    const auto ids = thread_ids(pid, most + 1);
+    return ids.size() > most || std::any_of(ids.begin(), ids.end(), [&](std::uint32_t tid) {
+               const auto found = thread(pid, tid);
+               return found && found->state == 'D';
+           });
 }
 
 std::optional<std::vector<std::byte>> memory(std::uint32_t pid, std::uint64_t address,

@@ -55,8 +55,9 @@ struct EpollMember {
 /// The thread's kernel stack, innermost first; empty if it is not ours to see.
 [[nodiscard]] std::vector<std::string> kernel_stack(std::uint32_t pid, std::uint32_t tid);
 
-/// Some thread of the process, of the first `most`, waits in the kernel where nothing wakes it, and
-/// may hold what whoever looks at the process's memory would wait for.
+/// Some thread of the process waits in the kernel where nothing wakes it, and may hold what whoever
+/// looks at the process's memory would wait for; or there are more than `most`, so that nobody
+/// knows.
 [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid, std::size_t most);
 
 /// The process's memory, without a stop; nothing unless all of it can be read.

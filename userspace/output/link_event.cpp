@@ -91,6 +91,11 @@ Json peers_json(const Peers& peers)
         row.update(totals_json(totals));
         rows.push_back(std::move(row));
     }
+    if (const PeerTotals& others = peers.others(); others.connections + others.episodes != 0) {
+        Json row{{"peer", nullptr}, {"netns", nullptr}};
+        row.update(totals_json(others));
+        rows.push_back(std::move(row));
+    }
     return rows;
 }
 

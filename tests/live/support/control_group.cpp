@@ -89,10 +89,9 @@ bool ControlGroup::freeze() const
                       std::chrono::seconds(2));
 }
 
-bool ControlGroup::thaw() const
+void ControlGroup::thaw() const
 {
-    return is_v1_ ? write(folder_ + "/freezer.state", "THAWED")
-                  : write(folder_ + "/cgroup.freeze", "0");
+    is_v1_ ? write(folder_ + "/freezer.state", "THAWED") : write(folder_ + "/cgroup.freeze", "0");
 }
 
 }  // namespace drainwatch::live

@@ -24,7 +24,7 @@ public:
     [[nodiscard]] bool limit_cpu(std::chrono::microseconds quota,
                                  std::chrono::microseconds period) const;
     [[nodiscard]] bool freeze() const;
-    bool thaw() const;
+    void thaw() const;
 
 private:
     bool is_v1_;
