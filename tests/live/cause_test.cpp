@@ -487,6 +487,56 @@ TEST_F(CauseFrozen, by_its_control_group)
     finish();
 }
 
+/// Of two sockets, the first is not read any more, or neither.
+class CauseScope : public Cause {
+protected:
+    void stop_reading(std::size_t number)
+    {
+        make_target({}, [number](int listener, Control& own) {
+            std::array<int, 2> fds{};
+            for (int& fd : fds) {
+                fd = accept(listener, nullptr, nullptr);
+                own.accepted++;
+            }
+            std::array<char, 65536> buffer{};
+            while (!own.quit) {
+                for (std::size_t i = own.hold ? number : 0; i < fds.size(); i++) {
+                    recv(fds.at(i), buffer.data(), buffer.size(), MSG_DONTWAIT);
+                }
+                nap(2ms);
+            }
+        });
+        watch({"--warn-after", "600ms", "--critical-after", "1500ms"});
+        for (std::uint32_t i = 1; i <= 2; i++) {
+            connect({.message = 150, .spacing = 10'000us}).start();
+            ASSERT_TRUE(wait_until([&] { return control().accepted == i; }, 5s));
+        }
+        nap(300ms);
+        control().hold = true;
+    }
+
+    void expect_scope(std::string_view scope, std::string_view words)
+    {
+        for (const Json& cause : causes()) {
+            EXPECT_EQ(cause["scope"], scope) << cause;
+            EXPECT_NE(cause["sentence"].get<std::string>().find(words), std::string::npos) << cause;
+        }
+        finish();
+    }
+};
+
+TEST_F(CauseScope, others_are_read)
+{
+    stop_reading(1);
+    expect_scope("socket", "reads others of its 2 sockets");
+}
+
+TEST_F(CauseScope, none_is_read)
+{
+    stop_reading(2);
+    expect_scope("process", "reads none of its 2 sockets");
+}
+
 class CauseStarved : public Cause {
 protected:
     static void stay_on_one_cpu()

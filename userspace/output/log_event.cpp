@@ -9,6 +9,7 @@
 namespace drainwatch {
 namespace {
 
+constexpr std::string_view kStaleLinkTag = "IP_PROC_ERR";
 constexpr std::uint64_t kStaleLinkPro = 7204;
 constexpr std::uint64_t kStaleLinkErr = 203;
 
@@ -46,7 +47,7 @@ std::string sentence(const cmlog::Logged& logged, const KnownEpisode* episode,
 
 const cmlog::AddressPattern* client_of_stale_link(const cmlog::ProcessError& error)
 {
-    return error.pro == kStaleLinkPro && error.err == kStaleLinkErr
+    return error.tag == kStaleLinkTag && error.pro == kStaleLinkPro && error.err == kStaleLinkErr
                ? std::get_if<cmlog::AddressPattern>(&error.da2)
                : nullptr;
 }
