@@ -1,8 +1,10 @@
 #include "host/symbols.hpp"
 
 #include <fmt/format.h>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -12,6 +14,14 @@ constexpr auto kUnknown = "[unknown]";
 /// What is known of more is read again.
 constexpr std::size_t kMostFiles = 256;
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+
+/// It has no memory any more, though others of its process may.
+bool has_ended(std::uint32_t tid)
+{
+    std::error_code error;
+    (void)std::filesystem::read_symlink(fmt::format("/proc/{}/exe", tid), error);
+    return static_cast<bool>(error);
+}
 
 }  // namespace
 
@@ -87,10 +97,20 @@ std::string Symbols::user(std::uint32_t pid, std::uint64_t address)
     if (process == processes_.end()) {
         process = processes_.emplace(pid, read_code(pid)).first;
     }
-    const ProcessCode& code = process->second;
-    const Mapping* mapping = mapping_at(code.mappings, address);
-    return mapping != nullptr ? mapped(*mapping, open_mapping(code.tid, *mapping), address)
-                              : kUnknown;
+    const Mapping* mapping = mapping_at(process->second.mappings, address);
+    if (mapping == nullptr) {
+        return kUnknown;
+    }
+    File file = open_mapping(process->second.tid, *mapping);
+    if (!file && has_ended(process->second.tid)) {
+        process->second = read_code(pid);  // of another thread
+        mapping = mapping_at(process->second.mappings, address);
+        if (mapping == nullptr) {
+            return kUnknown;
+        }
+        file = open_mapping(process->second.tid, *mapping);
+    }
+    return mapped(*mapping, file, address);
 }
 
 }  // namespace drainwatch
