@@ -155,8 +155,10 @@ static __always_inline void heal_announcement(__u32 slot, struct dw_slot *s,
 	if (!dw_window_turned(s, closed, &zeros) ||
 	    !dw_carries_data(tp->inet_conn.icsk_inet.sk.__sk_common.skc_state))
 		return;
-	if (at_ns > s->zero_ns && at_ns > s->reopened_ns)
+	if (at_ns > s->zero_ns && at_ns > s->reopened_ns) {
+		s->flags |= DW_SLOT_TURN_ESTIMATED;
 		turn_window(slot, s, closed, zeros, at_ns);
+	}
 }
 
 /* Wake the user side when an ageing queue has filled by another step. */

@@ -49,6 +49,8 @@ struct SocketSample {
     std::uint64_t habit_gap_ns = 0;       ///< longest silence that this reader ended in good order
     std::uint32_t habit_depth_bytes = 0;  ///< most unread bytes that it has coped with
     bool closed = false;                  ///< the last announced window was zero
+    bool turn_is_estimated = false;       ///< nobody saw how the window closed or opened last: the
+                                          ///< time is that of a segment before
     std::uint64_t zero_ns = 0;            ///< when that was announced
     std::uint64_t reopened_ns = 0;        ///< when an open window was announced after a zero one
     std::uint32_t zero_count = 0;         ///< times that the window went from open to zero

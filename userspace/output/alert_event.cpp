@@ -72,7 +72,9 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
     event.reason = alert.reason;
     Json& fields = event.fields;
     fields["episode"] = alert.episode != 0 ? Json(alert.episode) : Json(nullptr);
-    if (alert.reading.estimated) {
+    const bool is_turn =
+        alert.kind == Alert::Kind::zero_window || alert.kind == Alert::Kind::window_reopened;
+    if (alert.reading.estimated || (is_turn && alert.sample.turn_is_estimated)) {
         fields["estimated"] = true;
     }
     switch (alert.kind) {

@@ -42,6 +42,7 @@ SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns)
     s.habit_gap_ns = std::max(slot.habit.longest_gap_ns[0], slot.habit.longest_gap_ns[1]);
     s.habit_depth_bytes = std::max(slot.habit.deepest_bytes[0], slot.habit.deepest_bytes[1]);
     s.closed = slot.flags & DW_SLOT_CLOSED;
+    s.turn_is_estimated = slot.flags & DW_SLOT_TURN_ESTIMATED;
     s.zero_ns = slot.zero_ns;
     s.reopened_ns = slot.reopened_ns;
     s.zero_count = slot.zero_count;
