@@ -55,8 +55,8 @@ struct dw_tls {
 
 #define DW_SLOT_LOWER_BOUND 0x1u /* the oldest entry was there before us: its age is a lower bound */
 #define DW_SLOT_CLOSED 0x2u      /* the last announced window was zero */
-#define DW_SLOT_TURN_ESTIMATED 0x8u /* the last turn of the window was not seen as it was announced */
 #define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
+#define DW_SLOT_TURN_ESTIMATED 0x8u /* the last turn of the window was not seen as it was announced */
 
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and
