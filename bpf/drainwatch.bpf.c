@@ -145,8 +145,7 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	probe_window(&s->window, sk);
-	s->flags &= (__u8)~DW_SLOT_TURN_ESTIMATED;
-	turn_window(slot, s, closed, zeros, now_ns);
+	turn_window(slot, s, closed, zeros, now_ns, 0);
 	return 0;
 }
 

@@ -128,12 +128,19 @@ static __always_inline void announce_window(__u32 kind, __u32 slot, const struct
 		send_socket_record(kind, slot, s, now_ns, s->zero_count, 0);
 }
 
-/* The window was announced closed at at_ns, after an open one; or open, after a closed one. */
+/*
+ * The window was announced closed at at_ns, after an open one; or open, after a
+ * closed one. Two looks may come here at once: the flag is set with the time.
+ */
 static __always_inline void turn_window(__u32 slot, struct dw_slot *s, int closed, __u32 zeros,
-					__u64 at_ns)
+					__u64 at_ns, int estimated)
 {
 	if (!dw_turn_window(s, closed, zeros))
 		return;
+	if (estimated)
+		s->flags |= DW_SLOT_TURN_ESTIMATED;
+	else
+		s->flags &= (__u8)~DW_SLOT_TURN_ESTIMATED;
 	if (closed)
 		announce_window(DW_REC_ZERO, slot, s, &s->zero_ns, at_ns);
 	else
@@ -155,10 +162,8 @@ static __always_inline void heal_announcement(__u32 slot, struct dw_slot *s,
 	if (!dw_window_turned(s, closed, &zeros) ||
 	    !dw_carries_data(tp->inet_conn.icsk_inet.sk.__sk_common.skc_state))
 		return;
-	if (at_ns > s->zero_ns && at_ns > s->reopened_ns) {
-		s->flags |= DW_SLOT_TURN_ESTIMATED;
-		turn_window(slot, s, closed, zeros, at_ns);
-	}
+	if (at_ns > s->zero_ns && at_ns > s->reopened_ns)
+		turn_window(slot, s, closed, zeros, at_ns, 1);
 }
 
 /* Wake the user side when an ageing queue has filled by another step. */

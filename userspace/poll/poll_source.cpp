@@ -205,6 +205,9 @@ void PollSource::walk_descriptors()
 
 void PollSource::find_sockets()
 {
+    for (auto& [netns, in] : namespaces_) {
+        (void)in.count.has_grown();  // what has come until now is about to be found
+    }
     if (rechecking_.is_due()) {
         strangers_.clear();
         rechecking_.run([&] { find_unwatched(); });
