@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a thread is doing: its state, its registers, its kernel stack. An
- * iterator, run when a warning is due; nothing is attached meanwhile.
+ * What a thread is doing: its state, its registers, its kernel stack. Iterators,
+ * run when a warning is due; nothing is attached meanwhile.
  */
 #include "system_call.h"
 #include "drainwatch/thread_look.h"
@@ -13,9 +13,12 @@ char LICENSE[] SEC("license") = "GPL";
 #define USER_CS_64 0x33
 #define STOP_SIGNAL_MASK 0xffff /* JOBCTL_STOP_SIGMASK */
 #define MAX_RT_PRIO 100
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_NOLOAD 0x400 /* it idles */
 
 /* Written by the user side before each look. */
 __u32 wanted_tid = 0;
+__u32 wanted_tgid = 0;
 
 /* Of the look that is under way: there is one at a time. */
 __u64 kernel_frames[DW_KERNEL_FRAMES] = {};
@@ -97,5 +100,21 @@ int look_at_thread(struct bpf_iter__task *ctx)
 	bpf_seq_write(ctx->meta->seq, &look, sizeof(look));
 	if (!look.on_cpu)
 		write_kernel_stack(ctx->meta->seq, task);
+	return 0;
+}
+
+/* The threads of a process that wait where nothing but what they wait for wakes them. */
+SEC("iter/task")
+int find_hanging(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	__u32 tid;
+
+	if (!task || (__u32)task->tgid != wanted_tgid)
+		return 0;
+	if ((state_of(task) & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) != TASK_UNINTERRUPTIBLE)
+		return 0;
+	tid = task->pid;
+	bpf_seq_write(ctx->meta->seq, &tid, sizeof(tid));
 	return 0;
 }

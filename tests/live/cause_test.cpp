@@ -1,49 +1,17 @@
 // Why a reader does not read: each reason is brought about, and must be named.
-#include "support/control_group.hpp"
-#include "support/scenario.hpp"
+#include "support/cause_scene.hpp"
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <array>
 #include <csignal>
-#include <list>
-#include <thread>
 
 namespace drainwatch::live {
 namespace {
-
-using namespace std::chrono_literals;
-
-/// What an injection needs besides the reader, made before that: by the test's own process.
-struct Stage {
-    std::string lock_path;        ///< of a file that the test has locked
-    std::uint16_t peer_port = 0;  ///< of a listener whose connections nobody reads
-};
-
-struct Injection {
-    const char* name;
-    /// In the reader, instead of reading on. Does not return, or returns to end the thread.
-    void (*stop_reading)(int fd, const Stage& stage, Control& control);
-    std::string_view state;
-    /// Words of the sentence.
-    std::string_view words;
-    /// Name of the system call; "" for a reader that is in none.
-    std::string_view call = {};
-    /// The kind of thing that it waits for.
-    std::string_view object = {};
-    /// What can be said without BPF, if that is less.
-    std::string_view polled_state = {};
-    std::string_view polled_words = {};
-};
 
 void sleep_on(int, const Stage&, Control&)
 {
@@ -165,135 +133,14 @@ void wait_for_a_child(int, const Stage&, Control&)
     waitpid(child, nullptr, 0);
 }
 
-/// Reads until it is told to stop.
-void read_until_held(int fd, Control& control)
+/// And has another one that has ended, which it leaves a zombie.
+void wait_for_a_child_beside_a_zombie(int fd, const Stage& stage, Control& control)
 {
-    control.reader = static_cast<std::uint32_t>(gettid());
-    const timeval limit{0, 10'000};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    std::array<char, 65536> buffer{};
-    while (!control.hold && !control.quit) {
-        recv(fd, buffer.data(), buffer.size(), 0);
+    if (fork() == 0) {
+        _exit(0);
     }
+    wait_for_a_child(fd, stage, control);
 }
-
-enum class Threads { one, several };
-
-std::ostream& operator<<(std::ostream& stream, const Injection& injected)
-{
-    return stream << injected.name;
-}
-
-using Parameters = std::tuple<Injection, Threads>;
-
-class Cause : public Scenario, public ::testing::WithParamInterface<Parameters> {
-protected:
-    void SetUp() override
-    {
-        Scenario::SetUp();
-        if (IsSkipped()) {
-            return;
-        }
-        stage_.lock_path = "/tmp/drainwatch-lock-" + std::to_string(getpid());
-        lock_ = open(stage_.lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        flock(lock_, LOCK_EX);
-        listener_ = listen_on_loopback({}, stage_.peer_port);
-    }
-
-    void TearDown() override
-    {
-        Scenario::TearDown();
-        if (lock_ >= 0) {
-            close(lock_);
-            unlink(stage_.lock_path.c_str());
-            close(listener_);
-        }
-    }
-
-    /// One connection that is read, until it is held: then `stop_reading`.
-    void begin(Threads threads, const std::function<void(int, Control&)>& stop_reading)
-    {
-        make_target({}, [=](int listener, Control& control) {
-            const int fd = accept(listener, nullptr, nullptr);
-            control.accepted++;
-            const auto reader = [&] {
-                read_until_held(fd, control);
-                stop_reading(fd, control);
-            };
-            if (threads == Threads::one) {
-                reader();
-                return;
-            }
-            std::thread other([&] {
-                while (!control.quit) {
-                    nap(5ms);
-                }
-            });
-            std::thread(reader).join();
-            other.join();
-        });
-        watch({"--warn-after", "600ms", "--critical-after", "1500ms"});
-        connect({.message = 150, .spacing = 10'000us}).start();
-        ASSERT_TRUE(wait_until([&] { return control().accepted == 1; }, 5s));
-        nap(300ms);
-    }
-
-    /// Of the warning, and then of the escalation.
-    std::array<Json, 2> causes()
-    {
-        std::array<Json, 2> found;
-        for (const auto& [i, severity] : {std::pair{0U, "warning"}, {1U, "critical"}}) {
-            const auto line = watcher().wait_for(about(sender(),
-                                                       [severity = severity](const Line& l) {
-                                                           return l.event() == "not_draining" &&
-                                                                  l.json["severity"] == severity;
-                                                       }),
-                                                 5s);
-            EXPECT_TRUE(line) << severity;
-            if (line && line->json.contains("cause")) {
-                found.at(i) = line->json["cause"];
-                EXPECT_NE(line->json["reason"].get<std::string>().find(
-                              found.at(i)["sentence"].get<std::string>()),
-                          std::string::npos);
-            }
-        }
-        return found;
-    }
-
-    void expect_cause(const Json& cause, const Injection& injected)
-    {
-        SCOPED_TRACE(cause.dump());
-        ASSERT_TRUE(cause.is_object());
-        const bool less = polls() && !injected.polled_state.empty();
-        EXPECT_EQ(cause["state"], less ? injected.polled_state : injected.state);
-        EXPECT_NE(cause["sentence"].get<std::string>().find(less ? injected.polled_words
-                                                                 : injected.words),
-                  std::string::npos);
-        if (!injected.call.empty()) {
-            EXPECT_EQ(cause["syscall"]["name"], injected.call);
-        }
-        if (!injected.object.empty()) {
-            EXPECT_EQ(cause["syscall"]["kind"], injected.object);
-        }
-        EXPECT_EQ(cause["thread"]["tid"], control().reader.load());
-        const bool asleep = injected.state == "sleeping" || injected.state == "stopped";
-        if (asleep && polls() && cause["threads"] > 1) {
-            // Who reads is found when the verdict is due, not before: its times are not known.
-            EXPECT_FALSE(cause["kernel_stack"].empty());
-        } else if (asleep) {
-            // Who waits to send is woken now and then, and goes back to sleep.
-            EXPECT_GT(cause["since_ms"], injected.object == "socket" ? -1 : 400);
-            EXPECT_FALSE(cause["kernel_stack"].empty());
-        }
-    }
-
-    [[nodiscard]] const Stage& stage() const { return stage_; }
-
-private:
-    Stage stage_;
-    int lock_ = -1;
-    int listener_ = -1;
-};
 
 TEST_P(Cause, is_named)
 {
@@ -334,13 +181,9 @@ constexpr std::array kInjections{
     Injection{"reads_another", read_another_socket, "sleeping",
               "to read from 127.0.0.1:", "recvfrom", "socket"},
     Injection{"child", wait_for_a_child, "sleeping", "for a child process", "wait4"},
+    Injection{"zombies_parent", wait_for_a_child_beside_a_zombie, "sleeping", "for a child process",
+              "wait4"},
 };
-
-std::string name_of(const ::testing::TestParamInfo<Parameters>& info)
-{
-    const auto& [injected, threads] = info.param;
-    return std::string(injected.name) + (threads == Threads::one ? "" : "_in_a_thread");
-}
 
 INSTANTIATE_TEST_SUITE_P(, Cause,
                          testing::Combine(testing::ValuesIn(kInjections),
@@ -424,6 +267,47 @@ TEST_F(CauseAsked, without_permission)
     finish();
 }
 
+/// Its peer is known all the same.
+TEST_F(CauseAsked, about_a_socket_that_is_not_watched)
+{
+    watches_its_port_only_ = true;
+    begin(Threads::one,
+          [stage = stage()](int fd, Control& control) { read_another_socket(fd, stage, control); });
+    control().hold = true;
+    const std::string peer = "127.0.0.1:" + std::to_string(stage().peer_port);
+    for (const Json& cause : causes()) {
+        EXPECT_EQ(cause["syscall"]["object"], peer) << cause;
+        EXPECT_NE(cause["sentence"].get<std::string>().find("to read from " + peer),
+                  std::string::npos)
+            << cause;
+    }
+    finish();
+}
+
+/// The memory of the process may be locked by it: nobody is to wait for that.
+TEST_F(CauseAsked, while_a_thread_hangs_in_the_kernel)
+{
+    begin(Threads::one, [](int, Control&) {
+        std::thread hanging([] {
+            if (vfork() == 0) {  // NOLINT: whoever called it hangs until the child has ended
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                pause();
+                _exit(0);
+            }
+        });
+        std::this_thread::sleep_for(60s);
+    });
+    control().hold = true;
+    for (const Json& cause : causes()) {
+        EXPECT_EQ(cause["syscall"]["name"], "clock_nanosleep") << cause;
+        EXPECT_TRUE(cause["user_stack"].empty()) << cause;
+        EXPECT_NE(cause["missing"].dump().find("a thread may hang in the kernel"),
+                  std::string::npos)
+            << cause;
+    }
+    finish();
+}
+
 /// It costs no more time than with few threads, and finds the right one.
 TEST_F(CauseAsked, of_two_thousand_threads)
 {
@@ -460,31 +344,12 @@ TEST_F(CauseAsked, of_two_thousand_threads)
         if (!polls()) {
             EXPECT_EQ(cause["thread"]["tid"], control().reader.load());
             EXPECT_EQ(cause["syscall"]["name"], "clock_nanosleep") << cause;
+            EXPECT_FALSE(cause["user_stack"].empty()) << cause;
         }
     }
     finish();
     const auto warning = watcher().lines(about(sender(), is_trouble)).front();
     EXPECT_LT(warning.read_ns - held_ns, 800'000'000U) << "no verdict waits for its cause";
-}
-
-class CauseFrozen : public Cause {};
-
-TEST_F(CauseFrozen, by_its_control_group)
-{
-    const ControlGroup group(ControlGroup::Controller::freezer);
-    begin(Threads::one, [](int, Control&) {});
-    if (!group.add(target().pid())) {
-        GTEST_SKIP() << "no cgroup that freezes can be made here";
-    }
-    ASSERT_TRUE(group.freeze());
-    for (const Json& cause : causes()) {
-        EXPECT_EQ(cause["state"], "stopped") << cause;
-        EXPECT_NE(cause["sentence"].get<std::string>().find("is frozen by its control group"),
-                  std::string::npos)
-            << cause;
-    }
-    group.thaw();
-    finish();
 }
 
 /// Of two sockets, the first is not read any more, or neither.
@@ -535,93 +400,6 @@ TEST_F(CauseScope, none_is_read)
 {
     stop_reading(2);
     expect_scope("process", "reads none of its 2 sockets");
-}
-
-class CauseStarved : public Cause {
-protected:
-    static void stay_on_one_cpu()
-    {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(0, &set);
-        sched_setaffinity(0, sizeof(set), &set);
-    }
-
-    /// `stop_reading` goes on beside ten processes that want the same CPU.
-    void starve(const std::function<void(Control&)>& stop_reading)
-    {
-        constexpr int kSpinners = 10;
-        begin(Threads::one, [&](int, Control& control) {
-            stay_on_one_cpu();
-            stop_reading(control);
-        });
-        std::list<Process> spinners;
-        for (int i = 0; i < kSpinners; i++) {
-            spinners.push_back(Process::fork([] {
-                stay_on_one_cpu();
-                const auto end = std::chrono::steady_clock::now() + 8s;
-                while (std::chrono::steady_clock::now() < end) {
-                }
-            }));
-        }
-        control().hold = true;
-        for (const Json& cause : causes()) {
-            expect_cause(cause, kStarved);
-            EXPECT_LT(cause["cpu"]["running"], 0.3) << cause;
-        }
-        spinners.clear();
-        finish();
-    }
-
-    const Injection kStarved{"starved", spin, "runnable", "% of a CPU in the last"};
-};
-
-TEST_F(CauseStarved, by_ten_processes_on_its_cpu)
-{
-    starve([](Control& control) { spin(-1, {}, control); });
-}
-
-/// CPU time of this thread.
-std::chrono::nanoseconds cpu_time()
-{
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
-/// It asks for more to do in between, and is found there at times.
-TEST_F(CauseStarved, while_it_waits_now_and_then)
-{
-    starve([](Control& control) {
-        const int set = epoll_create1(0);
-        while (!control.quit) {
-            epoll_event event{};
-            epoll_wait(set, &event, 1, 1);
-            for (const auto end = cpu_time() + 5ms; cpu_time() < end;) {
-            }
-        }
-    });
-}
-
-TEST_F(CauseStarved, by_a_quota)
-{
-    const ControlGroup group(ControlGroup::Controller::cpu);
-    if (!group.limit_cpu(5ms, 100ms)) {
-        GTEST_SKIP() << "no cgroup with a quota of CPU time can be made here";
-    }
-    begin(Threads::one, [&](int, Control& control) {
-        while (!control.quit) {
-        }
-    });
-    ASSERT_TRUE(group.add(target().pid()));
-    control().hold = true;
-    for (const Json& cause : causes()) {
-        expect_cause(cause, kStarved);
-        EXPECT_NE(cause["sentence"].get<std::string>().find("(cgroup quota)"), std::string::npos)
-            << cause;
-        EXPECT_LT(cause["cpu"]["running"], 0.2) << cause;
-    }
-    finish();
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ protected:
         nap(20ms);  // an episode that lasts
     }
 
-    Line expect_reset(const std::string& who)
+    Line expect_reset(const std::string& who, const std::string& side)
     {
         const auto reset = watcher().wait_for(about(sender(), event_is("link_reset")), 3s);
         EXPECT_TRUE(reset) << "no link_reset";
@@ -33,6 +33,7 @@ protected:
             return {};
         }
         EXPECT_EQ(reset->json["severity"], "warning");
+        EXPECT_EQ(reset->json["side"], side);
         EXPECT_GT(reset->json["unread_bytes"], 0);
         EXPECT_EQ(reset->json["episode"], 1);
         EXPECT_GT(reset->json["duration_ms"], 0);
@@ -60,7 +61,7 @@ TEST_F(Endings, reset_by_the_peer)
     const linger at_once{1, 0};
     setsockopt(sender().fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     sender().drop();
-    expect_reset("by the peer");
+    expect_reset("by the peer", "peer");
 }
 
 TEST_F(Endings, closed_with_unread_data)
@@ -70,7 +71,7 @@ TEST_F(Endings, closed_with_unread_data)
     }
     stall();
     control().quit = true;  // the reader closes without having read
-    const Line reset = expect_reset("by this side");
+    const Line reset = expect_reset("by this side", "local");
     EXPECT_EQ(reset.json["by_pid"], target().pid());
 }
 
@@ -81,7 +82,7 @@ TEST_F(Endings, killed_with_unread_data)
     }
     stall();
     target().process().signal(SIGKILL);
-    const Line reset = expect_reset("by this side");
+    const Line reset = expect_reset("by this side", "local");
     EXPECT_EQ(reset.json["process"]["comm"], comm()) << "named even after its end";
 }
 

@@ -186,8 +186,11 @@ TEST(AlertEvent, AResetSaysWhenAndByWhom)
     Json json = json_of(a);
     EXPECT_EQ(json.at("reset_at"), "2026-11-23T07:25:01.250000Z");
     EXPECT_EQ(json.at("unread_bytes"), 1000);
+    EXPECT_EQ(json.at("side"), "peer");
     EXPECT_TRUE(json.at("by_pid").is_null());
+    a.reset_by = Side::local;
     a.pid = 99;
+    EXPECT_EQ(json_of(a).at("side"), "local");
     EXPECT_EQ(json_of(a).at("by_pid"), 99);
 }
 

@@ -312,6 +312,7 @@ TEST(Monitor, AResetWithUnreadDataEndsTheEpisode)
     EXPECT_EQ(alerts[0].pid, 4242U);
     EXPECT_EQ(alerts[0].duration_ns, 600 * kMs);
     EXPECT_EQ(alerts[0].reason, "reset by the peer with 1000 bytes unread");
+    EXPECT_EQ(alerts[0].reset_by, Side::peer);
     EXPECT_EQ(w.monitor.totals().resets, 1U);
     EXPECT_TRUE(w.monitor.gone(Cookie{77}, kBegin + 1700 * kMs).empty());
 }
@@ -326,6 +327,7 @@ TEST(Monitor, AResetOutsideOfAnEpisodeIsAWarningToo)
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts[0].episode, 0U);
     EXPECT_EQ(alerts[0].reason, "reset by this side with 10 bytes unread");
+    EXPECT_EQ(alerts[0].reset_by, Side::local);
     EXPECT_EQ(monitor.totals().episodes, 0U);
 }
 

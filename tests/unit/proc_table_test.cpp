@@ -1,3 +1,4 @@
+#include "poll/proc_lines.hpp"
 #include "poll/proc_table.hpp"
 
 #include <gtest/gtest.h>

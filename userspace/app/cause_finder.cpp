@@ -6,6 +6,7 @@
 #include "host/control_group.hpp"
 #include "host/proc.hpp"
 #include "host/user_stack.hpp"
+#include "poll/socket_peer.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -33,6 +34,9 @@ constexpr double kLatePart = 0.5;
 /// A silence shorter than this says nothing about other sockets.
 constexpr std::uint64_t kShortestSilenceNs = 200'000'000;
 
+/// For the peer of a socket that is not watched.
+constexpr std::chrono::milliseconds kFindingPeer{10};
+
 constexpr double kRarelyAwake = 0.25;
 constexpr int kLooksForSleep = 5;
 constexpr std::chrono::microseconds kBetweenLooks{500};
@@ -41,7 +45,7 @@ constexpr std::chrono::microseconds kBetweenLooks{500};
 constexpr std::uint64_t kFollowingPart = 300;
 constexpr std::uint64_t kFollowingAtOnceNs = 50'000'000;
 constexpr std::uint64_t kFindingPart = 10;
-constexpr std::uint64_t kFindingAtOnceNs = 100'000'000;
+constexpr std::uint64_t kFindingAtOnceNs = 20'000'000;
 
 template <typename Map>
 void make_room(Map& map, std::uint64_t now_ns)
@@ -170,6 +174,19 @@ void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSoc
     facts.reads_others = read_any;
 }
 
+/// Of one that is watched, it is known.
+std::string peer_in_words(std::uint32_t pid, std::uint64_t inode, const HeldSockets& held)
+{
+    const auto known = std::find_if(
+        held.sockets.begin(), held.sockets.end(),
+        [&](const HeldSockets::Socket& one) { return one.inode == inode && one.sample; });
+    if (known != held.sockets.end()) {
+        return to_string(known->sample->remote);
+    }
+    const auto peer = socket_peer(pid, inode, kFindingPeer);
+    return peer ? to_string(*peer) : std::string();
+}
+
 }  // namespace
 
 CauseFinder::CauseFinder(Source& source, bool sees_all_sockets)
@@ -235,7 +252,7 @@ void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
         files_read_.clear();
     }
     files_read_.insert(pid);
-    if (!proc::hangs_in_kernel(pid, kMostCandidates)) {
+    if (!hangs_in_kernel(pid)) {
         (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
     }
 }
@@ -251,6 +268,13 @@ const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
     KeptSockets& kept = sockets_[pid];
     kept = {now_ns, source_.sockets_of(pid, kMostSockets)};
     return kept.held;
+}
+
+/// Its memory is not looked into then: what holds it may be what the thread hangs with.
+bool CauseFinder::hangs_in_kernel(std::uint32_t pid)
+{
+    const auto any = reader_ ? reader_->any_hangs(pid) : std::nullopt;
+    return any ? *any : proc::hangs_in_kernel(pid, kMostCandidates);
 }
 
 void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members)
@@ -378,12 +402,7 @@ void CauseFinder::look_at_wait(CauseFacts& facts, PollMembers& members, const He
     }
     DescriptorFacts descriptor{*waiting.fd, kind_of(*link), *link};
     if (descriptor.kind == DescriptorFacts::Kind::socket) {
-        const std::uint64_t inode = inode_in(*link);
-        const auto known = std::find_if(
-            held.sockets.begin(), held.sockets.end(),
-            [&](const HeldSockets::Socket& one) { return one.inode == inode && one.sample; });
-        descriptor.name =
-            known != held.sockets.end() ? to_string(known->sample->remote) : std::string();
+        descriptor.name = peer_in_words(facts.process.pid, inode_in(*link), held);
     }
     facts.waits_on = std::move(descriptor);
 }
@@ -393,7 +412,7 @@ std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& 
 {
     CauseFacts facts;
     facts.process = *owner.process;
-    facts.hangs_in_kernel = proc::hangs_in_kernel(facts.process.pid, kMostCandidates);
+    facts.hangs_in_kernel = hangs_in_kernel(facts.process.pid);
     const HeldSockets& held = sockets_of(facts.process.pid);
     PollMembers members(in_process(sample, owner, held));
     choose_thread(facts, sample, members);

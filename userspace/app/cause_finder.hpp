@@ -32,7 +32,7 @@ public:
     void prepare(const SocketSample& sample);
 
     /// Nothing if it is not known whose socket it is, if the process has ended, or if many stop at
-    /// once and the time for it is used up: a tenth of a CPU, 0.1 s at once. What was found out
+    /// once and the time for it is used up: a tenth of a CPU, 20 ms at once. What was found out
     /// about a thread or a process just now is not asked again for the next socket.
     [[nodiscard]] std::optional<Cause> find(const SocketSample& sample, const Owner& owner,
                                             std::uint64_t silent_ns);
@@ -65,6 +65,7 @@ private:
     [[nodiscard]] std::optional<Cause> look(const SocketSample& sample, const Owner& owner,
                                             std::uint64_t silent_ns);
     [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
+    [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid);
     static void choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members);
     [[nodiscard]] static std::optional<proc::Thread> find_asleep(const CauseFacts& facts);
     [[nodiscard]] bool look_at_thread(CauseFacts& facts);

@@ -8,8 +8,6 @@
 #include "output/alert_event.hpp"
 #include "output/cause_json.hpp"
 #include "output/escape.hpp"
-#include "output/link_event.hpp"
-#include "output/log_event.hpp"
 #include "output/losses.hpp"
 #include "output/source_json.hpp"
 #include "output/tls_event.hpp"
@@ -20,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace drainwatch {
@@ -84,9 +83,6 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
 /// How long a slow reader is waited for at the end.
 constexpr auto kLastWords = 1s;
 
-/// How often logs are looked at.
-constexpr std::uint64_t kLogSpacingNs = ns(100ms);
-
 /// Losses are looked for once a second; if they go on, they are told of ever less often.
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
@@ -147,7 +143,7 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       owners_(*source_),
       monitor_(options_.limits),
       tls_(options_.tls_min, options_.limits.warn_after),
-      logs_due_ns_(options_.cm_logs.empty() ? kNever : 0),
+      links_(options_.cm_logs, options_.log_timezone),
       finding_(pace_of_full_looks(*source_)),
       healing_(pace_of_healing(*source_, options_)),
       budget_(options_.cpu_budget, *source_)
@@ -186,11 +182,9 @@ void Session::print(const std::vector<Alert>& alerts)
 void Session::print(const Alert& alert)
 {
     Owner owner = owners_.of(alert.sample);
-    note_peer(alert, episodes_.note(alert));
-    const bool was_spoken_for = incidents_.is_spoken_for(alert.episode);
-    const auto incident = incidents_.note(alert, owner.process.value_or(Process{}));
-    const bool is_spoken_for = was_spoken_for || incidents_.is_spoken_for(alert.episode);
-    if (options_.output == OutputFormat::text && is_spoken_for && is_told_by_incident(alert)) {
+    const LinkStory::Noted noted = links_.note(alert, owner.process.value_or(Process{}));
+    if (options_.output == OutputFormat::text && noted.is_spoken_for &&
+        is_told_by_incident(alert)) {
         worst_ = std::max(worst_, alert.severity);
     } else {
         const auto cause = cause_of(alert, owner);
@@ -201,8 +195,8 @@ void Session::print(const Alert& alert)
         }
         print(event);
     }
-    if (incident) {
-        print(to_event(*incident, clock_pair()));
+    if (noted.incident) {
+        print(*noted.incident);
     }
 }
 
@@ -214,32 +208,10 @@ std::optional<Cause> Session::cause_of(const Alert& alert, const Owner& owner)
                : std::nullopt;
 }
 
-/// What it means for the peer.
-void Session::note_peer(const Alert& alert, bool begins)
+void Session::print(const std::vector<Event>& events)
 {
-    const Peer peer = peer_of(alert.sample);
-    if (begins) {
-        peers_.episode_begun(peer, alert.at_ns);
-    }
-    if (alert.duration_ns != 0) {
-        peers_.episode_over(peer, alert.duration_ns, alert.at_ns);
-    }
-}
-
-void Session::note_reset(const SocketSample& sample, std::uint64_t at_ns, bool replaced)
-{
-    if (const auto flapping = peers_.reset(peer_of(sample), at_ns, replaced)) {
-        print(to_event(*flapping, clock_pair()));
-    }
-}
-
-void Session::print_due(std::uint64_t now_ns)
-{
-    for (const Incident& incident : incidents_.due(now_ns)) {
-        print(to_event(incident, clock_pair()));
-    }
-    for (const Flapping& quiet : peers_.quiet(now_ns)) {
-        print(to_event(quiet, clock_pair()));
+    for (const Event& event : events) {
+        print(event);
     }
 }
 
@@ -329,9 +301,7 @@ void Session::print_losses()
 void Session::print_summary()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    for (const auto& [peer, duration_ns] : monitor_.stalls_so_far(now_ns)) {
-        peers_.episode_over(peer, duration_ns, now_ns);
-    }
+    links_.stalls_so_far(monitor_.stalls_so_far(now_ns), now_ns);
     const Monitor::Totals& totals = monitor_.totals();
     const Losses losses = all_losses();
     Event event;
@@ -339,7 +309,7 @@ void Session::print_summary()
     event.fields["episodes"] = totals.episodes;
     event.fields["zero_windows"] = totals.zero_windows;
     event.fields["resets"] = totals.resets;
-    event.fields["peers"] = peers_json(peers_);
+    links_.add_to_summary(event);
     event.fields["events_seen"] = source_->events_seen();
     event.fields["events_lost"] = losses.runs_missed;
     add_accounts(event, source_->accounts());
@@ -347,9 +317,6 @@ void Session::print_summary()
     event.fields["handshakes_given_up"] = losses.handshakes_given_up;
     event.fields["lines_left_out"] = lines_.left_out();
     event.fields["tls_versions"] = tls_versions_json(tls_.versions());
-    if (logs_) {
-        event.fields["log_lines_unreadable"] = logs_->unreadable();
-    }
     event.fields["duration_s"] =
         std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
     event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
@@ -368,30 +335,10 @@ void Session::print_standing()
     print(monitor_.standing());
 }
 
-void Session::take_logs()
-{
-    const std::uint64_t now_ns = monotonic_ns();
-    if (!logs_ || now_ns < logs_due_ns_) {
-        return;
-    }
-    logs_due_ns_ = now_ns + kLogSpacingNs;
-    const ClockPair clocks = clock_pair();
-    for (const cmlog::Logged& logged : logs_->take(clocks.realtime_ns)) {
-        const auto* client = client_of_stale_link(logged.error);
-        const auto* episode =
-            client != nullptr
-                ? episodes_.find([&](const Endpoint& peer) { return client->matches(peer); },
-                                 clocks.to_monotonic(logged.at_ns))
-                : nullptr;
-        print(to_event(logged, episode, clocks));
-    }
-}
-
 /// A new connection of a peer may stand for one that is not read.
 void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
 {
-    const Peer peer = peer_of(fresh);
-    peers_.connected(peer, at_ns);
+    links_.connected(fresh, at_ns);
     // As of now: it may have been read since the last look.
     const auto old = monitor_.replaced_by(fresh);
     if (const auto sample = old ? source_->sample(*old) : std::nullopt) {
@@ -402,8 +349,8 @@ void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
         return;
     }
     print(*replaced);
-    if (const auto flapping = peers_.replaced(peer, at_ns)) {
-        print(to_event(*flapping, clock_pair()));
+    if (const auto flapping = links_.replaced(fresh, at_ns)) {
+        print(*flapping);
     }
 }
 
@@ -418,8 +365,9 @@ void Session::take(const SocketNotice& notice)
         case Kind::alert_received: print_alert(notice, Side::peer); break;
         case Kind::reset_received:
         case Kind::reset_sent:
-            if (sample) {
-                note_reset(*sample, notice.at_ns, was_replaced);
+            if (const auto flapping =
+                    sample ? links_.reset(*sample, notice.at_ns, was_replaced) : std::nullopt) {
+                print(*flapping);
             }
             print(tls_.end(notice.cookie, tls::Result::reset, notice.at_ns));
             break;
@@ -488,6 +436,8 @@ void Session::take_notices()
 void Session::look()
 {
     Look look = source_->look(monitor_.followed());
+    // All are judged before the causes of the first are looked for.
+    std::vector<Alert> alerts;
     for (SocketSample& sample : look.samples) {
         sample.unread_is = tls_.unread(sample).value_or("");
         if (causes_) {
@@ -496,8 +446,10 @@ void Session::look()
         if (const auto stalled = tls_.look(sample)) {
             print(*stalled);
         }
-        print(monitor_.observe(sample));
+        auto of_sample = monitor_.observe(sample);
+        std::move(of_sample.begin(), of_sample.end(), std::back_inserter(alerts));
     }
+    print(alerts);
     if (!look.gone.empty()) {
         take_notices();  // a reset tells more of an end than the end does
     }
@@ -576,9 +528,8 @@ void Session::keep_budget()
 bool Session::wait()
 {
     const std::uint64_t now_ns = monotonic_ns();
-    const std::uint64_t due_ns =
-        std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(), budget_.due_ns(),
-                  logs_due_ns_, incidents_.due_ns().value_or(kNever), ends_ns_});
+    const std::uint64_t due_ns = std::min({look_due_ns_, finding_.due_ns(), healing_.due_ns(),
+                                           budget_.due_ns(), links_.due_ns(), ends_ns_});
     const std::uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
@@ -597,9 +548,6 @@ bool Session::wait()
 Result<int> Session::run()
 {
     started_ns_ = monotonic_ns();
-    if (!options_.cm_logs.empty()) {
-        logs_.emplace(options_.cm_logs, options_.log_timezone);
-    }
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
     if (auto healed = heal(); !healed) {
@@ -614,10 +562,8 @@ Result<int> Session::run()
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
                    targets_in_words(options_.targets));
     }
-    if (logs_) {
-        for (const std::string& path : logs_->not_there()) {
-            fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
-        }
+    for (const std::string& path : links_.logs_not_there()) {
+        fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
     }
     if (on_started) {
         on_started();
@@ -626,8 +572,7 @@ Result<int> Session::run()
     do {
         take_notices();
         look();
-        take_logs();
-        print_due(monotonic_ns());
+        print(links_.due(monotonic_ns()));
         print_standing();
         if (finding_.is_due()) {
             for (const ProcessNotice& notice : find_targets()) {
@@ -643,9 +588,7 @@ Result<int> Session::run()
     source_->stop();
     take_notices();
     look();
-    logs_due_ns_ = 0;
-    take_logs();
-    print_due(monotonic_ns() + Incidents::kTogetherNs);  // who gathers still is told of as well
+    print(links_.last(monotonic_ns()));
     lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
     lines_.drain(kLastWords);

@@ -4,13 +4,10 @@
 #include "app/cause_finder.hpp"
 #include "app/fallback_source.hpp"
 #include "app/line_queue.hpp"
+#include "app/link_story.hpp"
 #include "app/options.hpp"
 #include "app/owners.hpp"
-#include "cmlog/reader.hpp"
-#include "detect/episode_book.hpp"
-#include "detect/incidents.hpp"
 #include "detect/monitor.hpp"
-#include "detect/peers.hpp"
 #include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/pace.hpp"
@@ -40,6 +37,7 @@ private:
     Session(WatchOptions options, std::unique_ptr<FallbackSource> source, int signals);
 
     void print(const Event& event);
+    void print(const std::vector<Event>& events);
     void print(const ProcessNotice& notice);
     void print(const std::vector<Alert>& alerts);
     void print(const Alert& alert);
@@ -57,11 +55,7 @@ private:
     void take(const StreamBytes& bytes);
     void look();
     void print_standing();
-    void print_due(std::uint64_t now_ns);
-    void note_peer(const Alert& alert, bool begins);
-    void note_reset(const SocketSample& sample, std::uint64_t at_ns, bool replaced);
     void note_connection(const SocketSample& fresh, std::uint64_t at_ns);
-    void take_logs();
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;
     [[nodiscard]] std::vector<ProcessNotice> find_targets();
     [[nodiscard]] Result<void> heal();
@@ -79,11 +73,7 @@ private:
     std::optional<CauseFinder> causes_;  ///< nothing: nobody wants to know
     Monitor monitor_;
     tls::Tracker tls_;
-    EpisodeBook episodes_;
-    Incidents incidents_;
-    Peers peers_;
-    std::optional<cmlog::Reader> logs_;  ///< nothing: none is followed
-    std::uint64_t logs_due_ns_;
+    LinkStory links_;
     std::vector<std::string> capabilities_;  ///< kept while watching
     Pace finding_;                           ///< full looks
     Pace healing_;

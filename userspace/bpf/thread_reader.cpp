@@ -125,4 +125,18 @@ std::optional<KernelView> ThreadReader::look(std::uint32_t pid, std::uint32_t ti
     return view;
 }
 
+std::optional<bool> ThreadReader::any_hangs(std::uint32_t pid)
+{
+    skeleton_->bss->wanted_tgid = pid;
+    bpf_iter_link_info limits{};
+    limits.task.pid = pid;
+    auto link = attach_iterator(skeleton_->progs.find_hanging, kName, &limits);
+    if (!link) {
+        // Before 6.1 there is no such limit: the program itself passes the others over.
+        link = attach_iterator(skeleton_->progs.find_hanging, kName, nullptr);
+    }
+    const auto tids = link ? run_iterator(**link, kName) : tl::unexpected(link.error());
+    return tids ? std::optional(!tids->empty()) : std::nullopt;
+}
+
 }  // namespace drainwatch

@@ -26,6 +26,10 @@ public:
     /// Nothing if the process has no such thread.
     [[nodiscard]] std::optional<KernelView> look(std::uint32_t pid, std::uint32_t tid);
 
+    /// Some thread of the process waits in the kernel where nothing wakes it. Nothing: the list
+    /// could not be read.
+    [[nodiscard]] std::optional<bool> any_hangs(std::uint32_t pid);
+
 private:
     struct SkeletonDeleter {
         void operator()(cause_bpf* skeleton) const;

@@ -281,6 +281,7 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             alert.reason =
                 fmt::format("{} with {} bytes unread",
                             received ? "reset by the peer" : "reset by this side", notice.value);
+            alert.reset_by = received ? Side::peer : Side::local;
             alert.pid = notice.pid;
             alert.zero_in_s.reset();
             alerts.push_back(std::move(alert));

@@ -3,6 +3,7 @@
 #include "detect/episode.hpp"
 #include "detect/finding.hpp"
 #include "detect/peers.hpp"
+#include "drainwatch/stream_bytes.hpp"
 #include "state/history.hpp"
 
 #include <cstdint>
@@ -36,8 +37,9 @@ struct Alert {
     Reading reading;
     std::optional<double> zero_in_s;
     std::string reason;
-    std::uint32_t pid = 0;  ///< who did it, where that is known and not the reader
-    Endpoint replaced_by;   ///< link_replaced: where the new connection comes from
+    Side reset_by = Side::peer;  ///< link_reset
+    std::uint32_t pid = 0;       ///< whose process did it, where this side did and that is known
+    Endpoint replaced_by;        ///< link_replaced: where the new connection comes from
 
     // recovered, link_reset, ended
     std::uint64_t duration_ns = 0;

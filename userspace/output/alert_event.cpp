@@ -100,6 +100,7 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
         case Alert::Kind::link_reset:
             if (alert.kind == Alert::Kind::link_reset) {
                 fields["reset_at"] = calendar_time(alert.at_ns, clocks);
+                fields["side"] = alert.reset_by == Side::local ? "local" : "peer";
                 fields["by_pid"] = alert.pid != 0 ? Json(alert.pid) : Json(nullptr);
                 fields["unread_bytes"] = alert.reading.unread_bytes;
             }

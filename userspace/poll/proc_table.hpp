@@ -5,13 +5,8 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 namespace drainwatch {
-
-/// A line of /proc/net/tcp or tcp6; nothing if it is none. It has no cookie, no memory and no
-/// tcp_info. `family` says which of the files it is from.
-[[nodiscard]] std::optional<SocketState> parse_proc_line(std::string_view line, int family);
 
 /// The table through /proc/net/tcp and tcp6, for kernels and sandboxes that refuse sock_diag. Has
 /// to be read as a whole each time. A cookie is made from the addresses.

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "drainwatch/sample.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace drainwatch {
+
+/// The other end of a TCP or UDP socket, by its inode, in the network namespace of that process;
+/// whether it is watched or not. Nothing if it is not connected, is of another kind, or was not
+/// found in this time: the kernel's tables have to be read line by line, 1 to 2 microseconds each.
+[[nodiscard]] std::optional<Endpoint> socket_peer(std::uint32_t pid, std::uint64_t inode,
+                                                  std::chrono::nanoseconds at_most);
+
+}  // namespace drainwatch
