@@ -1,5 +1,5 @@
-#include "poll/proc_lines.hpp"
 #include "poll/proc_table.hpp"
+#include "poll/proc_lines.hpp"
 
 #include <gtest/gtest.h>
 #include "host/file.hpp"
