@@ -318,7 +318,8 @@ TEST_F(Links, flapping_is_over_after_five_quiet_minutes)
             nap(20ms);
         }
     });
-    watch({"--duration", "400s"});
+    duration_ = "400s";
+    watch();
     for (std::uint32_t i = 1; i <= 3; i++) {
         break_link(i);
     }

@@ -67,7 +67,7 @@ void Scenario::make_target(const Listen& listen, const Target::Body& body)
 void Scenario::watch(std::vector<std::string> more)
 {
     std::vector<std::string> arguments{"--process", comm_,          "--duration",
-                                       "100s",      "--cpu-budget", cpu_budget_};
+                                       duration_,   "--cpu-budget", cpu_budget_};
     arguments.insert(arguments.end(), watch_options_.begin(), watch_options_.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     watcher_ = std::make_unique<Watcher>(arguments, watch_wrapper_);
@@ -75,7 +75,7 @@ void Scenario::watch(std::vector<std::string> more)
 
 void Scenario::watch_all(std::vector<std::string> more)
 {
-    std::vector<std::string> arguments{"--all", "--duration", "100s"};
+    std::vector<std::string> arguments{"--all", "--duration", duration_};
     arguments.insert(arguments.end(), watch_options_.begin(), watch_options_.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     watcher_ = std::make_unique<Watcher>(arguments, watch_wrapper_);

@@ -50,6 +50,7 @@ protected:
     /// Further options of every watch(), and a command that runs it.
     std::vector<std::string> watch_options_;
     std::vector<std::string> watch_wrapper_;
+    std::string duration_ = "100s";
     /// Verdicts are not to depend on how fast the machine is.
     std::string cpu_budget_ = "0";
 
