@@ -286,6 +286,23 @@ TEST(ForecastIfReading, NeedsTwoWindows)
     EXPECT_NEAR(r.if_reading->long_s, 20'000 / 30'000.0, 1e-9);
 }
 
+/// As they do in the middle of an episode, and while polling.
+TEST(ForecastIfReading, LooksThatComeRarelyTakeLongerWindows)
+{
+    Link link;
+    History history;
+    Reading r;
+    for (std::uint64_t t = 0; t <= 1000; t += 50) {
+        link.arrive(2000, kBegin + t * kMs);
+        link.read(1000, kBegin + t * kMs);
+        const SocketSample s = link.sample(kBegin + t * kMs);
+        history.add(s);
+        r = make_reading(s, history);
+    }
+    ASSERT_TRUE(r.if_reading);
+    EXPECT_NEAR(r.if_reading->long_s, r.to_zero_bytes / 20'000, 0.01 * r.to_zero_bytes / 20'000);
+}
+
 TEST(ForecastIfReading, ASawToothThatDoesNotRiseIsNone)
 {
     // 100 bytes each 5 ms, all but 100 read each 25 ms.

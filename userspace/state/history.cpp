@@ -70,20 +70,22 @@ std::optional<double> History::drain_rate(std::uint64_t window_ns) const
            static_cast<double>(points_.back().at_ns - base->at_ns);
 }
 
-double History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
+std::optional<double> History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
 {
     if (points_.empty() || length_ns() < from_ns) {
         return 0;
     }
     const std::uint64_t now = points_.back().at_ns;
     auto least = std::numeric_limits<std::uint32_t>::max();
+    int looks = 0;
     for (const Point& p : points_) {
         const std::uint64_t age = now - p.at_ns;
         if (age <= from_ns && age >= to_ns) {
             least = std::min(least, p.unread);
+            looks++;
         }
     }
-    return least == std::numeric_limits<std::uint32_t>::max() ? points_.back().unread : least;
+    return looks < kLooksOfTrough ? std::nullopt : std::optional<double>(least);
 }
 
 std::uint64_t History::length_ns() const

@@ -20,7 +20,9 @@ public:
 
     /// Smallest queue seen in the interval [now - from_ns, now - to_ns]; before the queue was
     /// first seen it was empty. Troughs, because a reader that works in batches makes a saw-tooth.
-    [[nodiscard]] double trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
+    /// Nothing if fewer looks than kLooksOfTrough fell into it.
+    [[nodiscard]] std::optional<double> trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
+    static constexpr int kLooksOfTrough = 3;
 
     /// How long ago the queue was first seen with unread data, without a gap since.
     [[nodiscard]] std::uint64_t length_ns() const;

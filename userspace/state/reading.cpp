@@ -18,7 +18,7 @@ constexpr std::uint64_t kRateWindowNs = 1000 * kMs;
 constexpr std::uint64_t kHabitMargin = 3;  // over 2
 
 /// Windows over which a reader's troughs are compared: a little longer than its reads are apart,
-/// between these.
+/// between these, and so long that enough looks fall into each.
 constexpr std::uint64_t kShortestTroughNs = 25 * kMs;
 constexpr std::uint64_t kLongestTroughNs = 1000 * kMs;
 
@@ -62,24 +62,39 @@ std::optional<Forecast> forecast_if_silent(const Rates& rates, double to_zero)
     return Forecast{*short_s, *long_s};
 }
 
+/// The smallest queues of three windows in a row.
+struct Troughs {
+    double window_s = 0;
+    double latest = 0;
+    double previous = 0;
+    double before = 0;
+};
+
+std::optional<Troughs> latest_troughs(const History& history, std::uint64_t read_spacing_ns)
+{
+    std::uint64_t window = std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
+    for (; window <= kLongestTroughNs && 2 * window <= history.length_ns(); window *= 2) {
+        const auto latest = history.trough(window, 0);
+        const auto previous = history.trough(2 * window, window);
+        const auto before = history.trough(3 * window, 2 * window);
+        if (latest && previous && before) {
+            return Troughs{static_cast<double>(window) / kNsPerSecond, *latest, *previous, *before};
+        }
+    }
+    return std::nullopt;
+}
+
 /// Reader at work: the troughs of the queue rise over two windows in a row.
 std::optional<Forecast> forecast_if_reading(const History& history, double to_zero,
                                             std::uint64_t read_spacing_ns)
 {
-    const std::uint64_t window =
-        std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
-    if (history.length_ns() < 2 * window) {
+    const auto troughs = latest_troughs(history, read_spacing_ns);
+    if (!troughs || troughs->latest <= troughs->previous || troughs->previous < troughs->before) {
         return std::nullopt;
     }
-    const double latest = history.trough(window, 0);
-    const double previous = history.trough(2 * window, window);
-    const double before = history.trough(3 * window, 2 * window);
-    const double seconds = static_cast<double>(window) / kNsPerSecond;
-    if (latest <= previous || previous < before) {
-        return std::nullopt;
-    }
-    const auto short_s = seconds_to_zero(to_zero, (latest - previous) / seconds);
-    const auto long_s = seconds_to_zero(to_zero, (latest - before) / (2 * seconds));
+    const auto& [window_s, latest, previous, before] = *troughs;
+    const auto short_s = seconds_to_zero(to_zero, (latest - previous) / window_s);
+    const auto long_s = seconds_to_zero(to_zero, (latest - before) / (2 * window_s));
     if (!short_s || !long_s) {
         return std::nullopt;
     }
