@@ -15,6 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAX_RT_PRIO 100
 #define TASK_UNINTERRUPTIBLE 0x2
 #define TASK_NOLOAD 0x400 /* it idles */
+#define TASK_FROZEN 0x8000 /* 6.1; what it waited in before is not told */
 
 /* Written by the user side before each look. */
 __u32 wanted_tid = 0;
@@ -103,18 +104,19 @@ int look_at_thread(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The threads of a process that wait where nothing but what they wait for wakes them. */
+/* Of each thread of a process, whether nothing but what it waits for wakes it. */
 SEC("iter/task")
 int find_hanging(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	__u32 tid;
+	__u32 state;
+	__u8 hangs;
 
 	if (!task || (__u32)task->tgid != wanted_tgid)
 		return 0;
-	if ((state_of(task) & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) != TASK_UNINTERRUPTIBLE)
-		return 0;
-	tid = task->pid;
-	bpf_seq_write(ctx->meta->seq, &tid, sizeof(tid));
+	state = state_of(task);
+	hangs = (state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == TASK_UNINTERRUPTIBLE ||
+		(state & TASK_FROZEN);
+	bpf_seq_write(ctx->meta->seq, &hangs, sizeof(hangs));
 	return 0;
 }

@@ -191,6 +191,8 @@ TEST(AlertEvent, AResetSaysWhenAndByWhom)
     a.reset_by = Side::local;
     a.pid = 99;
     EXPECT_EQ(json_of(a).at("side"), "local");
+    a.reading.estimated = true;
+    EXPECT_TRUE(json_of(a).at("side").is_null());
     EXPECT_EQ(json_of(a).at("by_pid"), 99);
 }
 

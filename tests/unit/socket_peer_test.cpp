@@ -27,7 +27,8 @@ std::uint64_t inode_of(const File& socket)
 
 std::optional<Endpoint> peer(const File& socket, std::chrono::nanoseconds at_most = 10s)
 {
-    return socket_peer(static_cast<std::uint32_t>(getpid()), inode_of(socket), at_most);
+    return socket_peer(static_cast<std::uint32_t>(getpid()),
+                       static_cast<std::uint32_t>(socket.get()), inode_of(socket), at_most);
 }
 
 /// A socket on loopback, and where it is.
@@ -107,7 +108,7 @@ TEST(SocketPeer, OfAnotherKindIsNone)
 
 TEST(SocketPeer, OfAProcessThatHasEndedIsNone)
 {
-    EXPECT_FALSE(socket_peer(0x7fffffff, 1, 1s));
+    EXPECT_FALSE(socket_peer(0x7fffffff, 0, 1, 1s));
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ constexpr std::size_t kMostKept = 1024;
 /// Of the threads of a process, so many are looked at to find the one that should read.
 constexpr std::size_t kMostCandidates = 256;
 constexpr std::uint64_t kChoosingNs = 20'000'000;
+constexpr unsigned kFewThreads = 16;
 /// Of its sockets, so many.
 constexpr std::size_t kMostSockets = 4096;
 /// Another socket counts as read, or as left waiting, if that was in this last part of the silence.
@@ -175,15 +176,17 @@ void compare_others(CauseFacts& facts, const SocketSample& sample, const HeldSoc
 }
 
 /// Of one that is watched, it is known.
-std::string peer_in_words(std::uint32_t pid, std::uint64_t inode, const HeldSockets& held)
+std::string peer_in_words(std::uint32_t tid, std::uint32_t fd, const std::string& link,
+                          const HeldSockets& held)
 {
+    const std::uint64_t inode = inode_in(link);
     const auto known = std::find_if(
         held.sockets.begin(), held.sockets.end(),
         [&](const HeldSockets::Socket& one) { return one.inode == inode && one.sample; });
     if (known != held.sockets.end()) {
         return to_string(known->sample->remote);
     }
-    const auto peer = socket_peer(pid, inode, kFindingPeer);
+    const auto peer = socket_peer(tid, fd, inode, kFindingPeer);
     return peer ? to_string(*peer) : std::string();
 }
 
@@ -270,10 +273,14 @@ const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
     return kept.held;
 }
 
-/// Its memory is not looked into then: what holds it may be what the thread hangs with.
+/// Its memory is not looked into then: what holds it may be what the thread hangs with. A few
+/// threads are asked sooner than the kernel's list of all.
 bool CauseFinder::hangs_in_kernel(std::uint32_t pid)
 {
-    const auto any = reader_ ? reader_->any_hangs(pid) : std::nullopt;
+    const auto identity = proc::identity(pid);
+    const auto any = reader_ && identity && identity->threads > kFewThreads
+                         ? reader_->any_hangs(pid, identity->threads)
+                         : std::nullopt;
     return any ? *any : proc::hangs_in_kernel(pid, kMostCandidates);
 }
 
@@ -387,28 +394,31 @@ bool CauseFinder::look_at_thread(CauseFacts& facts)
     return true;
 }
 
-void CauseFinder::look_at_wait(CauseFacts& facts, PollMembers& members, const HeldSockets& held)
+/// What the thread's system call waits for.
+void CauseFinder::look_at_descriptor(CauseFacts& facts, const HeldSockets& held)
 {
-    if (!facts.call) {
-        return;
-    }
-    const WaitingCall waiting = waiting_in(*facts.call);
-    if (waiting.purpose == Purpose::poll && !facts.hangs_in_kernel) {
-        facts.polls_this_socket = members.asked_for(facts.tid, *facts.call);
-    }
-    const auto link = waiting.fd ? proc::descriptor(facts.tid, *waiting.fd) : std::nullopt;
+    const auto fd = facts.call ? waiting_in(*facts.call).fd : std::nullopt;
+    const auto link = fd ? proc::descriptor(facts.tid, *fd) : std::nullopt;
     if (!link) {
         return;
     }
-    DescriptorFacts descriptor{*waiting.fd, kind_of(*link), *link};
+    DescriptorFacts descriptor{*fd, kind_of(*link), *link};
     if (descriptor.kind == DescriptorFacts::Kind::socket) {
-        descriptor.name = peer_in_words(facts.process.pid, inode_in(*link), held);
+        descriptor.name = peer_in_words(facts.tid, *fd, *link, held);
     }
     facts.waits_on = std::move(descriptor);
 }
 
-std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& owner,
-                                       std::uint64_t silent_ns)
+void CauseFinder::look_at_poll(CauseFacts& facts, PollMembers& members)
+{
+    const bool polls = facts.call && waiting_in(*facts.call).purpose == Purpose::poll;
+    if (polls && !facts.hangs_in_kernel) {
+        facts.polls_this_socket = members.asked_for(facts.tid, *facts.call);
+    }
+}
+
+Result<Cause> CauseFinder::look(const SocketSample& sample, const Owner& owner,
+                                std::uint64_t silent_ns)
 {
     CauseFacts facts;
     facts.process = *owner.process;
@@ -426,23 +436,30 @@ std::optional<Cause> CauseFinder::look(const SocketSample& sample, const Owner& 
         facts.hangs_in_kernel = now.hangs_in_kernel;
     } else if (!facts.reader_has_ended) {
         if (!look_at_thread(facts)) {
-            return std::nullopt;
+            return fail("it has ended");
         }
+        look_at_descriptor(facts, held);
         make_room(threads_, now_ns);
         threads_[facts.tid] = {now_ns, facts};
     }
     facts.silent_ns = silent_ns;
     facts.accepted = !waits_to_be_accepted(sample, owner);
     compare_others(facts, sample, held, sees_all_sockets_);
-    look_at_wait(facts, members, held);
+    look_at_poll(facts, members);
     return diagnose(std::move(facts));
 }
 
-std::optional<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
-                                       std::uint64_t silent_ns)
+Result<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
+                                std::uint64_t silent_ns)
 {
-    if (!owner.process || !finding_.is_left() || !proc::identity(owner.process->pid)) {
-        return std::nullopt;
+    if (!owner.process) {
+        return fail("it is not known whose socket it is");
+    }
+    if (!proc::identity(owner.process->pid)) {
+        return fail("it has ended");
+    }
+    if (!finding_.is_left()) {
+        return fail("there was no time to look for it: many sockets stopped at once");
     }
     const std::uint64_t began_ns = monotonic_ns();
     auto cause = look(sample, owner, silent_ns);

@@ -5,6 +5,7 @@
 #include "app/poll_members.hpp"
 #include "bpf/thread_reader.hpp"
 #include "cause/diagnosis.hpp"
+#include "drainwatch/result.hpp"
 #include "drainwatch/source.hpp"
 #include "host/symbols.hpp"
 #include "host/threads.hpp"
@@ -31,11 +32,12 @@ public:
     /// each look: all of it takes a 300th of a CPU, 50 ms at once.
     void prepare(const SocketSample& sample);
 
-    /// Nothing if it is not known whose socket it is, if the process has ended, or if many stop at
-    /// once and the time for it is used up: a tenth of a CPU, 20 ms at once. What was found out
-    /// about a thread or a process just now is not asked again for the next socket.
-    [[nodiscard]] std::optional<Cause> find(const SocketSample& sample, const Owner& owner,
-                                            std::uint64_t silent_ns);
+    /// Why there is none: it is not known whose socket it is, the process has ended, or many stop
+    /// at once and the time for it is used up: no search begins when they have taken a tenth of a
+    /// CPU, 20 ms at once. What was found out about a thread or a process just now is not asked
+    /// again for the next socket.
+    [[nodiscard]] Result<Cause> find(const SocketSample& sample, const Owner& owner,
+                                     std::uint64_t silent_ns);
 
 private:
     /// What was spent is paid for by time that passes.
@@ -62,8 +64,8 @@ private:
         HeldSockets held;
     };
 
-    [[nodiscard]] std::optional<Cause> look(const SocketSample& sample, const Owner& owner,
-                                            std::uint64_t silent_ns);
+    [[nodiscard]] Result<Cause> look(const SocketSample& sample, const Owner& owner,
+                                     std::uint64_t silent_ns);
     [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
     [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid);
     static void choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members);
@@ -71,7 +73,8 @@ private:
     [[nodiscard]] bool look_at_thread(CauseFacts& facts);
     void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);
-    static void look_at_wait(CauseFacts& facts, PollMembers& members, const HeldSockets& held);
+    static void look_at_descriptor(CauseFacts& facts, const HeldSockets& held);
+    static void look_at_poll(CauseFacts& facts, PollMembers& members);
     void read_files_of(std::uint32_t pid, std::uint32_t tid);
 
     Source& source_;

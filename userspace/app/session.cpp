@@ -124,6 +124,16 @@ bool is_told_by_incident(const Alert& alert)
            alert.kind == Alert::Kind::recovered;
 }
 
+void add_cause(Event& event, const Result<Cause>& cause)
+{
+    if (!cause) {
+        event.fields["cause"]["missing"] = Json::array({"cause: " + cause.error().message});
+        return;
+    }
+    event.reason += "; " + cause->sentence;
+    event.fields["cause"] = to_json(*cause);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
@@ -187,25 +197,19 @@ void Session::print(const Alert& alert)
         is_told_by_incident(alert)) {
         worst_ = std::max(worst_, alert.severity);
     } else {
-        const auto cause = cause_of(alert, owner);
+        const auto cause =
+            causes_ && alert.kind == Alert::Kind::not_draining
+                ? std::optional(causes_->find(alert.sample, owner, alert.reading.silent_ns))
+                : std::nullopt;
         Event event = to_event(alert, std::move(owner.process), owner.fd, clock_pair());
         if (cause) {
-            event.reason += "; " + cause->sentence;
-            event.fields["cause"] = to_json(*cause);
+            add_cause(event, *cause);
         }
         print(event);
     }
     if (noted.incident) {
         print(*noted.incident);
     }
-}
-
-/// Of a reader that falls behind, there is none to be found by looking at what it does just now.
-std::optional<Cause> Session::cause_of(const Alert& alert, const Owner& owner)
-{
-    return causes_ && alert.kind == Alert::Kind::not_draining
-               ? causes_->find(alert.sample, owner, alert.reading.silent_ns)
-               : std::nullopt;
 }
 
 void Session::print(const std::vector<Event>& events)
@@ -440,9 +444,6 @@ void Session::look()
     std::vector<Alert> alerts;
     for (SocketSample& sample : look.samples) {
         sample.unread_is = tls_.unread(sample).value_or("");
-        if (causes_) {
-            causes_->prepare(sample);
-        }
         if (const auto stalled = tls_.look(sample)) {
             print(*stalled);
         }
@@ -450,6 +451,11 @@ void Session::look()
         std::move(of_sample.begin(), of_sample.end(), std::back_inserter(alerts));
     }
     print(alerts);
+    for (const SocketSample& sample : look.samples) {
+        if (causes_) {
+            causes_->prepare(sample);
+        }
+    }
     if (!look.gone.empty()) {
         take_notices();  // a reset tells more of an end than the end does
     }

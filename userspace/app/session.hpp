@@ -44,7 +44,6 @@ private:
     void print(const tls::Fact& fact);
     void print(const std::vector<tls::Fact>& facts);
     void print_alert(const SocketNotice& notice, Side from);
-    [[nodiscard]] std::optional<Cause> cause_of(const Alert& alert, const Owner& owner);
     void print_start();
     void print_summary();
     void print_losses();

@@ -5,6 +5,7 @@
 #include "drainwatch/profile_abi.h"
 #include "drainwatch/thread_look.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -125,18 +126,25 @@ std::optional<KernelView> ThreadReader::look(std::uint32_t pid, std::uint32_t ti
     return view;
 }
 
-std::optional<bool> ThreadReader::any_hangs(std::uint32_t pid)
+std::optional<bool> ThreadReader::any_hangs(std::uint32_t pid, std::size_t threads)
 {
     skeleton_->bss->wanted_tgid = pid;
     bpf_iter_link_info limits{};
     limits.task.pid = pid;
-    auto link = attach_iterator(skeleton_->progs.find_hanging, kName, &limits);
-    if (!link) {
-        // Before 6.1 there is no such limit: the program itself passes the others over.
+    // Before 6.1 there is no such limit: the program itself passes the others over.
+    auto link =
+        attach_iterator(skeleton_->progs.find_hanging, kName, finds_by_pid_ ? &limits : nullptr);
+    if (!link && finds_by_pid_) {
+        finds_by_pid_ = false;
         link = attach_iterator(skeleton_->progs.find_hanging, kName, nullptr);
     }
-    const auto tids = link ? run_iterator(**link, kName) : tl::unexpected(link.error());
-    return tids ? std::optional(!tids->empty()) : std::nullopt;
+    const auto hangs = link ? run_iterator(**link, kName) : tl::unexpected(link.error());
+    if (!hangs) {
+        return std::nullopt;
+    }
+    const bool any =
+        std::any_of(hangs->begin(), hangs->end(), [](std::byte one) { return one != std::byte{}; });
+    return any || hangs->size() >= threads ? std::optional(any) : std::nullopt;
 }
 
 }  // namespace drainwatch

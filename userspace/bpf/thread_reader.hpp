@@ -26,9 +26,9 @@ public:
     /// Nothing if the process has no such thread.
     [[nodiscard]] std::optional<KernelView> look(std::uint32_t pid, std::uint32_t tid);
 
-    /// Some thread of the process waits in the kernel where nothing wakes it. Nothing: the list
-    /// could not be read.
-    [[nodiscard]] std::optional<bool> any_hangs(std::uint32_t pid);
+    /// Some thread of the process, which has so many, waits in the kernel where nothing wakes it.
+    /// Nothing if not all of them were found: the walk ends where a thread ends.
+    [[nodiscard]] std::optional<bool> any_hangs(std::uint32_t pid, std::size_t threads);
 
 private:
     struct SkeletonDeleter {
@@ -42,6 +42,7 @@ private:
 
     Skeleton skeleton_;
     bool finds_by_tid_ = true;  ///< without a walk through all threads
+    bool finds_by_pid_ = true;
 };
 
 }  // namespace drainwatch

@@ -59,6 +59,15 @@ void add_queue(Json& fields, const Alert& alert)
         alert.zero_in_s ? Json(std::llround(*alert.zero_in_s * 1e3)) : Json(nullptr);
 }
 
+/// Polling sees only that it is over, with its descriptor still open.
+Json side_of(const Alert& alert)
+{
+    if (alert.reading.estimated) {
+        return nullptr;
+    }
+    return alert.reset_by == Side::local ? "local" : "peer";
+}
+
 }  // namespace
 
 Event to_event(const Alert& alert, std::optional<Process> process, std::optional<std::uint32_t> fd,
@@ -100,7 +109,7 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
         case Alert::Kind::link_reset:
             if (alert.kind == Alert::Kind::link_reset) {
                 fields["reset_at"] = calendar_time(alert.at_ns, clocks);
-                fields["side"] = alert.reset_by == Side::local ? "local" : "peer";
+                fields["side"] = side_of(alert);
                 fields["by_pid"] = alert.pid != 0 ? Json(alert.pid) : Json(nullptr);
                 fields["unread_bytes"] = alert.reading.unread_bytes;
             }

@@ -267,6 +267,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         }
     });
     failed_ += !listed;
+    sockets_grew_ = sockets_grew_ || !listed;
     return found;
 }
 
@@ -317,7 +318,8 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     const auto states = in.table->query(wanted);
     if (!states) {
         failed_++;
-        return;  // they are found again at the next look
+        sockets_grew_ = true;  // they are looked for again
+        return;
     }
     const std::uint64_t now_ns = monotonic_ns();
     for (const auto& state : *states) {
