@@ -172,6 +172,8 @@ TEST(Headroom, EndsWithAProbeUnlessWholeSegmentsUseItUp)
     s.window.rcv_mss = 536;
     s.unread = {{s.data_end - 101, 1}, {s.data_end, 2}};
     EXPECT_FALSE(headroom(s).ends_with_probe) << "messages of 101 bytes";
+    EXPECT_FALSE(headroom(s, {9 * 101 / 0.04, {}}).ends_with_probe);
+    EXPECT_TRUE(headroom(s, {11 * 101 / 0.04, {}}).ends_with_probe) << "held by its window";
 }
 
 TEST(HeadroomByMemory, IsTheRestOfTheLimitByTheCostOfAByte)

@@ -12,6 +12,9 @@ constexpr double kNsPerSecond = 1e9;
 /// While the kernel does not want a larger window, it waits so long with an ACK (TCP_DELACK_MIN).
 constexpr double kAckDelayS = 0.040;
 
+/// Segments that a peer sends before it has an ACK: RFC 6928, TCP_INIT_CWND.
+constexpr double kInitialWindow = 10;
+
 /// Truesize of a byte after the kernel has collapsed the queue: pages of their own, filled
 /// (tcp_collapse()). Measured 1.16 to 1.18 for segments of 40 to 180 bytes, and 1.34 for such of 20
 /// and less; Linux 6.18, loopback.
@@ -160,12 +163,17 @@ std::optional<double> rate_after_first(const SocketSample& sample)
 }
 
 /// A scaled window is seldom used up by whole messages. One that is not scaled is announced in
-/// whole rcv_mss, and what is left of it now is used up by messages as they come.
-bool ends_with_probe(const SocketSample& sample)
+/// whole rcv_mss, and what is left of it now is used up by messages as they come; but not those of
+/// a peer that has a whole congestion window under way while an ACK is delayed, for it puts what
+/// waits together.
+bool ends_with_probe(const SocketSample& sample, double bytes_per_s)
 {
     const std::uint32_t bytes = message_bytes(sample);
     if (bytes <= 1) {
         return false;
+    }
+    if (bytes_per_s * kAckDelayS >= kInitialWindow * bytes) {
+        return true;
     }
     return sample.window.rcv_wscale != 0 || dw_window_current(&sample.window) % bytes != 0;
 }
@@ -181,7 +189,8 @@ Headroom headroom(const SocketSample& sample, const Inflow& inflow)
     const double left =
         static_cast<double>(dw_memory_limit(&sample.window)) - collapsed_memory(sample);
     const double cost = std::min(average_cost(sample), collapsed_cost(sample));
-    return {Filling(sample, inflow).run(), std::max(0.0, left / cost), ends_with_probe(sample)};
+    return {Filling(sample, inflow).run(), std::max(0.0, left / cost),
+            ends_with_probe(sample, inflow.bytes_per_s)};
 }
 
 std::optional<double> arrival_rate(const SocketSample& sample, std::uint64_t since_ns)

@@ -40,9 +40,10 @@ struct Headroom {
     }
 };
 
-/// A sender's first window probe comes after its retransmission timeout, 200 ms at least
-/// (TCP_RTO_MIN, tcp_probe0_base()).
-constexpr double kProbeDelayS = 0.2;
+/// A sender's first window probe comes after its retransmission timeout: what it has measured of
+/// the round trip, which is our delay of ACKs, 40 ms, and 200 ms at least for how that varies
+/// (tcp_probe0_base(), tcp_set_rto(), tcp_rto_min()).
+constexpr double kProbeDelayS = 0.24;
 
 /// What comes in.
 struct Inflow {
