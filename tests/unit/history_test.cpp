@@ -172,28 +172,5 @@ TEST(Trough, TakesThreeLooks)
     EXPECT_FALSE(h.trough(9 * kMs, 1 * kMs));
 }
 
-TEST(MemoryCost, IsThatOfWhatCameLast)
-{
-    History h;
-    SocketSample s;
-    const auto grow = [&](std::uint32_t bytes, std::int32_t memory) {
-        s.taken_ns += 10 * kMs;
-        s.data_end += bytes;
-        s.window.rmem += memory;
-        h.add(s);
-    };
-    s.taken_ns = kBegin;
-    for (int i = 0; i < 100; i++) {
-        grow(100, 150);
-    }
-    EXPECT_DOUBLE_EQ(h.memory_cost().value(), 1.5);
-    for (int i = 0; i < 20; i++) {
-        grow(100, 250);
-    }
-    EXPECT_DOUBLE_EQ(h.memory_cost().value(), 2.5);
-    grow(100, -5000);  // the kernel has collapsed the queue: too little came since
-    EXPECT_FALSE(h.memory_cost());
-}
-
 }  // namespace
 }  // namespace drainwatch

@@ -11,9 +11,8 @@ constexpr std::uint64_t kLongestNs = 4'000'000'000;  // four of the longest wind
 constexpr std::uint64_t kSpacingNs = 2'000'000;      // closer looks add nothing
 constexpr std::size_t kMostPoints = kLongestNs / kSpacingNs;
 
-/// What came must be this part of the queue, at least, to tell what it cost; and what came before
-/// that tells nothing of what comes now, for segments of one size do not always cost the same.
-constexpr std::uint32_t kTellingShare = 8;
+/// What came must be this part of the queue, at least, to tell what it cost.
+constexpr std::uint32_t kTellingShare = 4;
 
 }  // namespace
 
@@ -101,16 +100,14 @@ std::optional<double> History::memory_cost() const
     }
     const Point& last = points_.back();
     const Point* first = &last;
-    const std::uint32_t enough = last.unread / kTellingShare;
-    for (auto p = points_.rbegin(); p != points_.rend() && last.unread - first->unread <= enough;
-         ++p) {
+    for (auto p = points_.rbegin(); p != points_.rend(); ++p) {
         if (p->copied_seq != last.copied_seq || p->rmem > first->rmem) {
             break;
         }
         first = &*p;
     }
     const std::uint32_t came = last.unread - first->unread;
-    if (came == 0 || came < enough) {
+    if (came == 0 || came < last.unread / kTellingShare) {
         return std::nullopt;
     }
     return static_cast<double>(last.rmem - first->rmem) / came;

@@ -12,6 +12,10 @@ namespace {
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kLeadThatCounts = 200 * kNsPerMs;
 constexpr std::uint64_t kAnnouncedWithin = 2 * kNsPerMs;
+/// The hook wakes drainwatch, on another CPU, before tcpdump has its stamp of the segment. A host
+/// may give the CPU of a virtual machine away just then, for a slice of its scheduler: 3.3 and
+/// 3.6 ms were seen, and drainwatch was as late.
+constexpr std::uint64_t kTappedWithin = 6 * kNsPerMs;
 /// TCP_DELACK_MIN, and a jiffy.
 constexpr std::uint64_t kAcknowledgedWithin = 44 * kNsPerMs;
 
@@ -33,6 +37,11 @@ Predicate about(const Sender& sender, const Predicate& what)
         const std::string remote = line.json["socket"]["remote"];
         return remote.ends_with(port) && (!what || what(line));
     };
+}
+
+bool on_emulated_machine()
+{
+    return secure_getenv("DRAINWATCH_EMULATED") != nullptr;
 }
 
 bool polls()
@@ -155,9 +164,12 @@ void Scenario::expect_announced(const Sender& sender, const Line& line)
         EXPECT_TRUE(capture_->closed_at(sender.port(), announced));
         return;
     }
-    const std::uint64_t off = announced > *zero ? announced - *zero : *zero - announced;
+    EXPECT_LE(announced, *zero + kAnnouncedWithin);
     // Else it is the stamp of the segment that was acknowledged.
-    EXPECT_LE(off, line.json.contains("estimated") ? kAcknowledgedWithin : kAnnouncedWithin);
+    const std::uint64_t before = !line.json.contains("estimated")
+                                     ? (on_emulated_machine() ? kAnnouncedWithin : kTappedWithin)
+                                     : kAcknowledgedWithin;
+    EXPECT_GE(announced + before, *zero);
 }
 
 void Scenario::expect_silence()

@@ -16,6 +16,9 @@ namespace drainwatch::live {
 /// The tests run in the poll tier.
 [[nodiscard]] bool polls();
 
+/// Time is made of instructions here, leaps while there is nothing to do, and no host takes any.
+[[nodiscard]] bool on_emulated_machine();
+
 /// A name for the test's target that no other process has.
 [[nodiscard]] std::string unique_comm();
 
