@@ -2,6 +2,7 @@
 
 #include "support/capture.hpp"
 #include "support/sender.hpp"
+#include "support/stall_gauge.hpp"
 #include "support/target.hpp"
 #include "support/watcher.hpp"
 
@@ -81,6 +82,7 @@ private:
     std::unique_ptr<Target> target_;
     std::vector<std::unique_ptr<Sender>> senders_;
     std::unique_ptr<Capture> capture_;
+    std::unique_ptr<StallGauge> gauge_;  ///< beside a capture; none where no host takes CPUs away
     std::unique_ptr<Watcher> watcher_;
     std::uint64_t read_at_zero_ = 0;
     int exit_code_ = -1;
