@@ -21,6 +21,7 @@ Json to_json(const Said& said)
             {"read_ns", said.read_ns},
             {"written_ns", said.written_ns},
             {"announced_ns", or_null(said.announced_ns)},
+            {"estimated", said.estimated},
             {"zero_in_ms", or_null(said.zero_in_ms)}};
 }
 
@@ -49,7 +50,11 @@ Json to_json(const Observation& observation)
 {
     Json json{{"watched_ns", observation.watched_ns},
               {"trouble", to_json(observation.trouble)},
+              {"stalls", Json::array()},
               {"links", Json::array()}};
+    for (const HostStall& stall : observation.stalls) {
+        json["stalls"].push_back({stall.begin_ns, stall.end_ns});
+    }
     for (const Link& link : observation.links) {
         json["links"].push_back(to_json(link));
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/stalls.hpp"
+
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,6 +26,7 @@ struct Said {
     std::uint64_t read_ns = 0;                  ///< when it was read from the pipe
     std::uint64_t written_ns = 0;               ///< its `ts`
     std::optional<std::uint64_t> announced_ns;  ///< zero_window: `announced_at`
+    bool estimated = false;                     ///< that is the stamp of the segment before
     std::optional<std::uint64_t> zero_in_ms;    ///< forecast
 };
 
@@ -48,6 +51,7 @@ struct Link {
 struct Observation {
     std::uint64_t watched_ns = 0;  ///< since when drainwatch watches
     Interval trouble;              ///< as injected; empty if there was none
+    std::vector<HostStall> stalls;
     std::vector<Link> links;
 };
 

@@ -24,6 +24,7 @@ struct Row {
     std::vector<double> lead_share;  ///< where 200 ms or more were possible
     std::vector<double> forecast_error;
     std::vector<double> delay_ms;
+    std::size_t estimated = 0;  ///< zero windows whose time is an estimate
     std::size_t disagreements = 0;
     std::size_t broken = 0;
 };
@@ -48,9 +49,8 @@ struct Report {
 [[nodiscard]] Json to_json(const Report& report);
 
 /// Nothing that must never happen did: a zero window without a warning, a stall untold, nor, in
-/// tier bpf, a false alarm. (A poll's forecast of a reader that loses ground rests on estimates of
-/// the window. One zero window in a thousand is told with its second announcement: see
-/// `disagreements`.)
+/// tier bpf, a false alarm or a zero window told otherwise than captured. (A poll's forecast of a
+/// reader that loses ground rests on estimates of the window.)
 [[nodiscard]] bool is_clean(const Report& report);
 
 }  // namespace drainwatch::corpus

@@ -29,7 +29,8 @@ Json to_json(const Verdict& v)
             {"lead_ms", optional_json(v.lead_ms)},
             {"delay_ms", v.delay_ms},
             {"forecast_error", optional_json(v.forecast_error)},
-            {"agrees", v.agrees}};
+            {"agrees", v.agrees},
+            {"estimated", v.estimated}};
 }
 
 Verdict to_verdict(const Json& json)
@@ -47,6 +48,7 @@ Verdict to_verdict(const Json& json)
     v.delay_ms = json.at("delay_ms").get<std::vector<double>>();
     v.forecast_error = optional_number(json.at("forecast_error"));
     v.agrees = json.at("agrees");
+    v.estimated = json.at("estimated");
     return v;
 }
 

@@ -6,6 +6,7 @@
 #include "support/capture.hpp"
 #include "support/control.hpp"
 #include "support/control_group.hpp"
+#include "support/stall_gauge.hpp"
 #include "support/target.hpp"
 #include "support/watcher.hpp"
 
@@ -270,6 +271,7 @@ private:
         }
         capture_->stop();
         (void)watcher_->stop();
+        observation_.stalls = gauge_.stalls();
         for (std::size_t i = 0; i < observation_.links.size(); i++) {
             add_witness(observation_.links[i], bytes_read_[i]);
             add_holds(observation_.links[i]);
@@ -346,9 +348,12 @@ private:
                 !line.json["socket"]["remote"].get<std::string>().ends_with(remote)) {
                 continue;
             }
-            Said said{line.event(), line.json["severity"],
-                      line.read_ns, live::parse_time(line.json["ts"]),
-                      {},           {}};
+            Said said;
+            said.event = line.event();
+            said.severity = line.json["severity"];
+            said.read_ns = line.read_ns;
+            said.written_ns = live::parse_time(line.json["ts"]);
+            said.estimated = line.json.value("estimated", false);
             if (const auto at = line.json.find("announced_at");
                 at != line.json.end() && at->is_string()) {
                 said.announced_ns = live::parse_time(*at);
@@ -363,6 +368,7 @@ private:
 
     const Plan& plan_;
     std::string comm_;
+    live::StallGauge gauge_;
     std::unique_ptr<SharedLedger> ledger_;
     std::unique_ptr<live::Target> target_;
     std::unique_ptr<live::Capture> capture_;

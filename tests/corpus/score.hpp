@@ -25,7 +25,8 @@ struct Verdict {
     std::optional<double> lead_ms;      ///< from the warning to the zero window
     std::vector<double> delay_ms;       ///< from evidence to line
     std::optional<double> forecast_error;  ///< at half of the remaining time, as a share of it
-    bool agrees = true;  ///< zero windows told are those of the capture, with their times
+    bool agrees = true;      ///< zero windows told are those of the capture, with their times
+    bool estimated = false;  ///< the time of one of them is an estimate, and said to be
 };
 
 [[nodiscard]] std::vector<Verdict> judge(const Plan& plan, const Observation& observation);

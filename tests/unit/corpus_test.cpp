@@ -23,7 +23,7 @@ std::uint64_t at(std::uint64_t ms)
 
 Said said(const std::string& event, std::uint64_t ms)
 {
-    return {event, "warning", at(ms), at(ms), {}, {}};
+    return {event, "warning", at(ms), at(ms), {}, false, {}};
 }
 
 Said zero_line(std::uint64_t read_ms, std::uint64_t announced_ms)
@@ -128,6 +128,26 @@ TEST(CorpusScore, ZeroWindowsAreHeldAgainstTheCapture)
     Observation none = stalled({zero_line(3001, 3000)});
     none.links.front().witness.zeros_ns.clear();
     EXPECT_FALSE(judge_one(sleeping(), none).agrees) << "none captured";
+}
+
+TEST(CorpusScore, AnEstimateMayBeADelayedAcknowledgmentOff)
+{
+    for (const auto& [announced_ms, agrees] : {std::pair{2957U, true}, {2955U, false}}) {
+        Said line = zero_line(3240, announced_ms);
+        line.estimated = true;
+        const auto v = judge_one(sleeping(), stalled({line}));
+        EXPECT_EQ(v.agrees, agrees) << announced_ms;
+        EXPECT_TRUE(v.estimated);
+    }
+}
+
+TEST(CorpusScore, WhatTheHostTookIsNotHeldAgainstATime)
+{
+    Observation run = stalled({zero_line(3001, 2996)});
+    run.stalls = {{at(2990), at(2997)}, {at(2997), at(2999)}};
+    EXPECT_TRUE(judge_one(sleeping(), run).agrees) << "4 ms off, 2 of them on a CPU that stood";
+    run.stalls = {{at(2990), at(2997)}, {at(2999), at(3100)}};
+    EXPECT_FALSE(judge_one(sleeping(), run).agrees) << "1 of them";
 }
 
 TEST(CorpusScore, AWarningWithoutTroubleIsFalse)
@@ -254,6 +274,7 @@ Verdict good()
     v.lead_ms = 950;
     v.forecast_error = 0.1;
     v.delay_ms = {1, 2};
+    v.estimated = true;
     return v;
 }
 

@@ -170,7 +170,7 @@ void Scenario::expect_announced(const Sender& sender, const Line& line)
         return;
     }
     // tcpdump has its stamp of a segment after the hook: a host may have taken the CPU in between.
-    const std::uint64_t stalled = gauge_ ? gauge_->stalled_ns(announced, *zero) : 0;
+    const std::uint64_t stalled = gauge_ ? stalled_ns(gauge_->stalls(), announced, *zero) : 0;
     EXPECT_LE(off, kAnnouncedWithin + stalled);
 }
 

@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <algorithm>
 #include <chrono>
 
 namespace drainwatch::live {
@@ -57,16 +56,10 @@ void StallGauge::watch(int cpu)
     }
 }
 
-std::uint64_t StallGauge::stalled_ns(std::uint64_t from_ns, std::uint64_t to_ns)
+std::vector<HostStall> StallGauge::stalls()
 {
     const std::lock_guard lock(mutex_);
-    std::uint64_t longest = 0;
-    for (const Stall& stall : stalls_) {
-        const std::uint64_t begin = std::max(stall.begin_ns, from_ns);
-        const std::uint64_t end = std::min(stall.end_ns, to_ns);
-        longest = std::max(longest, end > begin ? end - begin : 0);
-    }
-    return longest;
+    return stalls_;
 }
 
 }  // namespace drainwatch::live

@@ -1,7 +1,8 @@
 #pragma once
 
+#include "support/stalls.hpp"
+
 #include <atomic>
-#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,20 +18,14 @@ public:
     StallGauge(const StallGauge&) = delete;
     StallGauge& operator=(const StallGauge&) = delete;
 
-    /// How much of this time some CPU stood still, the one that did so longest. CLOCK_REALTIME.
-    [[nodiscard]] std::uint64_t stalled_ns(std::uint64_t from_ns, std::uint64_t to_ns);
+    [[nodiscard]] std::vector<HostStall> stalls();
 
 private:
-    struct Stall {
-        std::uint64_t begin_ns;
-        std::uint64_t end_ns;
-    };
-
     void watch(int cpu);
 
     std::atomic<bool> done_ = false;
     std::mutex mutex_;
-    std::vector<Stall> stalls_;
+    std::vector<HostStall> stalls_;
     std::vector<std::thread> threads_;
 };
 
