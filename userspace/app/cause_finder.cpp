@@ -24,6 +24,8 @@ constexpr std::uint64_t kSuspiciousNs = 100'000'000;
 /// Sockets that stop together ask about the same thread, and the same process.
 constexpr std::uint64_t kKeptNs = 200'000'000;
 constexpr std::size_t kMostKept = 1024;
+/// The same, of what is asked before a process's memory is looked into.
+constexpr std::uint64_t kMomentNs = 20'000'000;
 /// Of the threads of a process, so many are looked at to find the one that should read.
 constexpr std::size_t kMostCandidates = 256;
 constexpr std::uint64_t kChoosingNs = 20'000'000;
@@ -255,7 +257,7 @@ void CauseFinder::read_files_of(std::uint32_t pid, std::uint32_t tid)
         files_read_.clear();
     }
     files_read_.insert(pid);
-    if (!hangs_in_kernel(pid)) {
+    if (const KeptProcess* process = look_at_process(pid); process && !process->hangs_in_kernel) {
         (void)read_user_stack(pid, tid, registers_of(*call), symbols_);
     }
 }
@@ -273,22 +275,32 @@ const HeldSockets& CauseFinder::sockets_of(std::uint32_t pid)
     return kept.held;
 }
 
+/// Null if it has ended.
+const CauseFinder::KeptProcess* CauseFinder::look_at_process(std::uint32_t pid)
+{
+    const std::uint64_t now_ns = monotonic_ns();
+    if (process_ && process_->pid == pid && now_ns - process_->at_ns < kMomentNs) {
+        return &*process_;
+    }
+    process_.reset();
+    if (const auto identity = proc::identity(pid)) {
+        process_ = {pid, now_ns, identity->threads, hangs_in_kernel(pid, identity->threads)};
+    }
+    return process_ ? &*process_ : nullptr;
+}
+
 /// Its memory is not looked into then: what holds it may be what the thread hangs with. A few
 /// threads are asked sooner than the kernel's list of all.
-bool CauseFinder::hangs_in_kernel(std::uint32_t pid)
+bool CauseFinder::hangs_in_kernel(std::uint32_t pid, std::uint32_t threads) const
 {
-    const auto identity = proc::identity(pid);
-    const auto any = reader_ && identity && identity->threads > kFewThreads
-                         ? reader_->any_hangs(pid, identity->threads)
-                         : std::nullopt;
+    const auto any =
+        reader_ && threads > kFewThreads ? reader_->any_hangs(pid, threads) : std::nullopt;
     return any ? *any : proc::hangs_in_kernel(pid, kMostCandidates);
 }
 
 void CauseFinder::choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members)
 {
     const std::uint32_t pid = facts.process.pid;
-    const auto identity = proc::identity(pid);
-    facts.threads = identity ? identity->threads : 0;
     const bool reader_is_known = sample.reader_tgid == pid && sample.reader_tid != 0;
     if (reader_is_known && proc::thread(pid, sample.reader_tid)) {
         facts.tid = sample.reader_tid;
@@ -422,7 +434,12 @@ Result<Cause> CauseFinder::look(const SocketSample& sample, const Owner& owner,
 {
     CauseFacts facts;
     facts.process = *owner.process;
-    facts.hangs_in_kernel = hangs_in_kernel(facts.process.pid);
+    const KeptProcess* process = look_at_process(facts.process.pid);
+    if (process == nullptr) {
+        return fail("it has ended");
+    }
+    facts.threads = process->threads;
+    facts.hangs_in_kernel = process->hangs_in_kernel;
     const HeldSockets& held = sockets_of(facts.process.pid);
     PollMembers members(in_process(sample, owner, held));
     choose_thread(facts, sample, members);
@@ -454,9 +471,6 @@ Result<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
 {
     if (!owner.process) {
         return fail("it is not known whose socket it is");
-    }
-    if (!proc::identity(owner.process->pid)) {
-        return fail("it has ended");
     }
     if (!finding_.is_left()) {
         return fail("there was no time to look for it: many sockets stopped at once");

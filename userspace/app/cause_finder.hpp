@@ -55,6 +55,13 @@ private:
         std::uint64_t at_once_ns_;
         std::uint64_t paid_until_ns_ = 0;
     };
+    /// As it was a moment ago.
+    struct KeptProcess {
+        std::uint32_t pid = 0;
+        std::uint64_t at_ns = 0;
+        std::uint32_t threads = 0;
+        bool hangs_in_kernel = false;  ///< one of them may
+    };
     struct KeptThread {
         std::uint64_t at_ns = 0;
         CauseFacts facts;
@@ -67,7 +74,8 @@ private:
     [[nodiscard]] Result<Cause> look(const SocketSample& sample, const Owner& owner,
                                      std::uint64_t silent_ns);
     [[nodiscard]] const HeldSockets& sockets_of(std::uint32_t pid);
-    [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid);
+    [[nodiscard]] const KeptProcess* look_at_process(std::uint32_t pid);
+    [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid, std::uint32_t threads) const;
     static void choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members);
     [[nodiscard]] static std::optional<proc::Thread> find_asleep(const CauseFacts& facts);
     [[nodiscard]] bool look_at_thread(CauseFacts& facts);
@@ -83,6 +91,7 @@ private:
     std::string why_no_reader_;
     Symbols symbols_;
     CpuMarks marks_;
+    std::optional<KeptProcess> process_;                      ///< the last one
     std::unordered_map<std::uint32_t, KeptThread> threads_;   ///< by tid
     std::unordered_map<std::uint32_t, KeptSockets> sockets_;  ///< by pid
     std::unordered_set<std::uint32_t> files_read_;            ///< processes whose files were read
