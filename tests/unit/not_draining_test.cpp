@@ -89,6 +89,20 @@ TEST(NotDraining, ClosedBeforeTheWatchBeganIsTold)
     EXPECT_EQ(verdict(r), std::nullopt);
 }
 
+TEST(NotDraining, PeerHeldSinceBeforeTheWatchBeganIsTold)
+{
+    Reading r = silent(20 * kMs);
+    r.closed_in_effect = true;
+    EXPECT_EQ(verdict(r), std::nullopt) << "the way there was seen, and has a forecast";
+    r.age_is_lower_bound = true;
+    EXPECT_EQ(verdict(r), Severity::warning);
+    r.silent_ns = 20 * kMs - 1;
+    EXPECT_EQ(verdict(r), std::nullopt);
+    r.silent_ns = 20 * kMs;
+    r.closed_in_effect = false;
+    EXPECT_EQ(verdict(r), std::nullopt);
+}
+
 /// Silent for so long, and zero is forecast.
 Reading forecast(std::uint64_t silent_ns, double short_s, double long_s)
 {

@@ -30,6 +30,14 @@ bool near_zero(const Forecast& forecast, const Limits& limits)
     return std::max(forecast.short_s, forecast.long_s) <= seconds(limits.horizon);
 }
 
+/// The watch found it so: the window is closed, or too small for the peer's next segment, which
+/// waits until it is sent as a window probe. At what rate it came here, nobody saw.
+bool was_closed_before(const Reading& r)
+{
+    const bool holds_peer = r.closed_in_effect && seconds(r.silent_ns) >= kShortestSilenceS;
+    return r.age_is_lower_bound && (r.closed || holds_peer);
+}
+
 /// Deeper than this reader has ever coped with, by half of what was left.
 bool deeper_than_usual(const Reading& r)
 {
@@ -76,7 +84,7 @@ std::optional<Finding> not_draining(const Reading& r, const Limits& limits)
     if (r.silent_ns >= static_cast<std::uint64_t>(limits.warn_after.count())) {
         return found(r, Severity::warning);
     }
-    if (r.closed && r.age_is_lower_bound) {
+    if (was_closed_before(r)) {
         return found(r, Severity::warning);
     }
     if (r.if_silent && near_zero(*r.if_silent, limits) && silent_too_long(r, *r.if_silent)) {
