@@ -7,8 +7,10 @@
 #include "corpus/schedule.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
 namespace drainwatch::corpus {
 namespace {
@@ -22,17 +24,31 @@ void write_file(const std::string& path, const std::string& text)
     }
 }
 
+/// Crowds of sockets are more than what a shell usually allows.
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /// In a process of its own; its one line goes to whoever schedules.
 int run_one(const Single& single)
 {
     const Plan plan = make_plan(single.name, single.seed);
-    Result result{single.name, single.seed, {}, ""};
+    Result result;
+    result.name = single.name;
+    result.seed = single.seed;
     try {
         const Observation observation = carry_out(plan);
         if (single.shows_all) {
             fmt::print(stderr, "{}\n{}\n", to_json(plan).dump(), to_json(observation).dump());
         }
-        result.verdicts = judge(plan, observation);
+        Judgement judgement = judge(plan, observation);
+        result.verdicts = std::move(judgement.links);
+        result.stray_alarms = judgement.stray_alarms;
+        result.version = observation.version;
     } catch (const std::exception& error) {
         result.broken = error.what();
     }
@@ -65,7 +81,7 @@ int run_many(const Options& options)
     });
     run_all(broken, 1, [&](Result result) { results.add(std::move(result)); });
     const Report report = make_report(results.all());
-    const std::string markdown = to_markdown(report, describe(options));
+    const std::string markdown = to_markdown(report, describe(options, report));
     if (!options.markdown.empty()) {
         write_file(options.markdown, markdown);
     }
@@ -82,6 +98,7 @@ int run_many(const Options& options)
 int main(int argc, char** argv)
 {
     using namespace drainwatch::corpus;
+    raise_descriptor_limit();
     try {
         const auto command = parse_options(argc, argv);
         if (const auto* single = std::get_if<Single>(&command)) {

@@ -30,6 +30,7 @@ Json to_json(const Link& link)
     Json json{{"peer_port", link.peer_port},
               {"last_read_ns", link.last_read_ns},
               {"zeros_ns", link.witness.zeros_ns},
+              {"widened_ns", link.witness.widened_ns},
               {"holds_ns", link.witness.holds_ns},
               {"reset_ns", or_null(link.witness.reset_ns)},
               {"first_unread_ns", or_null(link.witness.first_unread_ns)},
@@ -50,10 +51,16 @@ Json to_json(const Observation& observation)
 {
     Json json{{"watched_ns", observation.watched_ns},
               {"trouble", to_json(observation.trouble)},
+              {"ended_ns", observation.ended_ns},
+              {"version", observation.version},
+              {"strays", Json::array()},
               {"stalls", Json::array()},
               {"links", Json::array()}};
     for (const HostStall& stall : observation.stalls) {
         json["stalls"].push_back({stall.begin_ns, stall.end_ns});
+    }
+    for (const Said& said : observation.strays) {
+        json["strays"].push_back(to_json(said));
     }
     for (const Link& link : observation.links) {
         json["links"].push_back(to_json(link));

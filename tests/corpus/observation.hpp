@@ -32,9 +32,11 @@ struct Said {
 
 /// A zero window, or a reset, that the watched side put on the wire.
 struct Witness {
-    std::vector<std::uint64_t> zeros_ns;  ///< each that followed an open window
-    std::vector<std::uint64_t> holds_ns;  ///< each that left no room for the peer's next segment,
-                                          ///< after one that did: closed in effect
+    std::vector<std::uint64_t> zeros_ns;    ///< each that followed an open window
+    std::vector<std::uint64_t> widened_ns;  ///< for each of them, when the peer had last been
+                                            ///< allowed to send more than before
+    std::vector<std::uint64_t> holds_ns;    ///< each that left no room for the peer's next segment,
+                                            ///< after one that did: closed in effect
     std::optional<std::uint64_t> reset_ns;
     std::optional<std::uint64_t> first_unread_ns;  ///< the first byte that the trouble left unread
 };
@@ -51,7 +53,11 @@ struct Link {
 struct Observation {
     std::uint64_t watched_ns = 0;  ///< since when drainwatch watches
     Interval trouble;              ///< as injected; empty if there was none
+    std::uint64_t ended_ns = 0;    ///< what comes later is not in here
     std::vector<HostStall> stalls;
+    std::string version;       ///< of drainwatch, as it says itself
+    std::vector<Said> strays;  ///< warnings, or worse, about none of the links, and those of a
+                               ///< drainwatch that was ended, of before the trouble
     std::vector<Link> links;
 };
 

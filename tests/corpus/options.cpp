@@ -3,14 +3,39 @@
 #include "corpus/plan.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 
 namespace drainwatch::corpus {
+
+namespace {
+
+/// The class that needs net.ipv4.tcp_shrink_window (6.5).
+constexpr std::string_view kShrinkWindow = "shrink-window";
+
+bool has_shrink_window()
+{
+    return access("/proc/sys/net/ipv4/tcp_shrink_window", F_OK) == 0;
+}
+
+std::vector<std::string> classes_of_this_kernel()
+{
+    std::vector<std::string> names;
+    for (const std::string_view name : class_names()) {
+        if (name != kShrinkWindow || has_shrink_window()) {
+            names.emplace_back(name);
+        }
+    }
+    return names;
+}
+
+}  // namespace
 
 std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
 {
@@ -20,21 +45,20 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     options.jobs = 2 * std::max(1U, std::thread::hardware_concurrency());
     Single single;
     bool quick = false;
-    std::vector<std::string> known;
-    for (const std::string_view name : class_names()) {
-        known.emplace_back(name);
-    }
+    const std::vector<std::string> known = classes_of_this_kernel();
     app.add_option("--class", options.classes, "run this class alone; repeatable")
         ->check(CLI::IsMember(known));
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.add_option("--seed", options.seed, "of the first run of each class [1]");
-    app.add_option("--runs", options.runs, "of each class [10]")->check(CLI::Range(1, 100'000));
+    auto* runs =
+        app.add_option("--runs", options.runs, "of each class [10]")->check(CLI::Range(1, 100'000));
     app.add_option("--jobs", options.jobs, "runs at the same time [two for each CPU]")
         ->check(CLI::Range(1, 64));
     app.add_option("--results", options.results,
                    "results are kept here; what is there is not run again");
     app.add_option("--markdown", options.markdown, "write the report to this file as well");
     app.add_option("--json", options.json, "and as JSON to this one");
-    app.add_flag("--quick", quick, "two runs of each class");
+    app.add_flag("--quick", quick, "two runs of each class, if --runs does not say otherwise");
     auto* one = app.add_subcommand("one", "a single run, judged, as a line of JSON");
     one->add_option("class", single.name)->required()->check(CLI::IsMember(known));
     one->add_option("seed", single.seed)->required();
@@ -53,7 +77,7 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     if (one->parsed()) {
         return single;
     }
-    if (quick) {
+    if (quick && runs->empty()) {
         options.runs = 2;
     }
     if (options.classes.empty()) {
@@ -65,14 +89,20 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     return options;
 }
 
-std::string describe(const Options& options)
+std::string describe(const Options& options, const Report& report)
 {
     utsname host{};
     uname(&host);
-    return fmt::format(
-        "Made by `scripts/corpus --seed {} --runs {} --jobs {}`, on Linux {} with {} cores.",
-        options.seed, options.runs, options.jobs, host.release,
+    std::string text = fmt::format(
+        "Made by `scripts/corpus --jobs {}`, with drainwatch {}, on Linux {} with {} cores; "
+        "`--cpu-budget 0`, "
+        "for several run at once.",
+        options.jobs, fmt::join(report.versions, " and "), host.release,
         std::thread::hardware_concurrency());
+    if (!has_shrink_window()) {
+        text += fmt::format(" {} is left out: this kernel has no such setting.", kShrinkWindow);
+    }
+    return text;
 }
 
 }  // namespace drainwatch::corpus

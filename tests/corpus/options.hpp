@@ -1,5 +1,7 @@
 #pragma once
 
+#include "corpus/report.hpp"
+
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -28,7 +30,7 @@ struct Single {
 /// Or a text to print: --help. Throws one sentence about what is wrong.
 [[nodiscard]] std::variant<Options, Single, std::string> parse_options(int argc, char** argv);
 
-/// By what the report was made, and on what: its first lines.
-[[nodiscard]] std::string describe(const Options& options);
+/// By what the report was made, of what, and on what: its first lines.
+[[nodiscard]] std::string describe(const Options& options, const Report& report);
 
 }  // namespace drainwatch::corpus

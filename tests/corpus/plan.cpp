@@ -110,6 +110,19 @@ void short_pauses(Plan& plan, Random& random)
     }
 }
 
+/// Below --warn-after, too, and over before the window is closed, but not long before.
+void pauses_near_zero(Plan& plan, Random& random)
+{
+    keep_up(plan, random);
+    plan.rcvbuf = 64 * 1024;
+    fill_in(plan, random.between(1'500, 6'000));
+    plan.to_zero = false;
+    plan.trouble = Trouble::pauses;
+    for (int i = 0; i < 4; i++) {
+        plan.pauses_ms.push_back(random.between(100, 900));
+    }
+}
+
 void slow_but_sufficient(Plan& plan, Random& random)
 {
     keep_up(plan, random);
@@ -132,6 +145,16 @@ void starvation(Plan& plan, Random& random)
     plan.spacing_us = std::max(plan.spacing_us, 2000U);
     plan.work_us = 300;
     plan.trouble_ms = 15'000;
+    plan.reset = false;
+}
+
+/// Longer than --warn-after, and over before the window is closed.
+void long_pause(Plan& plan, Random& random)
+{
+    stall(plan, random);
+    fill_in(plan, random.between(4'000, kLongestFillMs));
+    plan.to_zero = false;
+    plan.trouble_ms = random.between(1300, 2600);
     plan.reset = false;
 }
 
@@ -244,6 +267,7 @@ constexpr std::array kKinds{
     Kind{"idle-crowd", Group::healthy, idle_crowd},
     Kind{"half-open", Group::healthy, half_open},
     Kind{"short-pauses", Group::healthy, short_pauses},
+    Kind{"pauses-near-zero", Group::healthy, pauses_near_zero},
     Kind{"slow-but-sufficient", Group::healthy, slow_but_sufficient},
     Kind{"sleep", Group::stalls, stall_by<Trouble::sleep>},
     Kind{"sigstop", Group::stalls, stall_by<Trouble::sigstop>},
@@ -251,6 +275,7 @@ constexpr std::array kKinds{
     Kind{"epoll-without-read", Group::stalls, stall_by<Trouble::epoll_without_read>},
     Kind{"starvation", Group::stalls, starvation},
     Kind{"never-accepted", Group::stalls, stall_by<Trouble::never_accepted>},
+    Kind{"long-pause", Group::stalls, long_pause},
     Kind{"unread-hello", Group::stalls, unread_hello},
     Kind{"slow-reader", Group::losing_ground, slow_reader},
     Kind{"one-byte-reader", Group::losing_ground, one_byte_reader},

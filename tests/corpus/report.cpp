@@ -14,14 +14,19 @@ constexpr double kGoodForecast = 0.2;
 constexpr std::string_view kDefinitions = R"(
 What is counted, for each link of each run:
 
-- **Zero window**: the first that tcpdump saw after the trouble began, warned of if a line was read from
-  drainwatch's pipe before, and not taken back.
+- **Zero window**: the first of each episode that tcpdump saw in the trouble; warned of if a line was read
+  from drainwatch's pipe before, and not taken back.
+- **Sudden**: a zero window of a healthy reader that came within 20 ms of its last read, as the capture
+  shows it: no silence is as short, so nobody can warn of it.
 - **Stall**: unread data older than `--warn-after` with no read since; told within 100 ms (poll: 500 ms).
+- **Reset**: the process was killed with unread data.
 - **False alarm**: a warning with neither a zero window to follow nor a silence of the reader, by its own
   log, that was long. One for a silence shorter than `--warn-after`, but longer than any that this reader
-  had shown, is a *new pause*; beside it, how soon after the pause it was cleared.
+  had shown, is a *new pause*; beside it, how soon after the pause it was over. Where all is well, any
+  line above `info` is a false alarm, about whichever socket.
 - **Held back**: a warning of a window that never was zero, but, by tcpdump, too small for the peer's next
   segment, so that it had to wait: no false alarm, and no zero window either.
+- **Never cleared**: a warning that lasts for a second or more after the reader went on.
 - **Lead**: from the warning to the zero window, as a share of what was possible: since the last read, or
   the first unread byte if that came later, or the start of a restarted drainwatch. Of a reader that
   reads too little (too slow, starved), since the trouble began, but no more than `--horizon`, for a forecast
@@ -30,7 +35,8 @@ What is counted, for each link of each run:
   against the truth; where nobody reads and the flow is steady.
 - **Delay**: from evidence to line: the zero window or the reset in the capture, or the moment at which
   a silence reached `--warn-after`.
-- **Broken**: a run that did not come to its end, such as a peer that could not connect; it counts nowhere else.
+- **Broken**: a run that did not come to its end, such as a peer that could not connect, or a capture that
+  lost packets; it counts nowhere else.
 - **Estimated**: a zero window whose announcement no hook saw, as it happens now and then; drainwatch tells of
   it at the next segment, and marks its time so: it is that of the segment before.
 - **Told otherwise**: a zero window that drainwatch did not tell of, or tells of and the capture does not have
@@ -63,10 +69,16 @@ void add(Row& row, const Result& result)
     const auto append = [](std::vector<double>& to, const std::vector<double>& from) {
         to.insert(to.end(), from.begin(), from.end());
     };
+    row.false_alarms += result.stray_alarms;
     for (const Verdict& v : result.verdicts) {
         row.links++;
-        row.zeros += v.zero;
-        row.warned += v.zero && v.warned;
+        row.zeros += v.zeros;
+        row.warned += v.warned;
+        row.sudden += v.sudden;
+        row.resets += v.reset;
+        row.resets_told += v.reset_told;
+        row.new_pauses += v.new_pauses;
+        row.never_cleared += v.never_cleared;
         row.stalls += v.stalled;
         row.told += v.stall_told;
         row.false_alarms += v.false_alarms;
@@ -106,26 +118,63 @@ std::string of_all(std::size_t part, std::size_t whole)
     return whole == 0 ? "" : fmt::format("{} of {}", part, whole);
 }
 
-std::string table_row(const Row& row)
+auto quantile_text(double q, std::string (*text)(double))
 {
-    const auto quantile_text = [](double q, std::string (*text)(double)) {
-        return [=](const std::vector<double>& values) { return text(quantile(values, q)); };
-    };
+    return [=](const std::vector<double>& values) { return text(quantile(values, q)); };
+}
+
+constexpr std::string_view kWhatWasTold =
+    "\n| class | runs | broken | links | zero windows warned of before | sudden | stalls told | "
+    "resets told | false alarms | held back | new pauses (cleared: median, worst) | never cleared "
+    "| estimated | told otherwise |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+
+std::string told_row(const Row& row)
+{
+    const std::string cleared = if_any(row.cleared_ms, [](const std::vector<double>& v) {
+        return fmt::format(" ({}, {} ms)", ms(quantile(v, 0.5)), ms(quantile(v, 1)));
+    });
     return fmt::format(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-        row.name, row.runs, row.broken, row.links, of_all(row.warned, row.zeros),
-        of_all(row.told, row.stalls), row.false_alarms, row.held_back,
-        if_any(row.cleared_ms,
-               [](const std::vector<double>& v) {
-                   return fmt::format("{} ({} ms)", v.size(), ms(quantile(v, 0.5)));
-               }),
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}{} | {} | {} | {} |\n", row.name,
+        row.runs, row.broken, row.links, of_all(row.warned, row.zeros), row.sudden,
+        of_all(row.told, row.stalls), of_all(row.resets_told, row.resets), row.false_alarms,
+        row.held_back, row.new_pauses, cleared, row.never_cleared, row.estimated,
+        row.disagreements);
+}
+
+constexpr std::string_view kHowEarly =
+    "\n| class | lead: median | 5 % | worst | forecast within 20 % | its error: median | 95 % | "
+    "worst | delay: median, ms | 99 % |\n"
+    "|---|---|---|---|---|---|---|---|---|---|\n";
+
+/// Empty for a class in which nothing of it can be measured.
+std::string early_row(const Row& row)
+{
+    if (row.lead_share.empty() && row.forecast_error.empty() && row.delay_ms.empty()) {
+        return "";
+    }
+    return fmt::format(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.name,
         if_any(row.lead_share, quantile_text(0.5, percent)),
         if_any(row.lead_share, quantile_text(0.05, percent)),
         if_any(row.lead_share, quantile_text(0, percent)),
         if_any(row.forecast_error,
                [](const std::vector<double>& v) { return percent(share_below(v, kGoodForecast)); }),
-        if_any(row.delay_ms, quantile_text(0.5, ms)), if_any(row.delay_ms, quantile_text(0.99, ms)),
-        row.estimated, row.disagreements);
+        if_any(row.forecast_error, quantile_text(0.5, percent)),
+        if_any(row.forecast_error, quantile_text(0.95, percent)),
+        if_any(row.forecast_error, quantile_text(1, percent)),
+        if_any(row.delay_ms, quantile_text(0.5, ms)),
+        if_any(row.delay_ms, quantile_text(0.99, ms)));
+}
+
+std::string table(const Report& report, std::string_view head, std::string (*text)(const Row&))
+{
+    std::string rows(head);
+    for (const Row& row : report.rows) {
+        rows += text(row);
+    }
+    rows += text(report.bpf);
+    return rows + (report.polled.runs > 0 ? text(report.polled) : "");
 }
 
 /// Held against tier bpf. The poll tier cannot reach them all: its row stands beside.
@@ -136,6 +185,10 @@ std::vector<Goal> goals_of(const Row& row)
          row.warned == row.zeros},
         {"stalls beyond `--warn-after` that were told: all", of_all(row.told, row.stalls),
          row.told == row.stalls},
+        {"resets with unread data that were told: all", of_all(row.resets_told, row.resets),
+         row.resets_told == row.resets},
+        {"warnings that were never over: none", std::to_string(row.never_cleared),
+         row.never_cleared == 0},
         {"false alarms: none", std::to_string(row.false_alarms), row.false_alarms == 0},
         {"zero windows told otherwise than captured: none", std::to_string(row.disagreements),
          row.disagreements == 0}};
@@ -167,12 +220,17 @@ Json to_json(const Row& row)
             {"links", row.links},
             {"zero_windows", row.zeros},
             {"warned_before", row.warned},
+            {"sudden", row.sudden},
             {"stalls", row.stalls},
             {"stalls_told", row.told},
+            {"resets", row.resets},
+            {"resets_told", row.resets_told},
             {"false_alarms", row.false_alarms},
             {"held_back", row.held_back},
-            {"new_pauses", row.cleared_ms.size()},
+            {"new_pauses", row.new_pauses},
             {"cleared_ms_p50", value(row.cleared_ms, 0.5)},
+            {"cleared_ms_worst", value(row.cleared_ms, 1)},
+            {"never_cleared", row.never_cleared},
             {"lead_p50", value(row.lead_share, 0.5)},
             {"lead_p05", value(row.lead_share, 0.05)},
             {"lead_worst", value(row.lead_share, 0)},
@@ -180,6 +238,9 @@ Json to_json(const Row& row)
             {"forecast_within_20_percent",
              row.forecast_error.empty() ? Json(nullptr)
                                         : Json(share_below(row.forecast_error, kGoodForecast))},
+            {"forecast_error_p50", value(row.forecast_error, 0.5)},
+            {"forecast_error_p95", value(row.forecast_error, 0.95)},
+            {"forecast_error_worst", value(row.forecast_error, 1)},
             {"delays", row.delay_ms.size()},
             {"delay_ms_p50", value(row.delay_ms, 0.5)},
             {"delay_ms_p99", value(row.delay_ms, 0.99)},
@@ -189,7 +250,8 @@ Json to_json(const Row& row)
 
 bool misses_nothing(const Row& row)
 {
-    return row.warned == row.zeros && row.told == row.stalls && row.broken == 0;
+    return row.warned == row.zeros && row.told == row.stalls && row.resets_told == row.resets &&
+           row.never_cleared == 0 && row.broken == 0;
 }
 
 }  // namespace
@@ -214,6 +276,12 @@ Report make_report(const std::vector<Result>& results)
         }
     }
     report.goals = goals_of(report.bpf);
+    for (const Result& result : results) {
+        if (result.broken.empty() && std::find(report.versions.begin(), report.versions.end(),
+                                               result.version) == report.versions.end()) {
+            report.versions.push_back(result.version);
+        }
+    }
     return report;
 }
 
@@ -225,20 +293,8 @@ std::string to_markdown(const Report& report, const std::string& made_by)
         text += fmt::format("| {} | {} | {} |\n", goal.text, goal.measured,
                             goal.met ? "met" : "**missed**");
     }
-    text +=
-        "\n| class | runs | broken | links | zero windows warned of before | stalls told | false "
-        "alarms | "
-        "held back | new pauses (cleared) | lead: median | 5 % | worst | forecast within 20 % | "
-        "delay: p50, ms "
-        "| p99 | estimated | told otherwise |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
-    for (const Row& row : report.rows) {
-        text += table_row(row);
-    }
-    text += table_row(report.bpf);
-    if (report.polled.runs > 0) {
-        text += table_row(report.polled);
-    }
+    text += table(report, kWhatWasTold, told_row);
+    text += table(report, kHowEarly, early_row);
     text += kDefinitions;
     return text;
 }

@@ -15,8 +15,10 @@ namespace drainwatch::corpus {
 struct Result {
     std::string name;  ///< the class
     std::uint64_t seed = 0;
-    std::vector<Verdict> verdicts;  ///< one for each link
-    std::string broken;             ///< why the stage failed; empty if it did not
+    std::vector<Verdict> verdicts;   ///< one for each link
+    std::uint32_t stray_alarms = 0;  ///< false ones about none of them
+    std::string version;             ///< of drainwatch
+    std::string broken;              ///< why the stage failed; empty if it did not
 };
 
 /// One line of JSON, without its end.

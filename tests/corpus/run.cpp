@@ -23,6 +23,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 namespace drainwatch::corpus {
@@ -77,6 +78,40 @@ live::Listen listen_as(const Plan& plan)
 std::chrono::milliseconds ms(std::uint32_t count)
 {
     return std::chrono::milliseconds(count);
+}
+
+bool has_socket(const Line& line)
+{
+    return line.json.contains("socket");
+}
+
+bool is_warning(const Line& line)
+{
+    return line.json["severity"] != "info";
+}
+
+bool is_about(const Line& line, const Link& link)
+{
+    return has_socket(line) && line.json["socket"]["remote"].get<std::string>().ends_with(
+                                   fmt::format(":{}", link.peer_port));
+}
+
+Said said_in(const Line& line)
+{
+    Said said;
+    said.event = line.event();
+    said.severity = line.json["severity"];
+    said.read_ns = line.read_ns;
+    said.written_ns = live::parse_time(line.json["ts"]);
+    said.estimated = line.json.value("estimated", false);
+    if (const auto at = line.json.find("announced_at"); at != line.json.end() && at->is_string()) {
+        said.announced_ns = live::parse_time(*at);
+    }
+    if (const auto in = line.json.find("zero_window_in_ms");
+        in != line.json.end() && in->is_number()) {
+        said.zero_in_ms = in->get<std::uint64_t>();
+    }
+    return said;
 }
 
 /// A target, its peers, tcpdump and drainwatch: one run.
@@ -134,7 +169,9 @@ private:
             arguments.insert(arguments.end(), {"--tier", "poll"});
         }
         watcher_ = std::make_unique<live::Watcher>(arguments);
-        observation_.watched_ns = watcher_->lines(live::event_is("start")).front().read_ns;
+        const Line start = watcher_->lines(live::event_is("start")).front();
+        observation_.watched_ns = start.read_ns;
+        observation_.version = start.json["version"];
     }
 
     void connect_peers()
@@ -215,6 +252,11 @@ private:
         nap(ms(plan_.trouble_ms / 20));
         watcher_->process().signal(SIGKILL);
         (void)watcher_->process().wait();
+        for (const Line& line : watcher_->lines(is_warning)) {
+            if (line.read_ns < observation_.trouble.begin_ns) {
+                observation_.strays.push_back(said_in(line));
+            }
+        }
         start_watching();
     }
 
@@ -231,18 +273,29 @@ private:
 
     void wait_for_recovery()
     {
-        (void)live::wait_until(
-            [&] { return links_with("recovered") >= links_with("not_draining"); }, kRecoversWithin);
+        (void)live::wait_until([&] { return links_in_trouble() == 0; }, kRecoversWithin);
+    }
+
+    [[nodiscard]] std::size_t links_in_trouble()
+    {
+        std::set<std::string> remotes;
+        for (const Line& line : watcher_->lines(has_socket)) {
+            const std::string remote = line.json["socket"]["remote"];
+            if (line.is_trouble()) {
+                remotes.insert(remote);
+            } else if (line.event() == "recovered" || line.event() == "link_ended") {
+                remotes.erase(remote);
+            }
+        }
+        return remotes.size();
     }
 
     [[nodiscard]] std::size_t links_with(const std::string& event)
     {
-        std::vector<std::string> remotes;
+        std::set<std::string> remotes;
         for (const Line& line : watcher_->lines(live::event_is(event))) {
-            remotes.push_back(line.json["socket"]["remote"]);
+            remotes.insert(line.json["socket"]["remote"]);
         }
-        std::sort(remotes.begin(), remotes.end());
-        remotes.erase(std::unique(remotes.begin(), remotes.end()), remotes.end());
         return remotes.size();
     }
 
@@ -270,8 +323,10 @@ private:
             note_last_reads();
         }
         capture_->stop();
+        observation_.ended_ns = realtime_ns();
         (void)watcher_->stop();
         observation_.stalls = gauge_.stalls();
+        add_strays();
         for (std::size_t i = 0; i < observation_.links.size(); i++) {
             add_witness(observation_.links[i], bytes_read_[i]);
             add_holds(observation_.links[i]);
@@ -285,9 +340,15 @@ private:
     {
         link.witness.first_unread_ns = capture_->byte_sent_ns(link.peer_port, bytes_read);
         bool closed = false;
+        std::uint8_t scale = 0;
+        std::uint32_t edge = 0;  // up to where the peer may send
+        std::uint64_t widened_ns = 0;
         for (const live::Segment& s : capture_->segments()) {
             if (s.source != target_->port() || s.dest != link.peer_port) {
                 continue;
+            }
+            if (s.syn) {
+                scale = s.window_scale;
             }
             if (s.rst && !link.witness.reset_ns) {
                 link.witness.reset_ns = s.at_ns;
@@ -295,8 +356,14 @@ private:
             if (!s.ack || s.syn || s.rst) {
                 continue;
             }
+            const std::uint32_t now = s.ack_seq + (std::uint32_t{s.window} << scale);
+            if (widened_ns == 0 || static_cast<std::int32_t>(now - edge) > 0) {
+                edge = now;
+                widened_ns = s.at_ns;
+            }
             if (s.window == 0 && !closed) {
                 link.witness.zeros_ns.push_back(s.at_ns);
+                link.witness.widened_ns.push_back(widened_ns);
             }
             closed = s.window == 0;
         }
@@ -342,27 +409,21 @@ private:
 
     void add_lines(Link& link)
     {
-        const std::string remote = fmt::format(":{}", link.peer_port);
-        for (const Line& line : watcher_->lines([](const Line&) { return true; })) {
-            if (!line.json.contains("socket") ||
-                !line.json["socket"]["remote"].get<std::string>().ends_with(remote)) {
-                continue;
+        for (const Line& line : watcher_->lines(has_socket)) {
+            if (is_about(line, link)) {
+                link.said.push_back(said_in(line));
             }
-            Said said;
-            said.event = line.event();
-            said.severity = line.json["severity"];
-            said.read_ns = line.read_ns;
-            said.written_ns = live::parse_time(line.json["ts"]);
-            said.estimated = line.json.value("estimated", false);
-            if (const auto at = line.json.find("announced_at");
-                at != line.json.end() && at->is_string()) {
-                said.announced_ns = live::parse_time(*at);
+        }
+    }
+
+    void add_strays()
+    {
+        for (const Line& line : watcher_->lines(is_warning)) {
+            const auto& links = observation_.links;
+            if (std::none_of(links.begin(), links.end(),
+                             [&](const Link& link) { return is_about(line, link); })) {
+                observation_.strays.push_back(said_in(line));
             }
-            if (const auto in = line.json.find("zero_window_in_ms");
-                in != line.json.end() && in->is_number()) {
-                said.zero_in_ms = in->get<std::uint64_t>();
-            }
-            link.said.push_back(std::move(said));
         }
     }
 

@@ -51,7 +51,11 @@ Result result_of(const Job& job, const std::string& why)
 {
     const std::size_t end = job.text.find('\n');
     if (end == std::string::npos) {
-        return {job.task.name, job.task.seed, {}, why};
+        Result result;
+        result.name = job.task.name;
+        result.seed = job.task.seed;
+        result.broken = why;
+        return result;
     }
     return parse_line(job.text.substr(0, end));
 }

@@ -20,6 +20,10 @@ constexpr std::uint64_t kAgreementNs = 2 * kMs;
 constexpr std::uint64_t kDelayedAckNs = 44 * kMs;
 /// A warning may come so long after the trouble that it is about: a line takes its time.
 constexpr std::uint64_t kLineNs = 20 * kMs;
+/// No shorter silence tells anything about a reader: the scheduler makes such.
+constexpr std::uint64_t kShortestSilenceNs = 20 * kMs;
+/// A warning is over so soon after its reason, or never.
+constexpr std::uint64_t kClearedWithinNs = 1000 * kMs;
 
 double ms_between(std::uint64_t from_ns, std::uint64_t to_ns)
 {
@@ -125,30 +129,76 @@ std::optional<std::uint64_t> first_zero(const Link& link)
     return zeros.empty() ? std::nullopt : std::optional(zeros.front());
 }
 
+/// Had an episode ended between these?
+bool ended_between(const Link& link, std::uint64_t from_ns, std::uint64_t to_ns)
+{
+    return std::any_of(link.said.begin(), link.said.end(), [&](const Said& said) {
+        return ends_episode(said) && said.read_ns > from_ns && said.read_ns < to_ns;
+    });
+}
+
+/// Which zero windows a warning had to precede: those of the trouble, or of the whole run where
+/// there is none; the first of each episode.
+void judge_zeros(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
+{
+    const auto& zeros = link.witness.zeros_ns;
+    std::uint64_t before_ns = 0;
+    for (std::size_t i = 0; i < zeros.size(); i++) {
+        const std::uint64_t zero = zeros[i];
+        const bool injected = run.trouble.begin_ns != 0;
+        // A window that was closed before anybody watched could not be warned of.
+        if (zero < run.watched_ns ||
+            (injected && (zero < run.trouble.begin_ns || zero > run.trouble.end_ns)) ||
+            (before_ns != 0 && !ended_between(link, before_ns, zero))) {
+            continue;
+        }
+        before_ns = zero;
+        if (plan.group == Group::healthy &&
+            zero < link.witness.widened_ns[i] + kShortestSilenceNs) {
+            verdict.sudden++;
+            continue;
+        }
+        verdict.zeros++;
+        verdict.warned += warning_of(link.said, zero) != nullptr ? 1 : 0;
+    }
+}
+
 void judge_lead(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
 {
     const auto zero = first_zero(link);
-    // A window that was closed before anybody watched could not be warned of.
-    if (!zero || *zero < run.watched_ns) {
-        return;
-    }
-    verdict.zero = true;
-    const Said* warning = warning_of(link.said, *zero);
-    verdict.warned = warning != nullptr;
     const auto since = possible_since(plan, run, link);
-    if (!since || *since >= *zero) {
+    if (!zero || *zero < run.watched_ns || !since || *since >= *zero) {
         return;
     }
     // Who reads is warned of by forecast alone, and a forecast reaches as far as --horizon.
     const std::uint64_t whole = *zero - *since;
     const std::uint64_t possible = stops_reading(plan) ? whole : std::min(whole, kHorizonNs);
+    const Said* warning = warning_of(link.said, *zero);
     verdict.possible_ms = static_cast<double>(possible) / kMs;
-    const double lead = verdict.warned ? ms_between(warning->read_ns, *zero) : 0;
+    const double lead = warning != nullptr ? ms_between(warning->read_ns, *zero) : 0;
     verdict.lead_ms = std::min(lead, *verdict.possible_ms);
+}
+
+/// A reader that gets no CPU is silent for as long as it gets none, by its own log.
+void judge_starved(const Observation& run, const Link& link, Verdict& verdict)
+{
+    for (const Interval& gap : link.gaps) {
+        const std::uint64_t latest = gap.begin_ns + kWarnAfterNs + kToldWithinNs;
+        if (gap.begin_ns >= run.trouble.begin_ns && gap.end_ns > latest &&
+            latest < run.trouble.end_ns) {
+            verdict.stalled = true;
+            verdict.stall_told = warning_of(link.said, latest) != nullptr;
+            return;
+        }
+    }
 }
 
 void judge_stall(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
 {
+    if (plan.trouble == Trouble::starvation) {
+        judge_starved(run, link, verdict);
+        return;
+    }
     // What was there before the watch began is as old as that, for all that can be known.
     const auto since = possible_since(plan, run, link);
     if (!stops_reading(plan) || !since) {
@@ -184,8 +234,9 @@ bool lies_in(std::uint64_t at_ns, const Interval& interval)
 /// long, or longer than those before it.
 const Interval* silence_at(const Link& link, std::uint64_t at_ns)
 {
-    const auto found = std::find_if(link.gaps.begin(), link.gaps.end(),
-                                    [&](const Interval& gap) { return lies_in(at_ns, gap); });
+    const auto found = std::find_if(link.gaps.begin(), link.gaps.end(), [&](const Interval& gap) {
+        return gap.end_ns - gap.begin_ns >= kShortestSilenceNs && lies_in(at_ns, gap);
+    });
     return found != link.gaps.end() ? &*found : nullptr;
 }
 
@@ -204,7 +255,25 @@ bool zero_came(const Link& link, const Episode& episode)
     return episode.zero_window != nullptr || came(link.witness.zeros_ns, episode);
 }
 
-void judge_alarms(const Link& link, Verdict& verdict)
+/// The reader reads again since then, or there was never a reason.
+void judge_end(const Observation& run, const Episode& episode, std::uint64_t since_ns,
+               Verdict& verdict)
+{
+    const bool lasts = episode.end == nullptr && run.ended_ns >= since_ns + kClearedWithinNs;
+    verdict.never_cleared += lasts ? 1 : 0;
+}
+
+void judge_pause(const Observation& run, const Episode& episode, const Interval& pause,
+                 Verdict& verdict)
+{
+    verdict.new_pauses++;
+    judge_end(run, episode, pause.end_ns, verdict);
+    if (episode.end != nullptr) {
+        verdict.cleared_ms.push_back(ms_between(pause.end_ns, episode.end->read_ns));
+    }
+}
+
+void judge_alarms(const Observation& run, const Link& link, Verdict& verdict)
 {
     for (const Episode& episode : episodes_of(link.said)) {
         if (episode.first_warning == nullptr || zero_came(link, episode)) {
@@ -216,11 +285,56 @@ void judge_alarms(const Link& link, Verdict& verdict)
         } else if (silence == nullptr) {
             verdict.false_alarms++;
         } else if (silence->end_ns - silence->begin_ns <= kWarnAfterNs) {
-            const std::uint64_t over_ns =
-                episode.end != nullptr ? episode.end->read_ns : silence->end_ns;
-            verdict.cleared_ms.push_back(ms_between(silence->end_ns, over_ns));
+            judge_pause(run, episode, *silence, verdict);
         }
     }
+}
+
+/// After the trouble, the readers go on, but for these.
+bool goes_on(const Plan& plan)
+{
+    return plan.trouble != Trouble::none && plan.trouble != Trouble::pauses &&
+           plan.trouble != Trouble::never_accepted && plan.trouble != Trouble::unread_hello &&
+           !plan.reset;
+}
+
+void judge_recovery(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
+{
+    if (!goes_on(plan)) {
+        return;
+    }
+    for (const Episode& episode : episodes_of(link.said)) {
+        if (episode.first_warning != nullptr) {
+            judge_end(run, episode, run.trouble.end_ns, verdict);
+        }
+    }
+}
+
+/// `incident` stands for lines that are judged themselves.
+bool is_alarm(const Said& said)
+{
+    return said.severity != "info" && said.event != "incident";
+}
+
+/// Where all is well, nothing but these is to be judged, and nothing else is to be said.
+void judge_other_lines(const Plan& plan, const Link& link, Verdict& verdict)
+{
+    if (plan.group != Group::healthy) {
+        return;
+    }
+    for (const Said& said : link.said) {
+        const bool is_judged = is_trouble(said) || said.event == "zero_window";
+        verdict.false_alarms += is_alarm(said) && !is_judged ? 1 : 0;
+    }
+}
+
+std::uint32_t count_stray_alarms(const Plan& plan, const Observation& run)
+{
+    return static_cast<std::uint32_t>(
+        std::count_if(run.strays.begin(), run.strays.end(), [&](const Said& said) {
+            return plan.group == Group::healthy ? is_alarm(said)
+                                                : is_trouble(said) || said.event == "zero_window";
+        }));
 }
 
 /// The zero window that was told is in the capture. A host may have taken a CPU away between hook
@@ -267,7 +381,12 @@ void judge_reset(const Plan& plan, const Link& link, Verdict& verdict)
 {
     const auto line = std::find_if(link.said.begin(), link.said.end(),
                                    [](const Said& said) { return said.event == "link_reset"; });
-    if (!plan.polled && link.witness.reset_ns && line != link.said.end()) {
+    if (plan.polled || !link.witness.reset_ns || !link.witness.first_unread_ns) {
+        return;
+    }
+    verdict.reset = plan.reset;
+    verdict.reset_told = plan.reset && line != link.said.end();
+    if (line != link.said.end()) {
         verdict.delay_ms.push_back(ms_between(*link.witness.reset_ns, line->read_ns));
     }
 }
@@ -281,10 +400,10 @@ bool fills_steadily(const Plan& plan)
 void judge_forecast(const Plan& plan, const Link& link, Verdict& verdict)
 {
     const auto zero = first_zero(link);
-    if (!fills_steadily(plan) || !zero || !verdict.warned) {
+    const Said* warning = zero ? warning_of(link.said, *zero) : nullptr;
+    if (!fills_steadily(plan) || warning == nullptr) {
         return;
     }
-    const Said* warning = warning_of(link.said, *zero);
     const std::uint64_t half = warning->read_ns + (*zero - warning->read_ns) / 2;
     const auto distance = [&](const Said& said) {
         return said.written_ns > half ? said.written_ns - half : half - said.written_ns;
@@ -305,20 +424,24 @@ void judge_forecast(const Plan& plan, const Link& link, Verdict& verdict)
 
 }  // namespace
 
-std::vector<Verdict> judge(const Plan& plan, const Observation& observation)
+Judgement judge(const Plan& plan, const Observation& observation)
 {
-    std::vector<Verdict> verdicts;
+    Judgement judgement;
+    judgement.stray_alarms = count_stray_alarms(plan, observation);
     for (const Link& link : observation.links) {
         Verdict verdict;
+        judge_zeros(plan, observation, link, verdict);
         judge_lead(plan, observation, link, verdict);
         judge_stall(plan, observation, link, verdict);
-        judge_alarms(link, verdict);
+        judge_alarms(observation, link, verdict);
+        judge_recovery(plan, observation, link, verdict);
+        judge_other_lines(plan, link, verdict);
         judge_zero_lines(plan, observation, link, verdict);
         judge_reset(plan, link, verdict);
         judge_forecast(plan, link, verdict);
-        verdicts.push_back(std::move(verdict));
+        judgement.links.push_back(std::move(verdict));
     }
-    return verdicts;
+    return judgement;
 }
 
 }  // namespace drainwatch::corpus

@@ -104,6 +104,17 @@ bool wait_for_listening(int fd, std::string& text)
         std::chrono::seconds(10));
 }
 
+/// "3 packets dropped by kernel", which it says at its end.
+bool lost_packets(int fd)
+{
+    std::string text;
+    std::array<char, 512> buffer{};
+    for (ssize_t length = 0; (length = read(fd, buffer.data(), buffer.size())) > 0;) {
+        text.append(buffer.data(), static_cast<std::size_t>(length));
+    }
+    return text.find("\n0 packets dropped by kernel") == std::string::npos;
+}
+
 }  // namespace
 
 Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
@@ -134,7 +145,7 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
     close(err[1]);
     std::string said;
     const bool listening = wait_for_listening(err[0], said);
-    close(err[0]);
+    said_ = err[0];
     if (!listening) {
         throw std::runtime_error("tcpdump did not start: " + said);
     }
@@ -142,6 +153,9 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
 
 Capture::~Capture()
 {
+    if (said_ >= 0) {
+        close(said_);
+    }
     unlink(path_.c_str());
 }
 
@@ -156,6 +170,9 @@ void Capture::stop()
     tcpdump_->signal(SIGINT);
     tcpdump_->wait();
     tcpdump_.reset();
+    if (lost_packets(said_)) {
+        throw std::runtime_error("tcpdump lost packets: it is no witness");
+    }
     std::array<char, PCAP_ERRBUF_SIZE> error{};
     pcap_t* file = pcap_open_offline_with_tstamp_precision(
         path_.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());

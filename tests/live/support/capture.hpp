@@ -34,7 +34,7 @@ public:
     Capture(const Capture&) = delete;
     Capture& operator=(const Capture&) = delete;
 
-    /// Ends the capture; what follows can be asked then.
+    /// Ends the capture; what follows can be asked then. Throws if packets were lost.
     void stop();
 
     /// First zero window that the port announced to the peer (RFC 9293: ACK, no SYN, no RST).
@@ -50,6 +50,7 @@ private:
     std::uint16_t port_;
     std::string path_;
     std::optional<Process> tcpdump_;
+    int said_ = -1;  ///< what it writes to stderr
     std::vector<Segment> segments_;
 };
 
