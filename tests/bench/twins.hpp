@@ -9,7 +9,7 @@ struct twins_bpf;
 
 namespace drainwatch::bench {
 
-/// Empty programs on the tracepoints that drainwatch hooks.
+/// Empty programs on the tracepoints that drainwatch hooks, as far as this kernel has them.
 class Twins {
 public:
     /// Loads them; nothing is attached.
