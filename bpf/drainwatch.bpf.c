@@ -12,6 +12,26 @@ char LICENSE[] SEC("license") = "GPL";
 #define SOCK_OF(tp) (&(tp)->inet_conn.icsk_inet.sk)
 
 /*
+ * The full look: a slot that missed an event takes its socket's counters again.
+ * In front, for programs are loaded in this order, and a kernel that refuses it
+ * says so at once.
+ */
+SEC("iter/bpf_sk_storage_map")
+int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct dw_ref *ref = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+
+	if (!sk || !ref)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp && (releases_all || sk->__sk_common.skc_state != DW_TCP_CLOSE))
+		heal_socket(tp, ref);
+	return 0;
+}
+
+/*
  * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
  * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
  * there is none) is seen here, and tcp_clock_cache still holds its time.
@@ -391,21 +411,5 @@ int find_connections(struct bpf_iter__tcp *ctx)
 	listener = listener_of(SOCK_OF(tp));
 	if ((config.watch_all || listener) && port_wanted(SOCK_OF(tp)))
 		watch_connection(tp, listener ? listener->owner_tgid : 0);
-	return 0;
-}
-
-/* The full look: a slot that missed an event takes its socket's counters again. */
-SEC("iter/bpf_sk_storage_map")
-int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct dw_ref *ref = ctx->value;
-	struct sock *sk = ctx->sk;
-	struct tcp_sock *tp;
-
-	if (!sk || !ref)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp && (releases_all || sk->__sk_common.skc_state != DW_TCP_CLOSE))
-		heal_socket(tp, ref);
 	return 0;
 }

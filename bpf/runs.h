@@ -10,10 +10,10 @@
 
 #include <bpf/bpf_tracing.h>
 
-/* dw_hook, or DW_RUNS_STREAMS -> dw_runs. Written here, each CPU its own. */
+/* CPU -> dw_runs. Written here, each CPU its own. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DW_RUNS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set before load: how many CPUs there may be */
 	__type(key, __u32);
 	__type(value, struct dw_runs);
 } runs SEC(".maps");
@@ -24,18 +24,20 @@ struct dw_stopwatch {
 	__u64 began_ns;
 };
 
+/* `what`: a dw_hook, or DW_RUNS_STREAMS. */
 static __always_inline struct dw_runs *begin_run(__u32 what, struct dw_stopwatch *watch)
 {
-	struct dw_runs *r = bpf_map_lookup_elem(&runs, &what);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dw_runs *r = bpf_map_lookup_elem(&runs, &cpu);
 
-	if (r && ++r->count % DW_TIMED_SHARE == 0) {
+	if (r && ++r->count[what] % DW_TIMED_SHARE == 0) {
 		watch->set_ns = bpf_ktime_get_ns();
 		watch->began_ns = bpf_ktime_get_ns();
 	}
 	return r;
 }
 
-static __always_inline void end_run(struct dw_runs *r, const struct dw_stopwatch *watch)
+static __always_inline void end_run(struct dw_runs *r, __u32 what, const struct dw_stopwatch *watch)
 {
 	__u64 run_ns, clock_ns;
 
@@ -45,9 +47,9 @@ static __always_inline void end_run(struct dw_runs *r, const struct dw_stopwatch
 	clock_ns = watch->began_ns - watch->set_ns;
 	if (run_ns > DW_LONGEST_RUN_NS)
 		return;
-	r->timed++;
+	r->timed[what].runs++;
 	if (run_ns > clock_ns)
-		r->timed_ns += run_ns - clock_ns;
+		r->timed[what].ns += run_ns - clock_ns;
 }
 
 /* An entry point at a tracepoint; what follows is its body, as with BPF_PROG. */
@@ -62,7 +64,7 @@ SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
 	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
 	on_##name(___bpf_ctx_cast(args));                                       \
 	_Pragma("GCC diagnostic pop")                                           \
-	end_run(r, &watch);                                                     \
+	end_run(r, DW_HOOK_##name, &watch);                                     \
 	return 0;                                                               \
 }                                                                               \
 static __always_inline int on_##name(unsigned long long *ctx, ##args)

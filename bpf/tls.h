@@ -24,7 +24,7 @@ static __always_inline void send_stream_bytes(struct sk_buff *skb, struct dw_str
 		count(DW_COUNT_BYTES_LOST);
 	else
 		count(DW_COUNT_BYTES_SENT);
-	end_run(r, &watch);
+	end_run(r, DW_RUNS_STREAMS, &watch);
 }
 
 /* A segment with the payload from payload_at on, counted from skb->data. */

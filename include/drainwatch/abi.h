@@ -231,12 +231,19 @@ enum dw_hook {
 #define DW_TIMED_SHARE 256      /* one run in so many is timed; a power of two */
 #define DW_LONGEST_RUN_NS 100000 /* a timed run that took longer was interrupted, and does not count */
 
-/* What one of them has done on one CPU, since the start. */
-struct dw_runs {
-	__u64 count;
-	__u64 timed;
-	__u64 timed_ns; /* in those, without the way to the program and back */
+struct dw_timed {
+	__u64 runs;
+	__u64 ns; /* in those, without the way to the program and back */
 };
+
+/*
+ * What each of them has done on one CPU, since the start. A segment runs several: what they count
+ * lies in one cache line.
+ */
+struct dw_runs {
+	__u64 count[DW_RUNS];
+	struct dw_timed timed[DW_RUNS];
+} __attribute__((aligned(64)));
 
 /* Counters of the kernel side, one set for each CPU. */
 enum dw_counter {

@@ -119,6 +119,26 @@ TEST_F(Harm, capabilities_are_given_up)
     EXPECT_EQ(finish(), 1);
 }
 
+TEST_F(Harm, capabilities_are_given_up_by_profile_too)
+{
+    if (polls()) {
+        GTEST_SKIP() << "profile does not poll";
+    }
+    Process measuring = Process::spawn({drainwatch_executable(), "profile", "--pid",
+                                        std::to_string(getpid()), "--duration", "3s"});
+    const std::vector<int> capabilities{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE,
+                                        CAP_BPF, CAP_PERFMON};
+    std::vector<int> by_address = capabilities;
+    by_address.push_back(CAP_SYS_ADMIN);
+    EXPECT_TRUE(wait_until(
+        [&] {
+            const std::string kept = status_of(measuring.pid())["CapEff:"];
+            return kept == mask_of(capabilities) || kept == mask_of(by_address);
+        },
+        10s));
+    EXPECT_EQ(measuring.wait(), 0);
+}
+
 /// The ring overflows while drainwatch stands still, and is flooded to the very end: every notice
 /// is accounted for, and the stall is told all the same.
 TEST_F(Harm, every_notice_is_accounted_for)
@@ -154,9 +174,9 @@ TEST_F(Harm, every_notice_is_accounted_for)
 /// Four times as many sockets as the table holds: whichever stops being read is told of.
 TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
 {
-    if (polls()) {
-        GTEST_SKIP() << "polling has no table of slots";
-    }
+    // One that polls finds out about a socket that it does not follow in a full look: once a
+    // second, but with 0.3 % of a CPU.
+    const double found_within_s = polls() ? 3 : 0.3;
     constexpr std::size_t kSockets = 1000;
     // Those among the first have a slot; of the others, more than there is room for at once: most
     // have to be given one that was idle.
@@ -173,15 +193,16 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     }
     ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
     watch({"--max-sockets", "256"});
-    nap(2500ms);
+    // The first look was at every descriptor, and has to be paid for by time before the next one.
+    nap(polls() ? 8000ms : 2500ms);
     for (std::size_t i = 0; i < kStalled; i++) {
         Sender& stalled = *senders()[i * (kSockets / kStalled)];
         const std::uint64_t began_ns = realtime_ns();
         stalled.start();
         if (i % kTogether == kTogether - 1) {
-            const auto warning = watcher().wait_for(about(stalled, is_trouble), 4s);
+            const auto warning = watcher().wait_for(about(stalled, is_trouble), 6s);
             ASSERT_TRUE(warning) << "socket " << i;
-            EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1.3);
+            EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1 + found_within_s);
             nap(300ms);
         }
     }
@@ -192,13 +213,17 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     finish();
     EXPECT_TRUE(watcher().lines(event_is("lost")).empty())
         << "there was a slot for each that had data";
-    EXPECT_GT(watcher().lines(event_is("start")).front().json["memory_bytes"], 256 * 512);
+    if (!polls()) {
+        EXPECT_GT(watcher().lines(event_is("start")).front().json["memory_bytes"], 256 * 512);
+    }
 }
 
-/// An empty socket that is asked again and again: two million events a second.
-[[nodiscard]] Process flood_of_empty_reads(std::chrono::seconds time)
+/// An empty socket that is asked again and again: half a million events a second at least, which
+/// are counted.
+[[nodiscard]] Process flood_of_empty_reads(std::chrono::seconds time,
+                                           std::atomic<std::uint64_t>& events)
 {
-    return Process::fork([time] {
+    return Process::fork([time, &events] {
         std::uint16_t port = 0;
         const int listener = listen_on_loopback({}, port);
         const Sender sender(port, {});
@@ -209,6 +234,7 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
             for (int i = 0; i < 1000; i++) {
                 recv(fd, &byte, 1, MSG_DONTWAIT);
             }
+            events += 1000;
         }
     });
 }
@@ -268,7 +294,11 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     }
     nap(1s);
     EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
-    Process flood = flood_of_empty_reads(7s);
+    constexpr auto kFlood = 7s;
+    constexpr std::uint64_t kEventsASecond = 1'000'000;
+    const Shared<std::atomic<std::uint64_t>> events;
+    Process flood = flood_of_empty_reads(kFlood, *events);
+    Process more = flood_of_empty_reads(kFlood, *events);
     const auto shed = watcher().wait_for(degraded("shed", "sock_recv_length"), 3s);
     ASSERT_TRUE(shed);
     EXPECT_EQ(shed->json["severity"], "warning");
@@ -285,6 +315,10 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
     control().hold = false;
     EXPECT_EQ(flood.wait(), 0);
+    EXPECT_EQ(more.wait(), 0);
+    if (!on_emulated_machine()) {
+        EXPECT_GT(*events, kEventsASecond * kFlood.count()) << "the scene is not what it should be";
+    }
     const auto restored = watcher().wait_for(degraded("restored", "sock_recv_length"), 20s);
     ASSERT_TRUE(restored);
     EXPECT_EQ(restored->json["severity"], "info");
@@ -479,8 +513,9 @@ std::chrono::microseconds time_to_attach(const Process& watching)
 /// disk is anything left of it.
 TEST_F(Harm, a_hundred_kills_leave_nothing)
 {
-    constexpr int kKills = 100;  // as many as there is time for, where a start takes long
-    constexpr std::uint64_t kLongestNs = 60'000'000'000;
+    constexpr int kKills = 100;
+    // On an emulated machine, where a start takes long, as many as there is time for.
+    const std::uint64_t longest_ns = on_emulated_machine() ? 60'000'000'000 : 110'000'000'000;
     make_target({}, Target::one_connection([](int, Control& own) {
                     while (!own.quit) {
                         nap(10ms);
@@ -504,7 +539,7 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     int attached = 0;
     int kills = 0;
     const std::uint64_t began_ns = realtime_ns();
-    for (; kills < kKills && realtime_ns() - began_ns < kLongestNs; kills++) {
+    for (; kills < kKills && realtime_ns() - began_ns < longest_ns; kills++) {
         Process watching = start();
         nap(std::chrono::microseconds(random() % latest.count()));
         for (const std::string& file : files_written_by(watching.pid())) {
@@ -515,6 +550,9 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
         EXPECT_EQ(watching.wait(), 128 + SIGKILL);
     }
     RecordProperty("attached", attached);
+    if (!on_emulated_machine()) {
+        EXPECT_EQ(kills, kKills);
+    }
     EXPECT_TRUE(wait_until([&] { return left_behind_since(before) == KernelObjects{}; }, 10s))
         << to_string(left_behind_since(before));
     EXPECT_EQ(files_in("/sys/fs/bpf"), pinned);

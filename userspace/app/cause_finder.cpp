@@ -49,6 +49,11 @@ constexpr std::uint64_t kFollowingPart = 300;
 constexpr std::uint64_t kFollowingAtOnceNs = 50'000'000;
 constexpr std::uint64_t kFindingPart = 10;
 constexpr std::uint64_t kFindingAtOnceNs = 20'000'000;
+std::uint64_t part_for_finding(double cpu_budget)
+{
+    return cpu_budget > 0 ? std::max(kFindingPart, static_cast<std::uint64_t>(1 / cpu_budget))
+                          : kFindingPart;
+}
 
 template <typename Map>
 void make_room(Map& map, std::uint64_t now_ns)
@@ -194,11 +199,11 @@ std::string peer_in_words(std::uint32_t tid, std::uint32_t fd, const std::string
 
 }  // namespace
 
-CauseFinder::CauseFinder(Source& source, bool sees_all_sockets)
+CauseFinder::CauseFinder(Source& source, bool sees_all_sockets, double cpu_budget)
     : source_(source),
       sees_all_sockets_(sees_all_sockets),
       following_(kFollowingPart, kFollowingAtOnceNs),
-      finding_(kFindingPart, kFindingAtOnceNs)
+      finding_(part_for_finding(cpu_budget), kFindingAtOnceNs)
 {
     if (source.tier() != Tier::bpf) {
         why_no_reader_ = "the kernel's own view of the thread: it needs BPF";

@@ -25,17 +25,17 @@ namespace drainwatch {
 class CauseFinder {
 public:
     /// With a source that polls, /proc has to do. `sees_all_sockets`: of a process; not only those
-    /// of some ports.
-    CauseFinder(Source& source, bool sees_all_sockets);
+    /// of some ports. `cpu_budget`: of a CPU, for all that drainwatch does; 0: no limit.
+    CauseFinder(Source& source, bool sees_all_sockets, double cpu_budget);
 
     /// A socket waits, and a verdict may follow: its reader is followed from here on. Cheap, for
     /// each look: all of it takes a 300th of a CPU, 50 ms at once.
     void prepare(const SocketSample& sample);
 
     /// Why there is none: it is not known whose socket it is, the process has ended, or many stop
-    /// at once and the time for it is used up: no search begins when they have taken a tenth of a
-    /// CPU, 20 ms at once. What was found out about a thread or a process just now is not asked
-    /// again for the next socket.
+    /// at once and the time for it is used up: no search begins when they have taken the budget, or
+    /// a tenth of a CPU where that is less, 20 ms at once. What was found out about a thread or a
+    /// process just now is not asked again for the next socket.
     [[nodiscard]] Result<Cause> find(const SocketSample& sample, const Owner& owner,
                                      std::uint64_t silent_ns);
 

@@ -1,5 +1,6 @@
 #include "app/commands.hpp"
 #include "app/line_queue.hpp"
+#include "app/privileges.hpp"
 #include "app/stop_signals.hpp"
 #include "app/target_pids.hpp"
 #include "app/tiers.hpp"
@@ -209,6 +210,7 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!profiler) {
         return fail("profile cannot do without BPF: " + profiler.error().message);
     }
+    (void)drop_privileges((*profiler)->source(), true);  // files are looked into for their symbols
     fmt::print(stderr, "drainwatch: measuring {}{}\n", targets_in_words(options.targets),
                options.duration.count() > 0
                    ? fmt::format(" for {}",

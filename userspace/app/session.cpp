@@ -159,7 +159,7 @@ Session::Session(WatchOptions options, std::unique_ptr<FallbackSource> source, i
       budget_(options_.cpu_budget, *source_)
 {
     if (options_.cause) {
-        causes_.emplace(*source_, options_.targets.ports.empty());
+        causes_.emplace(*source_, options_.targets.ports.empty(), options_.cpu_budget);
     }
 }
 
@@ -556,9 +556,6 @@ Result<int> Session::run()
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
-    if (auto healed = heal(); !healed) {
-        return tl::unexpected(healed.error());
-    }
     capabilities_ = drop_privileges(*source_, options_.cause);
     print_start();
     for (const ProcessNotice& notice : first) {
@@ -573,6 +570,10 @@ Result<int> Session::run()
     }
     if (on_started) {
         on_started();
+    }
+    // What came while targets were found; at 100,000 sockets it would double the time to the start.
+    if (auto healed = heal(); !healed) {
+        return tl::unexpected(healed.error());
     }
     budget_.begin();
     do {

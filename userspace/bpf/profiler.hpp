@@ -39,6 +39,9 @@ public:
     [[nodiscard]] bool is_short_of_room() const { return source_->is_short_of_room(); }
     void make_room() { (void)source_->heal(); }
 
+    /// What it stands on.
+    [[nodiscard]] const Source& source() const { return *source_; }
+
     /// Reads so far: cheap enough for a progress line.
     [[nodiscard]] std::uint64_t reads() const;
 

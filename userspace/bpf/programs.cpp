@@ -135,6 +135,8 @@ Skeleton open_skeleton(dw_config config, std::uint32_t slots)
         bpf_map__set_max_entries(map, slots);
     }
     bpf_map__set_max_entries(skeleton->maps.slot_index, places);
+    bpf_map__set_max_entries(skeleton->maps.runs,
+                             static_cast<__u32>(std::max(1, libbpf_num_possible_cpus())));
     bpf_map__set_max_entries(skeleton->maps.sockets_by_address, slots + DW_MAX_LISTENERS);
     return skeleton;
 }
@@ -506,30 +508,35 @@ void detach_programs(drainwatch_bpf& skeleton)
 
 namespace {
 
-/// Of all CPUs.
-HookRuns read_runs(const drainwatch_bpf& skeleton, __u32 what)
+/// By dw_hook, and DW_RUNS_STREAMS; of all CPUs.
+std::array<HookRuns, DW_RUNS> read_runs(const drainwatch_bpf& skeleton)
 {
-    HookRuns sum;
-    std::vector<dw_runs> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.runs), &what, each.data()) == 0) {
-        for (const dw_runs& runs : each) {
-            sum.count += runs.count;
-            sum.timed += runs.timed;
-            sum.timed_ns += runs.timed_ns;
+    std::array<HookRuns, DW_RUNS> sums{};
+    const __u32 cpus = bpf_map__max_entries(skeleton.maps.runs);
+    for (__u32 cpu = 0; cpu < cpus; cpu++) {
+        dw_runs runs{};
+        if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.runs), &cpu, &runs) != 0) {
+            continue;
+        }
+        for (std::size_t what = 0; what < DW_RUNS; what++) {
+            sums[what].count += runs.count[what];
+            sums[what].timed += runs.timed[what].runs;
+            sums[what].timed_ns += runs.timed[what].ns;
         }
     }
-    return sum;
+    return sums;
 }
 
 }  // namespace
 
 HookRuns read_stream_runs(const drainwatch_bpf& skeleton)
 {
-    return read_runs(skeleton, DW_RUNS_STREAMS);
+    return read_runs(skeleton)[DW_RUNS_STREAMS];
 }
 
 std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
 {
+    const auto runs = read_runs(skeleton);
     std::vector<HookUse> uses;
     for (const Hook& hook : kHooks) {
         if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
@@ -537,7 +544,7 @@ std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
         }
         uses.push_back({std::string(hook.tracepoint), std::string(hook.cost),
                         need_of(skeleton, hook), skeleton.links.*hook.link != nullptr,
-                        read_runs(skeleton, hook.number)});
+                        runs.at(hook.number)});
     }
     return uses;
 }

@@ -8,7 +8,9 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <iterator>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -220,18 +222,20 @@ void PollSource::find_unwatched()
 {
     Strangers strangers;
     std::unordered_map<std::uint32_t, Unwatched> found;
-    bool found_any = false;
+    bool has_unknown = false;
     for (auto& [netns, in] : namespaces_) {
         auto& unwatched = found[netns] = list(in, strangers);
-        found_any = found_any || !unwatched.connections.empty();
+        has_unknown = has_unknown || unwatched.has_unknown;
     }
     // Whether a socket is still held tells its reset from its end.
-    if ((found_any || accepted_) && !options_.targets.all) {
+    if ((has_unknown || accepted_) && !options_.targets.all) {
         walk_descriptors();
         accepted_ = false;
     }
+    const LeftOut before = std::exchange(left_out_, {});
+    idle_.reset();
     for (const auto& [netns, unwatched] : found) {
-        watch(netns, namespaces_.at(netns), unwatched, strangers);
+        watch(netns, namespaces_.at(netns), unwatched, before, strangers);
     }
     strangers_ = std::move(strangers);
 }
@@ -256,18 +260,27 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         const auto known = strangers_.find(socket.cookie);
         return known != strangers_.end() && known->second == socket.inode;
     };
+    const auto stays_out = [&](const SocketState& socket) {
+        return socket.recv_queue == 0 && sockets_.size() >= options_.max_sockets &&
+               left_out_.contains(socket.cookie);
+    };
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
             found.listeners.push_back(socket);
         } else if (is_stranger(socket)) {
             strangers.emplace(socket.cookie, socket.inode);
+        } else if (stays_out(socket)) {
+            found.still_left_out.push_back(socket.cookie);
         } else if (!sockets_.contains(socket.cookie) &&
                    (socket.inode != 0 || waits_to_be_accepted(socket))) {
             found.connections.push_back(socket);
+            found.has_unknown = found.has_unknown || !left_out_.contains(socket.cookie);
         }
     });
     failed_ += !listed;
     sockets_grew_ = sockets_grew_ || !listed;
+    std::partition(found.connections.begin(), found.connections.end(),
+                   [](const SocketState& socket) { return socket.recv_queue != 0; });
     return found;
 }
 
@@ -292,26 +305,75 @@ std::optional<std::uint32_t> PollSource::owner_of(const SocketState& connection,
     return owner;
 }
 
-void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
-                       Strangers& strangers)
+/// Those that have nothing unread and are not followed, the one that was idle longest last.
+std::vector<Cookie> PollSource::idle_sockets() const
 {
-    std::vector<SocketState> wanted;
-    std::unordered_map<Cookie, std::uint32_t> owners;
-    std::unordered_set<Cookie> left_out;
-    for (const SocketState& connection : found.connections) {
-        const auto owner = owner_of(connection, found);
-        if (owner && sockets_.size() + wanted.size() >= options_.max_sockets) {
-            table_full_ += !left_out_.contains(connection.cookie);
-            left_out.insert(connection.cookie);
-        } else if (owner) {
-            wanted.push_back(connection);
-            owners[connection.cookie] = *owner;
-        } else if (connection.inode != 0) {
-            strangers.emplace(connection.cookie,
-                              connection.inode);  // one in an accept queue may be a target's soon
+    std::vector<std::pair<std::uint64_t, Cookie>> idle;
+    for (const auto& [cookie, socket] : sockets_) {
+        if (dw_unread_bytes(&socket.slot()) == 0 && !followed_.contains(cookie)) {
+            idle.emplace_back(dw_active_ns(&socket.slot()), cookie);
         }
     }
-    left_out_ = std::move(left_out);
+    std::sort(idle.begin(), idle.end(), std::greater<>());
+    std::vector<Cookie> cookies;
+    std::transform(idle.begin(), idle.end(), std::back_inserter(cookies),
+                   [](const auto& entry) { return entry.second; });
+    return cookies;
+}
+
+/// The table is full: one with unread data takes the place of one that is idle. False if none is.
+bool PollSource::make_room()
+{
+    if (!idle_) {
+        idle_ = idle_sockets();
+    }
+    if (idle_->empty()) {
+        return false;
+    }
+    const auto idle = sockets_.find(idle_->back());
+    left_out_[idle->first] = {idle->second.slot().owner_tgid, false};
+    sockets_.erase(idle);
+    idle_->pop_back();
+    return true;
+}
+
+/// It is told of once, when it has unread data.
+void PollSource::leave_out(const SocketState& connection, std::uint32_t owner,
+                           const LeftOut& before)
+{
+    const auto known = before.find(connection.cookie);
+    const bool was_told = known != before.end() && known->second.is_told;
+    const bool is_told = was_told || connection.recv_queue != 0;
+    table_full_ += is_told && !was_told ? 1 : 0;
+    left_out_[connection.cookie] = {owner, is_told};
+}
+
+void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
+                       const LeftOut& left_out_before, Strangers& strangers)
+{
+    for (const Cookie cookie : found.still_left_out) {
+        left_out_[cookie] = left_out_before.at(cookie);
+    }
+    std::vector<SocketState> wanted;
+    std::unordered_map<Cookie, std::uint32_t> owners;
+    for (const SocketState& connection : found.connections) {
+        const auto left = left_out_before.find(connection.cookie);
+        const auto owner = left != left_out_before.end() ? std::optional(left->second.owner)
+                                                         : owner_of(connection, found);
+        if (!owner) {
+            if (connection.inode != 0) {  // one in an accept queue may be a target's soon
+                strangers.emplace(connection.cookie, connection.inode);
+            }
+            continue;
+        }
+        const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
+        if (is_full && (connection.recv_queue == 0 || !make_room())) {
+            leave_out(connection, *owner, left_out_before);
+            continue;
+        }
+        wanted.push_back(connection);
+        owners[connection.cookie] = *owner;
+    }
     if (wanted.empty()) {
         return;
     }
@@ -327,7 +389,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
             continue;
         }
         sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
-        if (has_looked_) {
+        if (has_looked_ && !left_out_before.contains(state->cookie)) {
             notices_.emplace_back(
                 SocketNotice{SocketNotice::Kind::connected, state->cookie, now_ns, 0, 0});
         }
@@ -338,6 +400,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
 Look PollSource::look(const std::vector<Cookie>& followed)
 {
     ended_.clear();
+    followed_ = {followed.begin(), followed.end()};
     std::vector<Cookie> asked_for;
     if (sweeping_.is_due()) {
         find_new_sockets();
@@ -351,11 +414,10 @@ Look PollSource::look(const std::vector<Cookie>& followed)
         looking_closely_.run([&] { poll(asked_for); });
     }
     Look look;
-    const std::unordered_set<Cookie> wanted(followed.begin(), followed.end());
     for (const Cookie cookie : asked_for) {
         const auto socket = sockets_.find(cookie);
         if (socket != sockets_.end() &&
-            (dw_unread_bytes(&socket->second.slot()) != 0 || wanted.contains(cookie))) {
+            (dw_unread_bytes(&socket->second.slot()) != 0 || followed_.contains(cookie))) {
             look.samples.push_back(socket->second.sample());
         }
     }
