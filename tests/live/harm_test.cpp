@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -218,23 +219,31 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     }
 }
 
-/// An empty socket that is asked again and again: half a million events a second at least, which
-/// are counted.
-[[nodiscard]] Process flood_of_empty_reads(std::chrono::seconds time,
-                                           std::atomic<std::uint64_t>& events)
+/// A datagram that is looked at again and again, many times in a system call: millions of events a
+/// second of one hook, which are counted.
+[[nodiscard]] Process flood_of_peeks(std::chrono::seconds time, std::atomic<std::uint64_t>& events)
 {
     return Process::fork([time, &events] {
-        std::uint16_t port = 0;
-        const int listener = listen_on_loopback({}, port);
-        const Sender sender(port, {});
-        const int fd = accept(listener, nullptr, nullptr);
-        const auto end = std::chrono::steady_clock::now() + time;
+        constexpr std::size_t kAtOnce = 1000;
+        const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        sockaddr_in self{};
+        self.sin_family = AF_INET;
+        self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t length = sizeof(self);
+        bind(fd, reinterpret_cast<sockaddr*>(&self), length);
+        getsockname(fd, reinterpret_cast<sockaddr*>(&self), &length);
         char byte = 0;
+        sendto(fd, &byte, 1, 0, reinterpret_cast<sockaddr*>(&self), length);
+        iovec room{&byte, 1};
+        std::vector<mmsghdr> looks(kAtOnce);
+        for (mmsghdr& look : looks) {
+            look.msg_hdr.msg_iov = &room;
+            look.msg_hdr.msg_iovlen = 1;
+        }
+        const auto end = std::chrono::steady_clock::now() + time;
         while (std::chrono::steady_clock::now() < end) {
-            for (int i = 0; i < 1000; i++) {
-                recv(fd, &byte, 1, MSG_DONTWAIT);
-            }
-            events += 1000;
+            const int seen = recvmmsg(fd, looks.data(), kAtOnce, MSG_PEEK | MSG_DONTWAIT, nullptr);
+            events += static_cast<std::uint64_t>(std::max(seen, 0));
         }
     });
 }
@@ -290,15 +299,14 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     play({}, {.message = 150, .spacing = 20'000us}, read_all);
     const Json hooked = watcher().lines(event_is("start")).front().json["programs"];
     if (std::find(hooked.begin(), hooked.end(), "sock_recv_length") == hooked.end()) {
-        GTEST_SKIP() << "nothing is hooked that an empty read would pass";
+        GTEST_SKIP() << "nothing is hooked that a look at a datagram would pass";
     }
     nap(1s);
     EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
     constexpr auto kFlood = 7s;
     constexpr std::uint64_t kEventsASecond = 1'000'000;
     const Shared<std::atomic<std::uint64_t>> events;
-    Process flood = flood_of_empty_reads(kFlood, *events);
-    Process more = flood_of_empty_reads(kFlood, *events);
+    Process flood = flood_of_peeks(kFlood, *events);
     const auto shed = watcher().wait_for(degraded("shed", "sock_recv_length"), 3s);
     ASSERT_TRUE(shed);
     EXPECT_EQ(shed->json["severity"], "warning");
@@ -315,7 +323,6 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
     control().hold = false;
     EXPECT_EQ(flood.wait(), 0);
-    EXPECT_EQ(more.wait(), 0);
     if (!on_emulated_machine()) {
         EXPECT_GT(*events, kEventsASecond * kFlood.count()) << "the scene is not what it should be";
     }
@@ -532,7 +539,7 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
                                "--warn-after", "100ms"});
     };
     (void)time_to_attach(start());  // the first one reads everything from disk
-    const auto latest = 2 * time_to_attach(start());
+    const auto latest = time_to_attach(start()) * 3 / 2;
     // Between its fork and its exec it has what this process has.
     const auto ours = files_written_by(getpid());
     std::minstd_rand random(1);

@@ -4,7 +4,7 @@
 
 namespace drainwatch {
 
-std::vector<std::string> drop_privileges(const Source& source, bool causes)
+std::vector<std::string> drop_privileges(const Source& source, Also also)
 {
     // Whose descriptor is whose, and in which network namespace a process lives: /proc/<pid>/fd,
     // ns.
@@ -13,9 +13,12 @@ std::vector<std::string> drop_privileges(const Source& source, bool causes)
         // Looks through the kernel's lists are links made anew each time.
         keep.insert(keep.end(), {CAP_BPF, CAP_PERFMON});
     }
-    if (causes) {
+    if (also.program_files) {
         // Files that a process has mapped and that have no name any more: /proc/<pid>/map_files.
         keep.push_back(CAP_CHECKPOINT_RESTORE);
+    }
+    if (also.kernel_names) {
+        keep.push_back(CAP_SYSLOG);  // the addresses in /proc/kallsyms
     }
     const bool stands_for_bpf = source.tier() == Tier::bpf && !kernel_has_bpf_capability();
     if (stands_for_bpf || source.enters_namespaces()) {

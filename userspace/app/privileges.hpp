@@ -7,8 +7,14 @@
 
 namespace drainwatch {
 
-/// Gives up what attaching has needed and watching does not; with `causes`, looking into the files
-/// of processes needs one more. Returns the capabilities that are kept, by name.
-std::vector<std::string> drop_privileges(const Source& source, bool causes);
+/// What needs more than watching does.
+struct Also {
+    bool program_files = false;  ///< files that a process has mapped and nobody can name
+    bool kernel_names = false;   ///< and in the kernel, by their addresses
+};
+
+/// Gives up what attaching has needed and watching does not. Returns the capabilities that are
+/// kept, by name.
+std::vector<std::string> drop_privileges(const Source& source, Also also);
 
 }  // namespace drainwatch

@@ -210,7 +210,9 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!profiler) {
         return fail("profile cannot do without BPF: " + profiler.error().message);
     }
-    (void)drop_privileges((*profiler)->source(), true);  // files are looked into for their symbols
+    // Files are looked into for TLS libraries, too.
+    (void)drop_privileges((*profiler)->source(),
+                          {.program_files = true, .kernel_names = !options.stacks.empty()});
     fmt::print(stderr, "drainwatch: measuring {}{}\n", targets_in_words(options.targets),
                options.duration.count() > 0
                    ? fmt::format(" for {}",

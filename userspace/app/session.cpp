@@ -556,7 +556,7 @@ Result<int> Session::run()
     started_ns_ = monotonic_ns();
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
-    capabilities_ = drop_privileges(*source_, options_.cause);
+    capabilities_ = drop_privileges(*source_, {.program_files = options_.cause});
     print_start();
     for (const ProcessNotice& notice : first) {
         print(notice);
