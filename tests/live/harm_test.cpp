@@ -230,7 +230,7 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
         self.sin_family = AF_INET;
         self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t length = sizeof(self);
-        bind(fd, reinterpret_cast<sockaddr*>(&self), length);
+        (void)bind(fd, reinterpret_cast<sockaddr*>(&self), length);
         getsockname(fd, reinterpret_cast<sockaddr*>(&self), &length);
         char byte = 0;
         sendto(fd, &byte, 1, 0, reinterpret_cast<sockaddr*>(&self), length);
