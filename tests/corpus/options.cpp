@@ -13,7 +13,6 @@
 #include <thread>
 
 namespace drainwatch::corpus {
-
 namespace {
 
 /// The class that needs net.ipv4.tcp_shrink_window (6.5).
@@ -95,8 +94,7 @@ std::string describe(const Options& options, const Report& report)
     uname(&host);
     std::string text = fmt::format(
         "Made by `scripts/corpus --jobs {}`, with drainwatch {}, on Linux {} with {} cores; "
-        "`--cpu-budget 0`, "
-        "for several run at once.",
+        "`--cpu-budget 0`, for several run at once.",
         options.jobs, fmt::join(report.versions, " and "), host.release,
         std::thread::hardware_concurrency());
     if (!has_shrink_window()) {

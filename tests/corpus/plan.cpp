@@ -97,12 +97,11 @@ void half_open(Plan& plan, Random& random)
     plan.half_open = random.between(10, 100);
 }
 
-/// Below --warn-after, and of a rate at which they close no window and come near none.
-void short_pauses(Plan& plan, Random& random)
+/// Below --warn-after.
+void pauses(Plan& plan, Random& random, std::uint32_t rcvbuf, std::uint32_t fill_ms)
 {
-    keep_up(plan, random);
-    plan.rcvbuf = 128 * 1024;
-    fill_in(plan, random.between(9'000, 20'000));
+    plan.rcvbuf = rcvbuf;
+    fill_in(plan, fill_ms);
     plan.to_zero = false;
     plan.trouble = Trouble::pauses;
     for (int i = 0; i < 4; i++) {
@@ -110,17 +109,18 @@ void short_pauses(Plan& plan, Random& random)
     }
 }
 
-/// Below --warn-after, too, and over before the window is closed, but not long before.
+/// Of a rate at which they close no window and come near none.
+void short_pauses(Plan& plan, Random& random)
+{
+    keep_up(plan, random);
+    pauses(plan, random, 128 * 1024, random.between(9'000, 20'000));
+}
+
+/// Over before the window is closed, but not long before.
 void pauses_near_zero(Plan& plan, Random& random)
 {
     keep_up(plan, random);
-    plan.rcvbuf = 64 * 1024;
-    fill_in(plan, random.between(1'500, 6'000));
-    plan.to_zero = false;
-    plan.trouble = Trouble::pauses;
-    for (int i = 0; i < 4; i++) {
-        plan.pauses_ms.push_back(random.between(100, 900));
-    }
+    pauses(plan, random, 64 * 1024, random.between(1'500, 6'000));
 }
 
 void slow_but_sufficient(Plan& plan, Random& random)

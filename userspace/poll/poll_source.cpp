@@ -220,6 +220,8 @@ void PollSource::find_sockets()
 
 void PollSource::find_unwatched()
 {
+    left_out_.begin_look();
+    idle_.reset();
     Strangers strangers;
     std::unordered_map<std::uint32_t, Unwatched> found;
     bool has_unknown = false;
@@ -232,10 +234,8 @@ void PollSource::find_unwatched()
         walk_descriptors();
         accepted_ = false;
     }
-    const LeftOut before = std::exchange(left_out_, {});
-    idle_.reset();
     for (const auto& [netns, unwatched] : found) {
-        watch(netns, namespaces_.at(netns), unwatched, before, strangers);
+        watch(netns, namespaces_.at(netns), unwatched, strangers);
     }
     strangers_ = std::move(strangers);
 }
@@ -262,7 +262,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
     };
     const auto stays_out = [&](const SocketState& socket) {
         return socket.recv_queue == 0 && sockets_.size() >= options_.max_sockets &&
-               left_out_.contains(socket.cookie);
+               left_out_.before(socket.cookie) != nullptr;
     };
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
@@ -270,11 +270,11 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         } else if (is_stranger(socket)) {
             strangers.emplace(socket.cookie, socket.inode);
         } else if (stays_out(socket)) {
-            found.still_left_out.push_back(socket.cookie);
+            left_out_.keep(socket.cookie);
         } else if (!sockets_.contains(socket.cookie) &&
                    (socket.inode != 0 || waits_to_be_accepted(socket))) {
             found.connections.push_back(socket);
-            found.has_unknown = found.has_unknown || !left_out_.contains(socket.cookie);
+            found.has_unknown = found.has_unknown || left_out_.before(socket.cookie) == nullptr;
         }
     });
     failed_ += !listed;
@@ -331,35 +331,20 @@ bool PollSource::make_room()
         return false;
     }
     const auto idle = sockets_.find(idle_->back());
-    left_out_[idle->first] = {idle->second.slot().owner_tgid, false};
+    left_out_.give_up(idle->first, idle->second.slot().owner_tgid);
     sockets_.erase(idle);
     idle_->pop_back();
     return true;
 }
 
-/// It is told of once, when it has unread data.
-void PollSource::leave_out(const SocketState& connection, std::uint32_t owner,
-                           const LeftOut& before)
-{
-    const auto known = before.find(connection.cookie);
-    const bool was_told = known != before.end() && known->second.is_told;
-    const bool is_told = was_told || connection.recv_queue != 0;
-    table_full_ += is_told && !was_told ? 1 : 0;
-    left_out_[connection.cookie] = {owner, is_told};
-}
-
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
-                       const LeftOut& left_out_before, Strangers& strangers)
+                       Strangers& strangers)
 {
-    for (const Cookie cookie : found.still_left_out) {
-        left_out_[cookie] = left_out_before.at(cookie);
-    }
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
     for (const SocketState& connection : found.connections) {
-        const auto left = left_out_before.find(connection.cookie);
-        const auto owner = left != left_out_before.end() ? std::optional(left->second.owner)
-                                                         : owner_of(connection, found);
+        const LeftOut::Socket* left = left_out_.before(connection.cookie);
+        const auto owner = left != nullptr ? left->owner : owner_of(connection, found);
         if (!owner) {
             if (connection.inode != 0) {  // one in an accept queue may be a target's soon
                 strangers.emplace(connection.cookie, connection.inode);
@@ -367,8 +352,9 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
             continue;
         }
         const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
-        if (is_full && (connection.recv_queue == 0 || !make_room())) {
-            leave_out(connection, *owner, left_out_before);
+        const bool has_unread = connection.recv_queue != 0;
+        if (is_full && (!has_unread || !make_room())) {
+            table_full_ += left_out_.add(connection.cookie, *owner, has_unread);
             continue;
         }
         wanted.push_back(connection);
@@ -389,7 +375,9 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
             continue;
         }
         sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
-        if (has_looked_ && !left_out_before.contains(state->cookie)) {
+        const LeftOut::Socket* left = left_out_.before(state->cookie);
+        const bool was_followed = left != nullptr && left->was_followed;
+        if (has_looked_ && !was_followed) {
             notices_.emplace_back(
                 SocketNotice{SocketNotice::Kind::connected, state->cookie, now_ns, 0, 0});
         }

@@ -4,6 +4,7 @@
 #include "host/pace.hpp"
 #include "host/target_processes.hpp"
 #include "poll/descriptors.hpp"
+#include "poll/left_out.hpp"
 #include "poll/namespace.hpp"
 #include "poll/polled_socket.hpp"
 
@@ -71,20 +72,12 @@ private:
     struct Unwatched {
         std::vector<SocketState> listeners;
         std::vector<SocketState> connections;
-        std::vector<Cookie> still_left_out;  ///< idle ones, for which there is still no place
-        bool has_unknown = false;            ///< connections whose owner is still to be found
+        bool has_unknown = false;  ///< connections whose owner is still to be found
     };
 
     /// Sockets that no target holds, with their inodes: kernels before 4.2 make the cookie of an
     /// address that the next socket may have again, and /proc has but ports to make it of.
     using Strangers = std::unordered_map<Cookie, std::uint32_t>;
-
-    /// A target's socket for which there was no place.
-    struct Left {
-        std::uint32_t owner = 0;  ///< pid; 0: whoever it is
-        bool is_told = false;     ///< it had unread data
-    };
-    using LeftOut = std::unordered_map<Cookie, Left>;
 
     PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf);
 
@@ -97,9 +90,7 @@ private:
     [[nodiscard]] Unwatched list(Namespace& in, Strangers& strangers);
     [[nodiscard]] std::vector<Cookie> idle_sockets() const;
     [[nodiscard]] bool make_room();
-    void leave_out(const SocketState& connection, std::uint32_t owner, const LeftOut& before);
-    void watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
-               const LeftOut& left_out_before, Strangers& strangers);
+    void watch(std::uint32_t netns, Namespace& in, const Unwatched& found, Strangers& strangers);
     [[nodiscard]] std::optional<std::uint32_t> owner_of(const SocketState& connection,
                                                         const Unwatched& found) const;
     void walk_descriptors();
@@ -117,10 +108,10 @@ private:
     std::unordered_map<Cookie, PolledSocket> sockets_;
     std::unordered_map<Cookie, SocketSample> ended_;  ///< since the last look
     Strangers strangers_;                             ///< as of the last look
-    LeftOut left_out_;                                ///< as of the last look
-    std::optional<std::vector<Cookie>> idle_;         ///< in the look that is under way, if needed
-    std::unordered_set<Cookie> followed_;             ///< by whoever asks, as of the last look
-    Descriptors descriptors_;                         ///< of the targets, as of the last walk
+    LeftOut left_out_;
+    std::optional<std::vector<Cookie>> idle_;  ///< in the look that is under way, if needed
+    std::unordered_set<Cookie> followed_;      ///< by whoever asks, as of the last look
+    Descriptors descriptors_;                  ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
     std::vector<Notice> notices_;
 

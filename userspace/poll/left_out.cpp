@@ -1,0 +1,36 @@
+#include "poll/left_out.hpp"
+
+#include <utility>
+
+namespace drainwatch {
+
+void LeftOut::begin_look()
+{
+    before_ = std::exchange(now_, {});
+}
+
+const LeftOut::Socket* LeftOut::before(Cookie cookie) const
+{
+    const auto known = before_.find(cookie);
+    return known != before_.end() ? &known->second : nullptr;
+}
+
+void LeftOut::keep(Cookie cookie)
+{
+    now_[cookie] = before_.at(cookie);
+}
+
+void LeftOut::give_up(Cookie cookie, std::uint32_t owner)
+{
+    now_[cookie] = {owner, true, false};
+}
+
+bool LeftOut::add(Cookie cookie, std::uint32_t owner, bool has_unread)
+{
+    const Socket* known = before(cookie);
+    const bool was_told = known != nullptr && known->had_unread;
+    now_[cookie] = {owner, known != nullptr && known->was_followed, was_told || has_unread};
+    return has_unread && !was_told;
+}
+
+}  // namespace drainwatch
