@@ -174,7 +174,8 @@ struct dw_descriptor {
 	__u32 netns; /* inode number */
 	__u16 local_port;
 	__u8 listener;
-	__u8 pad[5];
+	__u8 waiting; /* a listener's connections: there are some to be accepted */
+	__u8 pad[4];
 };
 
 /* Value of the process map. */
@@ -226,7 +227,9 @@ enum dw_hook {
 
 /* In the map of runs, behind the hooks: bytes of streams that were handed on, within two of those. */
 #define DW_RUNS_STREAMS DW_HOOKS
-#define DW_RUNS (DW_HOOKS + 1)
+/* And those of a hook that does nothing. */
+#define DW_RUNS_EMPTY (DW_HOOKS + 1)
+#define DW_RUNS (DW_HOOKS + 2)
 
 #define DW_TIMED_SHARE 256      /* one run in so many is timed; a power of two */
 #define DW_LONGEST_RUN_NS 100000 /* a timed run that took longer was interrupted, and does not count */

@@ -10,6 +10,7 @@ struct HookRuns {
     std::uint64_t count = 0;
     std::uint64_t timed = 0;
     std::uint64_t timed_ns = 0;
+    std::uint64_t way_ns = 0;  ///< what that way takes on this host; 0: there is none
 };
 
 }  // namespace drainwatch

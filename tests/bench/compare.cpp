@@ -103,6 +103,7 @@ Json compare_costs(const Settings& settings)
 /// What the rivals did in one stall: milliseconds from the last read on, and cores.
 struct Told {
     std::vector<double> after_ms;
+    std::string line;  ///< the last of those by which it told
     std::vector<double> cores;
 };
 
@@ -143,8 +144,9 @@ void watch_stall(StallStory& story)
     for (std::size_t i = 0; i < tools.size(); i++) {
         Told& told = story.told[contestants[i].name];
         told.cores.push_back((cpu_seconds_of_tree(tools[i]->pid()) - cpu_before[i]) / took.count());
-        if (const auto at = contestants[i].told_ns(tools[i]->lines(), stalled_ns)) {
-            told.after_ms.push_back(after_ms(*at));
+        if (const auto line = contestants[i].told(tools[i]->lines(), stalled_ns)) {
+            told.after_ms.push_back(after_ms(line->read_ns));
+            told.line = line->text;
         }
     }
     tools.clear();
@@ -179,6 +181,7 @@ Json compare_stories(const Settings& settings)
         rows.push_back({{"tool", rival.name},
                         {"cores", cpu},
                         {"told_after_ms", after_ms},
+                        {"line", told.line},
                         {"rule", rival.rule}});
     }
     const Json zero_ms = median_or_null(story.zero_ms);

@@ -5,13 +5,17 @@
 #include "support/process.hpp"
 
 #include <fmt/format.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <map>
+#include <string>
+#include <thread>
 
 namespace drainwatch::bench {
 namespace {
@@ -27,12 +31,26 @@ const std::map<std::string, Part> kParts{
     {"host", measure_host},
 };
 
-/// "drainwatch 0.1.0 (1234abcd)"
-std::string version_of_drainwatch()
+std::string cpu_model()
+{
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        if (line.rfind("model name", 0) == 0) {
+            return line.substr(line.find(':') + 2);
+        }
+    }
+    return "unknown CPU";
+}
+
+/// "drainwatch 0.1.0 (1234abcd), Linux 6.18, 2 cores of AMD EPYC"
+std::string what_is_measured()
 {
     std::string version = live::run({live::drainwatch_executable(), "--version"}).out;
     version.erase(version.find_last_not_of('\n') + 1);
-    return version;
+    utsname host{};
+    uname(&host);
+    return fmt::format("{}, Linux {}, {} cores of {}", version, host.release,
+                       std::thread::hardware_concurrency(), cpu_model());
 }
 
 struct Options {
@@ -52,8 +70,7 @@ int run(const Options& options)
     for (const std::string& name : options.parts) {
         const Json result = kParts.at(name)(options.settings);
         if (!options.results.empty()) {
-            keep(options.results, name, result, version_of_drainwatch(),
-                 !options.settings.only.empty());
+            keep(options.results, name, result, what_is_measured(), !options.settings.only.empty());
         }
     }
     if (!options.docs.empty()) {

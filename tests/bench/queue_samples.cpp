@@ -15,18 +15,19 @@ std::optional<std::uint64_t> receive_queue(const std::string& line)
     return std::nullopt;
 }
 
-std::optional<std::uint64_t> first_stall_ns(const std::vector<QueueSample>& samples,
-                                            std::uint64_t for_ns)
+std::optional<std::size_t> first_stall(const std::vector<QueueSample>& samples,
+                                       std::uint64_t for_ns)
 {
     const QueueSample* since = nullptr;
     std::uint64_t before = 0;
-    for (const QueueSample& sample : samples) {
+    for (std::size_t i = 0; i < samples.size(); i++) {
+        const QueueSample& sample = samples[i];
         if (sample.bytes == 0) {
             since = nullptr;
         } else if (since == nullptr || sample.bytes < before) {
             since = &sample;
         } else if (sample.at_ns - since->at_ns >= for_ns) {
-            return sample.at_ns;
+            return i;
         }
         before = sample.bytes;
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,8 +18,8 @@ struct QueueSample {
 [[nodiscard]] std::optional<std::uint64_t> receive_queue(const std::string& line);
 
 /// What somebody may conclude who looks at each sample at once: the first one at which the queue
-/// has not been empty, and has not become shorter, for so long.
-[[nodiscard]] std::optional<std::uint64_t> first_stall_ns(const std::vector<QueueSample>& samples,
-                                                          std::uint64_t for_ns);
+/// has not been empty, and has not become shorter, for so long. Its index.
+[[nodiscard]] std::optional<std::size_t> first_stall(const std::vector<QueueSample>& samples,
+                                                     std::uint64_t for_ns);
 
 }  // namespace drainwatch::bench

@@ -4,11 +4,9 @@
 #include "bench/results.hpp"
 
 #include <fmt/format.h>
-#include <sys/utsname.h>
 #include <algorithm>
 #include <fstream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,17 +14,7 @@ namespace drainwatch::bench {
 namespace {
 
 constexpr double kMega = 1 << 20;
-
-std::string cpu_model()
-{
-    std::ifstream file("/proc/cpuinfo");
-    for (std::string line; std::getline(file, line);) {
-        if (line.rfind("model name", 0) == 0) {
-            return line.substr(line.find(':') + 2);
-        }
-    }
-    return "unknown CPU";
-}
+constexpr std::size_t kShownOfALine = 240;
 
 /// Bold where the goal is missed.
 std::string marked(const std::string& figure, bool met)
@@ -218,6 +206,16 @@ void report_rivals(Page& page, const Json& kept)
             names.push_back(cost.at("tool"));
         }
     }
+    page.text += fmt::format(
+        "\nBy which line, in the last of those stalls (the first {} characters):\n\n```\n",
+        kShownOfALine);
+    for (const Json& story : stall.at("tools")) {
+        if (const std::string line = story.at("line"); !line.empty()) {
+            page.text += fmt::format("{}: {}\n", story.at("tool").get<std::string>(),
+                                     line.substr(0, kShownOfALine));
+        }
+    }
+    page.text += "```\n";
     page.add_plot("rivals", {.title = "When each tool tells of the same stall",
                              .x_label = "",
                              .y_label = "seconds",
@@ -249,6 +247,7 @@ constexpr Measure kMeasures[] = {
     {"from its call to `start`", "start_ms", 1, "ms", 0, 0},
     {"of it the first look", "first_look_ms", 1, "ms", 0, 100},
     {"stall to line (`--warn-after 1s`)", "stall_to_line_ms", 1, "ms", 0, 0},
+    {"the worst of five", "worst_stall_to_line_ms", 1, "ms", 0, 0},
 };
 
 std::string scale_cell(const Json& row, const Measure& measure)
@@ -362,14 +361,10 @@ void report_host(Page& page, const Json& kept)
 
 void write_report(const std::filesystem::path& results, const std::filesystem::path& docs)
 {
-    utsname host{};
-    uname(&host);
     Page page{docs};
-    page.text = fmt::format(
+    page.text =
         "# Benchmarks\n\n"
-        "Written by `scripts/bench`, on Linux {} with {} cores of {}.\n"
-        "Figures that miss their goal are **bold**.\n",
-        host.release, std::thread::hardware_concurrency(), cpu_model());
+        "Written by `scripts/bench`. Figures that miss their goal are **bold**.\n";
     const std::pair<const char*, void (*)(Page&, const Json&)> parts[] = {
         {"host", report_host},     {"kernel", report_kernel}, {"throughput", report_throughput},
         {"rivals", report_rivals}, {"scale", report_scale},

@@ -37,33 +37,35 @@ tracepoint:tcp:tcp_rcv_space_adjust /args->sport == {0}/ {{
 auto line_with(std::string text)
 {
     return [text = std::move(text)](const std::vector<TimedLine>& lines,
-                                    std::uint64_t from_ns) -> std::optional<std::uint64_t> {
+                                    std::uint64_t from_ns) -> std::optional<TimedLine> {
         for (const TimedLine& line : lines) {
             if (line.read_ns >= from_ns && line.text.find(text) != std::string::npos) {
-                return line.read_ns;
+                return line;
             }
         }
         return std::nullopt;
     };
 }
 
-std::optional<std::uint64_t> never_told(const std::vector<TimedLine>& /*lines*/,
-                                        std::uint64_t /*from_ns*/)
+std::optional<TimedLine> never_told(const std::vector<TimedLine>& /*lines*/,
+                                    std::uint64_t /*from_ns*/)
 {
     return std::nullopt;
 }
 
-std::optional<std::uint64_t> growing_queue(const std::vector<TimedLine>& lines,
-                                           std::uint64_t from_ns)
+std::optional<TimedLine> growing_queue(const std::vector<TimedLine>& lines, std::uint64_t from_ns)
 {
     std::vector<QueueSample> samples;
+    std::vector<TimedLine> sampled;
     for (const TimedLine& line : lines) {
         const auto bytes = receive_queue(line.text);
         if (line.read_ns >= from_ns && bytes) {
             samples.push_back({line.read_ns, *bytes});
+            sampled.push_back(line);
         }
     }
-    return first_stall_ns(samples, kStallNs);
+    const auto stalled = first_stall(samples, kStallNs);
+    return stalled ? std::optional(sampled[*stalled]) : std::nullopt;
 }
 
 }  // namespace
@@ -73,11 +75,11 @@ std::vector<Rival> rivals(const std::string& comm, std::uint16_t port, const std
     const std::string number = std::to_string(port);
     return {
         {"drainwatch",
-         {live::drainwatch_executable(), "watch", "--output", "json", "--cpu-budget", "0",
-          "--process", comm, "--port", number},
+         {live::drainwatch_executable(), "watch", "--cpu-budget", "0", "--process", comm, "--port",
+          number},
          1200ms,
          "its first `not_draining`",
-         line_with("\"not_draining\"")},
+         line_with("not_draining")},
         {"bpftrace, two tracepoints",
          {"unshare", "-m", "sh", "-c",
           fmt::format(kBpftrace, fmt::format(kScript, port, kStallNs))},
@@ -88,8 +90,7 @@ std::vector<Rival> rivals(const std::string& comm, std::uint16_t port, const std
          {"sh", "-c", fmt::format("while :; do ss -Htmi 'sport = :{}'; sleep 0.05; done", port)},
          500ms,
          "the first sample after 1 s in which Recv-Q was neither empty nor became shorter; "
-         "somebody "
-         "must keep the samples and compare them",
+         "somebody must keep the samples and compare them",
          growing_queue},
         {"tshark, zero windows live",
          {"tshark", "-i", "lo", "-f", "tcp port " + number, "-Y", "tcp.analysis.zero_window", "-l"},

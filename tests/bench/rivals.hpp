@@ -1,5 +1,7 @@
 #pragma once
 
+#include "bench/tool.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -9,18 +11,15 @@
 
 namespace drainwatch::bench {
 
-struct TimedLine;
-
 /// A way to watch a port's receive queues that somebody has on a host already, and ours.
 struct Rival {
     std::string name;
     std::vector<std::string> command;
     std::chrono::milliseconds start;  ///< until it certainly sees every segment
     std::string rule;                 ///< what of its output is taken for telling of the stall
-    /// When it first told of it, of its lines after `from_ns`; CLOCK_REALTIME.
-    std::function<std::optional<std::uint64_t>(const std::vector<TimedLine>&,
-                                               std::uint64_t from_ns)>
-        told_ns;
+    /// The line by which it first told of it, of those after `from_ns`; CLOCK_REALTIME.
+    std::function<std::optional<TimedLine>(const std::vector<TimedLine>&, std::uint64_t from_ns)>
+        told;
 };
 
 /// All of them, for a port of a process of this name. They may write to `file`.

@@ -8,9 +8,13 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <cstdint>
 #include <fstream>
+#include <map>
 #include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace drainwatch::corpus {
 namespace {
@@ -56,17 +60,30 @@ int run_one(const Single& single)
     return 0;
 }
 
+/// Run by run, so that whoever stops half way has as much of each class.
+std::vector<Task> plan_tasks(const Options& options)
+{
+    std::vector<Task> tasks;
+    std::map<std::string, std::uint32_t> links;
+    const auto wants = [&](const std::string& name, std::uint32_t run) {
+        return options.runs != 0 ? run < options.runs : links[name] < options.links;
+    };
+    std::vector<std::string> open = options.classes;
+    for (std::uint32_t run = 0; !open.empty(); run++) {
+        std::erase_if(open, [&](const std::string& name) { return !wants(name, run); });
+        for (const std::string& name : open) {
+            tasks.push_back({name, options.seed + run});
+            links[name] += make_plan(name, options.seed + run).links;
+        }
+    }
+    return tasks;
+}
+
 int run_many(const Options& options)
 {
     ResultFile results(options.results);
-    std::vector<Task> tasks;
-    for (std::uint32_t i = 0; i < options.runs; i++) {
-        for (const std::string& name : options.classes) {
-            if (!results.has(name, options.seed + i)) {
-                tasks.push_back({name, options.seed + i});
-            }
-        }
-    }
+    std::vector<Task> tasks = plan_tasks(options);
+    std::erase_if(tasks, [&](const Task& task) { return results.has(task.name, task.seed); });
     // A run that broke says nothing about drainwatch: the machine was too busy for the witness, or
     // the peers. It is tried once more, when the others are done.
     std::vector<Task> broken;

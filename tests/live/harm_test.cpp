@@ -19,8 +19,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
+#include <thread>
 
 namespace drainwatch::live {
 namespace {
@@ -248,21 +250,27 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     });
 }
 
-/// A small message to and fro: every hook of the data's way, a million events a second.
+/// A small message from this process to itself, again and again: every hook of the data's way, a
+/// million events a second.
+void exchange_messages(std::chrono::seconds time)
+{
+    std::uint16_t port = 0;
+    const int listener = listen_on_loopback({}, port);
+    const Sender sender(port, {});
+    const int fd = accept(listener, nullptr, nullptr);
+    const auto end = std::chrono::steady_clock::now() + time;
+    std::array<char, 64> message{};
+    while (std::chrono::steady_clock::now() < end) {
+        send(sender.fd(), message.data(), message.size(), 0);
+        recv(fd, message.data(), message.size(), 0);
+    }
+    close(fd);
+    close(listener);
+}
+
 [[nodiscard]] Process flood_of_messages(std::chrono::seconds time)
 {
-    return Process::fork([time] {
-        std::uint16_t port = 0;
-        const int listener = listen_on_loopback({}, port);
-        const Sender sender(port, {});
-        const int fd = accept(listener, nullptr, nullptr);
-        const auto end = std::chrono::steady_clock::now() + time;
-        std::array<char, 64> message{};
-        while (std::chrono::steady_clock::now() < end) {
-            send(sender.fd(), message.data(), message.size(), 0);
-            recv(fd, message.data(), message.size(), 0);
-        }
-    });
+    return Process::fork([time] { exchange_messages(time); });
 }
 
 /// CPU time of a process and of the BPF programs that it holds, as the kernel counts it. The
@@ -332,6 +340,38 @@ TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
     EXPECT_FALSE(names_the_option(*restored)) << restored->json["reason"];
     EXPECT_EQ(finish(), 1);
     EXPECT_EQ(watcher().lines(about(sender(), event_is("recovered"))).size(), 1U);
+}
+
+/// The flood is the target's own: when nothing else helps it is polled, and another link of the
+/// same process is watched all the time.
+TEST_F(Harm, a_flood_on_a_watched_socket_is_kept_within_the_budget)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling sees no events";
+    }
+    cpu_budget_ = "1%";
+    play({}, {.message = 150, .spacing = 20'000us}, [](int fd, Control& own) {
+        std::thread flooding([&own] {
+            while (own.child == 0 && !own.quit) {
+                nap(1ms);
+            }
+            exchange_messages(10s);
+        });
+        read_all(fd, own);
+        flooding.join();
+    });
+    nap(1s);
+    EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
+    control().child = 1;
+    ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 7s));
+    EXPECT_LT(cpu_time_over(watcher().pid(), 1s), 10ms);
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
+    control().hold = false;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
+    EXPECT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
+    EXPECT_EQ(watcher().lines(about(sender(), is_trouble)).size(), 1U);
+    finish();
 }
 
 /// Nothing is cheap enough: everything is detached, and polled. The stall that is under way then is
@@ -507,11 +547,19 @@ std::set<std::string> files_written_by(pid_t pid)
     return files;
 }
 
-/// How long this drainwatch takes until its programs are attached; a poll attaches none.
-std::chrono::microseconds time_to_attach(const Process& watching)
+/// How long these drainwatches take from now until their programs are attached; a poll attaches
+/// none.
+std::chrono::microseconds time_to_attach(const std::vector<Process>& watching)
 {
     const std::uint64_t began_ns = realtime_ns();
-    (void)wait_until([&] { return polls() || !objects_of(watching.pid()).links.empty(); }, 10s);
+    (void)wait_until(
+        [&] {
+            return polls() ||
+                   std::none_of(watching.begin(), watching.end(), [](const Process& process) {
+                       return objects_of(process.pid()).links.empty();
+                   });
+        },
+        10s);
     return std::chrono::microseconds(
         std::max<std::uint64_t>((realtime_ns() - began_ns) / 1000, 50'000));
 }
@@ -521,8 +569,9 @@ std::chrono::microseconds time_to_attach(const Process& watching)
 TEST_F(Harm, a_hundred_kills_leave_nothing)
 {
     constexpr int kKills = 100;
+    constexpr int kAtOnce = 5;
     // On an emulated machine, where a start takes long, as many as there is time for.
-    const std::uint64_t longest_ns = on_emulated_machine() ? 60'000'000'000 : 110'000'000'000;
+    const std::uint64_t longest_ns = on_emulated_machine() ? 60'000'000'000 : ~0ULL;
     make_target({}, Target::one_connection([](int, Control& own) {
                     while (!own.quit) {
                         nap(10ms);
@@ -533,32 +582,55 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     const auto pinned = files_in("/sys/fs/bpf");
     const KernelObjects before = kernel_objects();
-    const auto start = [&] {
-        return Process::spawn({"sh", "-c", R"(cd "$0" && HOME="$0" TMPDIR="$0" exec "$@")", folder,
-                               drainwatch_executable(), "watch", "--process", comm(),
-                               "--warn-after", "100ms"});
+    const auto start = [&](const std::vector<std::string>& what) {
+        std::vector<std::string> command{"sh", "-c",
+                                         R"(cd "$0" && HOME="$0" TMPDIR="$0" exec "$@")", folder,
+                                         drainwatch_executable()};
+        command.insert(command.end(), what.begin(), what.end());
+        return Process::spawn(command);
     };
-    (void)time_to_attach(start());  // the first one reads everything from disk
-    const auto latest = time_to_attach(start()) * 3 / 2;
+    const std::vector<std::string> watch{"watch", "--process", comm(), "--warn-after", "100ms"};
+    const std::vector<std::string> profile{"profile", "--process", comm(), "--duration", "60s"};
+    const auto start_all = [&] {
+        std::vector<Process> all;
+        for (int i = 0; i < kAtOnce; i++) {
+            all.push_back(start(polls() || i != 0 ? watch : profile));
+        }
+        return all;
+    };
+    (void)time_to_attach(start_all());  // the first ones read everything from disk
+    const auto latest = time_to_attach(start_all()) * 3 / 2;
     // Between its fork and its exec it has what this process has.
     const auto ours = files_written_by(getpid());
     std::minstd_rand random(1);
+    std::vector<std::size_t> order(kAtOnce);
+    std::iota(order.begin(), order.end(), 0);
     int attached = 0;
     int kills = 0;
     const std::uint64_t began_ns = realtime_ns();
-    for (; kills < kKills && realtime_ns() - began_ns < longest_ns; kills++) {
-        Process watching = start();
-        nap(std::chrono::microseconds(random() % latest.count()));
-        for (const std::string& file : files_written_by(watching.pid())) {
-            EXPECT_TRUE(ours.contains(file)) << file;
+    while (kills < kKills && realtime_ns() - began_ns < longest_ns) {
+        std::vector<std::chrono::microseconds> moments(kAtOnce);
+        std::generate(moments.begin(), moments.end(),
+                      [&] { return std::chrono::microseconds(random() % latest.count()); });
+        std::sort(moments.begin(), moments.end());
+        std::shuffle(order.begin(), order.end(), random);
+        auto all = start_all();
+        const auto started = std::chrono::steady_clock::now();
+        for (std::size_t i = 0; i < all.size(); i++, kills++) {
+            Process& watching = all[order[i]];
+            std::this_thread::sleep_until(started + moments[i]);
+            for (const std::string& file : files_written_by(watching.pid())) {
+                EXPECT_TRUE(ours.contains(file)) << file;
+            }
+            attached += !objects_of(watching.pid()).links.empty();
+            watching.signal(SIGKILL);
+            EXPECT_EQ(watching.wait(), 128 + SIGKILL);
         }
-        attached += !objects_of(watching.pid()).links.empty();
-        watching.signal(SIGKILL);
-        EXPECT_EQ(watching.wait(), 128 + SIGKILL);
     }
     RecordProperty("attached", attached);
+    RecordProperty("kills", kills);
     if (!on_emulated_machine()) {
-        EXPECT_EQ(kills, kKills);
+        EXPECT_GE(kills, kKills);
     }
     EXPECT_TRUE(wait_until([&] { return left_behind_since(before) == KernelObjects{}; }, 10s))
         << to_string(left_behind_since(before));

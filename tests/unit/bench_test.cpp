@@ -58,16 +58,16 @@ TEST(QueueSamples, line_of_ss)
 
 TEST(QueueSamples, stall_is_seen_after_its_time)
 {
-    EXPECT_EQ(first_stall_ns({{0, 0}, {50, 100}, {100, 200}, {150, 200}}, 100), 150U);
-    EXPECT_EQ(first_stall_ns({{0, 0}, {50, 100}, {100, 200}, {149, 200}}, 100), std::nullopt);
-    EXPECT_EQ(first_stall_ns({}, 100), std::nullopt);
+    EXPECT_EQ(first_stall({{0, 0}, {50, 100}, {100, 200}, {150, 200}}, 100), 3U);
+    EXPECT_EQ(first_stall({{0, 0}, {50, 100}, {100, 200}, {149, 200}}, 100), std::nullopt);
+    EXPECT_EQ(first_stall({}, 100), std::nullopt);
 }
 
 TEST(QueueSamples, a_read_begins_it_anew)
 {
-    EXPECT_EQ(first_stall_ns({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {199, 9}}, 101), std::nullopt);
-    EXPECT_EQ(first_stall_ns({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {201, 9}}, 101), 201U);
-    EXPECT_EQ(first_stall_ns({{0, 9}, {50, 0}, {100, 9}, {150, 9}}, 100), std::nullopt);
+    EXPECT_EQ(first_stall({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {199, 9}}, 101), std::nullopt);
+    EXPECT_EQ(first_stall({{0, 9}, {50, 9}, {100, 8}, {150, 9}, {201, 9}}, 101), 4U);
+    EXPECT_EQ(first_stall({{0, 9}, {50, 0}, {100, 9}, {150, 9}}, 100), std::nullopt);
 }
 
 TEST(Results, rows_of_the_same_subject_are_replaced)

@@ -414,11 +414,19 @@ TEST(Shedder, NoBudgetIsNoLimit)
 
 TEST(CostMeter, TimedRunsStandForTheOthers)
 {
+    constexpr std::uint64_t kWayNs = 40;
     CostMeter meter;
-    EXPECT_EQ(meter.take({1000, 0, 0}), 1000U * (36 + 100)) << "a guess, until one was timed";
-    EXPECT_EQ(meter.take({2024, 4, 200}), 1024U * (36 + 50));
-    EXPECT_EQ(meter.take({2124, 4, 200}), 100U * (36 + 50)) << "as before";
-    EXPECT_EQ(meter.take({2124, 4, 200}), 0U);
+    EXPECT_EQ(meter.take({1000, 0, 0, kWayNs}), 1000 * (kWayNs + 100))
+        << "a guess, until one was timed";
+    EXPECT_EQ(meter.take({2024, 4, 200, kWayNs}), 1024 * (kWayNs + 50));
+    EXPECT_EQ(meter.take({2124, 4, 200, kWayNs}), 100 * (kWayNs + 50)) << "as before";
+    EXPECT_EQ(meter.take({2124, 4, 200, kWayNs}), 0U);
+}
+
+TEST(CostMeter, APartOfAHookHasNoWay)
+{
+    CostMeter meter;
+    EXPECT_EQ(meter.take({256, 1, 50}), 256U * 50);
 }
 
 }  // namespace

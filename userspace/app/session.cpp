@@ -105,13 +105,13 @@ void add_accounts(Event& event, const NoticeAccounts& accounts)
     event.fields["notices_lost"] = accounts.lost;
 }
 
-/// Of the runs that were timed; null if none was.
+/// Of the runs that were timed, and the way to each and back; null if none was.
 Json ns_per_event(const std::vector<HookUse>& hooks)
 {
     HookRuns sum;
     for (const HookUse& hook : hooks) {
         sum.timed += hook.runs.timed;
-        sum.timed_ns += hook.runs.timed_ns;
+        sum.timed_ns += hook.runs.timed_ns + hook.runs.timed * hook.runs.way_ns;
     }
     return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
 }

@@ -1,6 +1,7 @@
 #include "bpf/bpf_source.hpp"
 
 #include "bpf/iterators.hpp"
+#include "bpf/way.hpp"
 #include "drainwatch.skel.h"
 #include "host/clock.hpp"
 #include "state/slot.hpp"
@@ -166,6 +167,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
             return tl::unexpected(prepared.error());
         }
     }
+    source->way_ns_ = measure_way_ns(*source->skeleton_);
     const auto attached = attach_programs(*source->skeleton_, report);
     if (!attached) {
         return tl::unexpected(attached.error());
@@ -575,7 +577,7 @@ std::uint64_t BpfSource::events_seen() const
 
 std::vector<HookUse> BpfSource::hooks() const
 {
-    return read_hooks(*skeleton_);
+    return read_hooks(*skeleton_, way_ns_);
 }
 
 Result<void> BpfSource::set_attached(const std::string& hook, bool attached)

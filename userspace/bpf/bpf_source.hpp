@@ -92,6 +92,7 @@ private:
     [[nodiscard]] std::uint64_t count(dw_counter counter) const;
 
     SourceReport report_;
+    std::uint64_t way_ns_ = 0;         ///< to a program and back
     std::vector<std::string> paused_;  ///< hooks that were attached when it was paused
     // Destroyed in the opposite order: the ring, then what it reads from, then the programs.
     Skeleton skeleton_;

@@ -201,6 +201,7 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     bpf_map__set_autocreate(skeleton.maps.sockets, !memory.by_address);
     bpf_map__set_autocreate(skeleton.maps.sockets_by_address, memory.by_address);
     bpf_program__set_autoload(skeleton.progs.heal, memory.has_iterator);
+    bpf_program__set_autoload(skeleton.progs.empty_hook, is_selected(selected, "task_rename"));
     for (std::size_t i = 0; i < kHooks.size(); i++) {
         bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
     }
@@ -534,14 +535,15 @@ HookRuns read_stream_runs(const drainwatch_bpf& skeleton)
     return read_runs(skeleton)[DW_RUNS_STREAMS];
 }
 
-std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton)
+std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton, std::uint64_t way_ns)
 {
-    const auto runs = read_runs(skeleton);
+    auto runs = read_runs(skeleton);
     std::vector<HookUse> uses;
     for (const Hook& hook : kHooks) {
         if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
             continue;
         }
+        runs.at(hook.number).way_ns = way_ns;
         uses.push_back({std::string(hook.tracepoint), std::string(hook.cost),
                         need_of(skeleton, hook), skeleton.links.*hook.link != nullptr,
                         runs.at(hook.number)});

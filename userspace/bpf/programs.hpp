@@ -64,8 +64,8 @@ void set_libbpf_verbosity(bool verbose);
 
 void detach_programs(drainwatch_bpf& skeleton);
 
-/// What was loaded, and what it costs.
-[[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton);
+/// What was loaded, and what it costs, where the way to a program and back takes `way_ns`.
+[[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton, std::uint64_t way_ns);
 
 /// What handing on bytes of streams costs, which is part of what two of the hooks do.
 [[nodiscard]] HookRuns read_stream_runs(const drainwatch_bpf& skeleton);

@@ -1,12 +1,6 @@
 #include "budget/cost_meter.hpp"
 
 namespace drainwatch {
-namespace {
-
-/// From the tracepoint to the program and back: what an empty program costs (Linux 6.18).
-constexpr std::uint64_t kWayNs = 36;
-
-}  // namespace
 
 std::uint64_t CostMeter::take(const HookRuns& runs)
 {
@@ -15,7 +9,7 @@ std::uint64_t CostMeter::take(const HookRuns& runs)
         mean_ns_ = (runs.timed_ns - last_.timed_ns) / timed;
     }
     last_ = runs;
-    return count * (kWayNs + mean_ns_);
+    return count * (runs.way_ns + mean_ns_);
 }
 
 }  // namespace drainwatch
