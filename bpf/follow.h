@@ -21,6 +21,32 @@ static __always_inline void note_rcvlowat(struct dw_slot *s, __u32 rcvlowat)
 		s->rcvlowat = rcvlowat;
 }
 
+/* A global function: the verifier follows it once, not with each turn of the loop. */
+__noinline __u32 merge_arrival(__u32 slot, __u32 i, __u32 count)
+{
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	return s ? dw_fifo_merge_step(&s->unread, i, count) : count;
+}
+
+/* dw_fifo_merge() */
+static __always_inline void merge_arrivals(__u32 slot, struct dw_slot *s)
+{
+	__u32 count = 1;
+
+	for (__u32 i = 1; i < DW_FIFO_LEN; i++)
+		count = merge_arrival(slot, i, count);
+	s->unread.count = count;
+}
+
+static __always_inline void track_arrival(__u32 slot, struct dw_slot *s, __u32 data_end,
+					  __u64 arrived_ns)
+{
+	if (dw_must_merge(s, data_end))
+		merge_arrivals(slot, s);
+	dw_append_arrival(s, data_end, arrived_ns);
+}
+
 /* Copy what the socket holds now; data that is new arrived at arrived_ns. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
@@ -32,7 +58,7 @@ static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const s
 		return;
 	note_rcvlowat(s, sk->sk_rcvlowat);
 	read_window(&s->window, tp);
-	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
+	track_arrival(slot, s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
 	call_attention(slot, s);
 }
 
@@ -50,7 +76,7 @@ static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, co
 		return;
 	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
 	probe_window(&s->window, sk);
-	dw_track_arrival(s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
+	track_arrival(slot, s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
 	call_attention(slot, s);
 }
 

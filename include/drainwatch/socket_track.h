@@ -83,14 +83,28 @@ static inline int dw_keeps_up(const struct dw_slot *s, __u32 copied_seq, __u32 j
 	       dw_fifo_newest_ns(unread) - dw_fifo_oldest_ns(unread) <= jiffy_ns;
 }
 
-/* In-order data up to data_end is in the queue, the newest part since arrived_ns. */
-static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arrived_ns)
+/* Data up to data_end is more than is known of, and there is no room for it in the FIFO. */
+static inline int dw_must_merge(const struct dw_slot *s, __u32 data_end)
+{
+	return dw_fifo_is_full(&s->unread) && dw_seq_before(s->data_end, data_end);
+}
+
+/* What dw_track_arrival() does, for who has merged if dw_must_merge(). */
+static inline void dw_append_arrival(struct dw_slot *s, __u32 data_end, __u64 arrived_ns)
 {
 	if (!dw_seq_before(s->data_end, data_end))
 		return;
 	s->data_end = data_end;
 	if (dw_seq_before(s->copied_seq, data_end))
-		dw_fifo_push(&s->unread, data_end, arrived_ns);
+		dw_fifo_append(&s->unread, data_end, arrived_ns);
+}
+
+/* In-order data up to data_end is in the queue, the newest part since arrived_ns. */
+static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arrived_ns)
+{
+	if (dw_must_merge(s, data_end))
+		dw_fifo_merge(&s->unread);
+	dw_append_arrival(s, data_end, arrived_ns);
 }
 
 /*

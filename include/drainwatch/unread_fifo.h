@@ -37,35 +37,45 @@ static inline __u64 dw_fifo_newest_ns(const struct dw_fifo *f)
 }
 
 /*
+ * One step of dw_fifo_merge(): entry i becomes one with the last of the `count`
+ * that are left of those before it, or is left as well. How many there are then.
+ */
+static inline __u32 dw_fifo_merge_step(struct dw_fifo *f, __u32 i, __u32 count)
+{
+	__u64 newest = dw_fifo_at_ns(f, DW_FIFO_LEN - 1);
+	__s64 step = (__s64)(newest - dw_fifo_oldest_ns(f)) >> 2;
+	__u64 until = i + 1 < DW_FIFO_LEN ? dw_fifo_at_ns(f, i + 1) : newest;
+	__u32 from = dw_fifo_index(f, i);
+	__u32 kept = dw_fifo_index(f, count - 1);
+
+	if ((__s64)(until - f->entry[kept].at_ns) > step && count < DW_FIFO_LEN - 1) {
+		kept = dw_fifo_index(f, count++);
+		f->entry[kept].at_ns = f->entry[from].at_ns;
+	}
+	f->entry[kept].end_seq = f->entry[from].end_seq;
+	return count;
+}
+
+/*
  * Make room in a full FIFO: neighbours that arrived within a quarter of its
  * time span become one. Any two that are left span more than a quarter, so at
  * most nine are left; were the times not in order, the last would give way.
  */
 static inline void dw_fifo_merge(struct dw_fifo *f)
 {
-	__u64 newest = dw_fifo_at_ns(f, DW_FIFO_LEN - 1);
-	__s64 step = (__s64)(newest - dw_fifo_oldest_ns(f)) >> 2;
-	__u32 kept = dw_fifo_index(f, 0);
 	__u32 count = 1;
 
-	for (__u32 i = 1; i < DW_FIFO_LEN; i++) {
-		__u32 from = dw_fifo_index(f, i);
-		__u64 until = i + 1 < DW_FIFO_LEN ? dw_fifo_at_ns(f, i + 1) : newest;
-
-		if ((__s64)(until - f->entry[kept].at_ns) > step && count < DW_FIFO_LEN - 1) {
-			kept = dw_fifo_index(f, count++);
-			f->entry[kept].at_ns = f->entry[from].at_ns;
-		}
-		f->entry[kept].end_seq = f->entry[from].end_seq;
-	}
+	for (__u32 i = 1; i < DW_FIFO_LEN; i++)
+		count = dw_fifo_merge_step(f, i, count);
 	f->count = count;
 }
 
-/*
- * Bytes up to end_seq arrived at at_ns; there is room for it. (A function of
- * its own where that is known: the verifier would follow the loop of
- * dw_fifo_merge() from every place.)
- */
+static inline int dw_fifo_is_full(const struct dw_fifo *f)
+{
+	return f->count >= DW_FIFO_LEN;
+}
+
+/* Bytes up to end_seq arrived at at_ns; there is room for it. */
 static inline void dw_fifo_append(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
 {
 	struct dw_arrival *entry = &f->entry[dw_fifo_index(f, f->count)];
@@ -78,7 +88,7 @@ static inline void dw_fifo_append(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
 /* Bytes up to end_seq arrived at at_ns. */
 static inline void dw_fifo_push(struct dw_fifo *f, __u32 end_seq, __u64 at_ns)
 {
-	if (f->count >= DW_FIFO_LEN)
+	if (dw_fifo_is_full(f))
 		dw_fifo_merge(f);
 	dw_fifo_append(f, end_seq, at_ns);
 }

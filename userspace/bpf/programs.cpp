@@ -186,8 +186,11 @@ struct Attempt {
     int error = 0;  ///< 0, or the error number
 };
 
+/// The looks through sockets take longer to be verified than any hook.
+enum class Looks { loaded, left_out };
+
 Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memory,
-                       const Selection& selected)
+                       const Selection& selected, Looks looks = Looks::loaded)
 {
     config.arrivals_by_probe = !is_selected(selected, "sk_data_ready");
     config.sockets_by_address = memory.by_address;
@@ -201,6 +204,9 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     bpf_map__set_autocreate(skeleton.maps.sockets, !memory.by_address);
     bpf_map__set_autocreate(skeleton.maps.sockets_by_address, memory.by_address);
     bpf_program__set_autoload(skeleton.progs.heal, memory.has_iterator);
+    for (bpf_program* look : {skeleton.progs.find_descriptors, skeleton.progs.find_connections}) {
+        bpf_program__set_autoload(look, looks == Looks::loaded);
+    }
     bpf_program__set_autoload(skeleton.progs.empty_hook, is_selected(selected, "task_rename"));
     for (std::size_t i = 0; i < kHooks.size(); i++) {
         bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
@@ -300,12 +306,13 @@ int refuses_streams(dw_config config, const Wanted& wanted)
         hooks[i] = sees_segments && wanted.hooks[i];
     }
     for (const Memory& memory : kMemories) {
-        const int error = load_selection(config, kFewSlots, memory, hooks).error;
+        const int error = load_selection(config, kFewSlots, memory, hooks, Looks::left_out).error;
         if (error == 0) {
             return 0;
         }
         config.tls = false;
-        const bool loads_without = load_selection(config, kFewSlots, memory, hooks).error == 0;
+        const bool loads_without =
+            load_selection(config, kFewSlots, memory, hooks, Looks::left_out).error == 0;
         config.tls = true;
         if (loads_without) {
             return error;

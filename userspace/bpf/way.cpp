@@ -1,5 +1,7 @@
 #include "bpf/way.hpp"
 
+#include "drainwatch/abi.h"
+
 #include "drainwatch.skel.h"
 #include "host/clock.hpp"
 
