@@ -60,13 +60,20 @@ int run_one(const Single& single)
     return 0;
 }
 
+/// Where one run has many links, so many runs all the same.
+constexpr std::uint32_t kFewestRuns = 40;
+
 /// Run by run, so that whoever stops half way has as much of each class.
 std::vector<Task> plan_tasks(const Options& options)
 {
     std::vector<Task> tasks;
     std::map<std::string, std::uint32_t> links;
     const auto wants = [&](const std::string& name, std::uint32_t run) {
-        return options.runs != 0 ? run < options.runs : links[name] < options.links;
+        if (options.runs != 0) {
+            return run < options.runs;
+        }
+        const bool stalls = make_plan(name, options.seed).group == Group::stalls;
+        return run < kFewestRuns || links[name] < (stalls ? options.links : options.links / 2);
     };
     std::vector<std::string> open = options.classes;
     for (std::uint32_t run = 0; !open.empty(); run++) {

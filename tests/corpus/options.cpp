@@ -49,10 +49,11 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
         ->check(CLI::IsMember(known));
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.add_option("--seed", options.seed, "of the first run of each class [1]");
-    auto* runs = app.add_option("--runs", options.runs, "of each class, instead")
+    auto* runs = app.add_option("--runs", options.runs, "so many of each class, instead")
                      ->check(CLI::Range(1, 100'000));
     app.add_option("--links", options.links,
-                   "of each class: as many runs as together have so many [300]")
+                   "runs of each class of stalls until they have so many, of others half as many "
+                   "[300]")
         ->check(CLI::Range(1, 1'000'000))
         ->excludes(runs);
     app.add_option("--jobs", options.jobs, "runs at the same time [two for each CPU]")

@@ -13,12 +13,13 @@ namespace drainwatch::corpus {
 struct Options {
     std::vector<std::string> classes;  ///< to run
     std::uint64_t seed = 1;            ///< of the first run of each; the next has the next number
-    std::uint32_t links = 300;         ///< of each class: as many runs as together have so many
-    std::uint32_t runs = 0;            ///< instead, unless 0: so many runs of each
-    std::uint32_t jobs = 1;            ///< at the same time
-    std::string results;               ///< file of one JSON object a line; appended to
-    std::string markdown;              ///< report; none if empty
-    std::string json;                  ///< the same
+    /// Runs of each class of stalls until they have so many links together, of others half as many.
+    std::uint32_t links = 300;
+    std::uint32_t runs = 0;  ///< instead, unless 0: so many runs of each class
+    std::uint32_t jobs = 1;  ///< at the same time
+    std::string results;     ///< file of one JSON object a line; appended to
+    std::string markdown;    ///< report; none if empty
+    std::string json;        ///< the same
 };
 
 /// One run, here and now.
