@@ -13,7 +13,7 @@ constexpr std::size_t kMostLinks = 64;
 
 constexpr std::size_t kMostGaps = 64;
 
-/// No read from one to the other; the first begins with the connection. CLOCK_REALTIME.
+/// No read from one to the other; the first begins as the connection is accepted. CLOCK_REALTIME.
 struct Gap {
     std::uint64_t begin_ns;
     std::uint64_t end_ns;

@@ -37,7 +37,8 @@ void raise_descriptor_limit()
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// In a process of its own; its one line goes to whoever schedules.
+/// In a process of its own; its one line goes to whoever schedules. What was seen in a run that
+/// misses a goal is shown, for it may not come again.
 int run_one(const Single& single)
 {
     const Plan plan = make_plan(single.name, single.seed);
@@ -46,13 +47,13 @@ int run_one(const Single& single)
     result.seed = single.seed;
     try {
         const Observation observation = carry_out(plan);
-        if (single.shows_all) {
-            fmt::print(stderr, "{}\n{}\n", to_json(plan).dump(), to_json(observation).dump());
-        }
         Judgement judgement = judge(plan, observation);
         result.verdicts = std::move(judgement.links);
         result.stray_alarms = judgement.stray_alarms;
         result.version = observation.version;
+        if (single.shows_all || !is_clean(make_report({result}))) {
+            fmt::print(stderr, "{}\n{}\n", to_json(plan).dump(), to_json(observation).dump());
+        }
     } catch (const std::exception& error) {
         result.broken = error.what();
     }

@@ -22,7 +22,8 @@ Json to_json(const Said& said)
             {"written_ns", said.written_ns},
             {"announced_ns", or_null(said.announced_ns)},
             {"estimated", said.estimated},
-            {"zero_in_ms", or_null(said.zero_in_ms)}};
+            {"zero_in_ms", or_null(said.zero_in_ms)},
+            {"line", said.line}};
 }
 
 Json to_json(const Link& link)

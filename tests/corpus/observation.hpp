@@ -28,6 +28,7 @@ struct Said {
     std::optional<std::uint64_t> announced_ns;  ///< zero_window: `announced_at`
     bool estimated = false;                     ///< that is the stamp of the segment before
     std::optional<std::uint64_t> zero_in_ms;    ///< forecast
+    Json line{};                                ///< all of it
 };
 
 /// A zero window, or a reset, that the watched side put on the wire.

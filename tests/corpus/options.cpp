@@ -66,7 +66,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     auto* one = app.add_subcommand("one", "a single run, judged, as a line of JSON");
     one->add_option("class", single.name)->required()->check(CLI::IsMember(known));
     one->add_option("seed", single.seed)->required();
-    one->add_flag("--show", single.shows_all, "what was planned and seen, on stderr");
+    one->add_flag("--show", single.shows_all,
+                  "what was planned and seen, on stderr, even if it met every goal");
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {

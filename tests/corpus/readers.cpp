@@ -244,7 +244,8 @@ private:
         return true;
     }
 
-    /// A gap that is neither long nor longer than those before it is the reader's habit.
+    /// A gap that is neither long nor longer than those before it is the reader's habit. In the
+    /// first one, nobody knows here since when there was something to read.
     static void note_read(LinkLedger& ledger)
     {
         const std::uint64_t now_ns = live::realtime_ns();
@@ -254,7 +255,8 @@ private:
         const std::uint32_t gaps = ledger.gaps;
         const std::uint64_t length = now_ns - before_ns;
         const bool is_record =
-            std::none_of(ledger.gap.begin(), ledger.gap.begin() + gaps,
+            gaps == 0 ||
+            std::none_of(ledger.gap.begin() + 1, ledger.gap.begin() + gaps,
                          [&](const Gap& gap) { return gap.end_ns - gap.begin_ns >= length; });
         if ((is_record || length >= kLongGapNs) && gaps < kMostGaps) {
             ledger.gap[gaps] = {before_ns, now_ns};

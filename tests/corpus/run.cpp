@@ -99,6 +99,7 @@ bool is_about(const Line& line, const Link& link)
 Said said_in(const Line& line)
 {
     Said said;
+    said.line = line.json;
     said.event = line.event();
     said.severity = line.json["severity"];
     said.read_ns = line.read_ns;
@@ -399,6 +400,11 @@ private:
     {
         for (std::uint32_t i = 0; i < ledger.gaps; i++) {
             link.gaps.push_back({ledger.gap[i].begin_ns, ledger.gap[i].end_ns});
+        }
+        // Data may come before the connection is accepted, or later.
+        const auto first_ns = capture_->byte_sent_ns(link.peer_port, 0);
+        if (first_ns && !link.gaps.empty()) {
+            link.gaps.front().begin_ns = std::min(*first_ns, link.gaps.front().end_ns);
         }
         const std::uint64_t last_ns =
             std::max(ledger.last_read_ns.load(), link.witness.first_unread_ns.value_or(0));

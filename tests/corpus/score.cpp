@@ -298,6 +298,17 @@ bool goes_on(const Plan& plan)
            !plan.reset;
 }
 
+/// Since when the reader copes again: as the trouble is over, or the last time that its peer was
+/// held back after that, for who has no CPU to spare stays behind.
+std::uint64_t copes_since(const Observation& run, const Link& link)
+{
+    std::uint64_t since_ns = run.trouble.end_ns;
+    for (const auto& times : {link.witness.zeros_ns, link.witness.holds_ns}) {
+        since_ns = times.empty() ? since_ns : std::max(since_ns, times.back());
+    }
+    return since_ns;
+}
+
 void judge_recovery(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
 {
     if (!goes_on(plan)) {
@@ -305,15 +316,15 @@ void judge_recovery(const Plan& plan, const Observation& run, const Link& link, 
     }
     for (const Episode& episode : episodes_of(link.said)) {
         if (episode.first_warning != nullptr) {
-            judge_end(run, episode, run.trouble.end_ns, verdict);
+            judge_end(run, episode, copes_since(run, link), verdict);
         }
     }
 }
 
-/// `incident` stands for lines that are judged themselves.
+/// `incident` stands for lines that are judged themselves; `lost` is true whatever sockets do.
 bool is_alarm(const Said& said)
 {
-    return said.severity != "info" && said.event != "incident";
+    return said.severity != "info" && said.event != "incident" && said.event != "lost";
 }
 
 /// Where all is well, nothing but these is to be judged, and nothing else is to be said.

@@ -225,6 +225,9 @@ TEST(CorpusScore, AWarningThatIsNeverOver)
     Observation over = stalled({said("not_draining", 1200), zero_line(3001, 3000)});
     over.ended_ns = at(4200);
     EXPECT_EQ(judge_one(sleeping(), over).never_cleared, 1U) << "the trouble ended at 3200";
+    over.links.front().witness.holds_ns = {over.ended_ns - at(500) + at(0)};
+    EXPECT_EQ(judge_one(sleeping(), over).never_cleared, 0U) << "it does not cope yet";
+    over.links.front().witness.holds_ns.clear();
     over.links.front().said.push_back(said("recovered", 4100));
     EXPECT_EQ(judge_one(sleeping(), over).never_cleared, 0U);
 }
@@ -284,9 +287,11 @@ TEST(CorpusScore, WhereAllIsWellAnyAlarmIsFalse)
     Observation run = stalled({said("link_flapping", 1500)});
     run.trouble = {};
     run.links.front().witness.zeros_ns.clear();
-    run.strays = {said("not_draining", 1200), said("incident", 1200), said("lost", 1300)};
+    run.strays = {said("not_draining", 1200), said("incident", 1200), said("lost", 1300),
+                  said("degraded", 1300)};
     EXPECT_EQ(judge_one(healthy, run).false_alarms, 1U);
-    EXPECT_EQ(judge(healthy, run).stray_alarms, 2U) << "an incident stands for lines of its own";
+    EXPECT_EQ(judge(healthy, run).stray_alarms, 2U)
+        << "an incident stands for lines of its own; that something was lost is true";
     EXPECT_EQ(judge(sleeping(), run).stray_alarms, 1U) << "of a socket that is none of the run's";
 }
 

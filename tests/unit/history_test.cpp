@@ -24,7 +24,6 @@ TEST(History, OneLookIsNoRate)
     h.add(link.sample(kBegin));
     EXPECT_FALSE(h.arrival_rate(1 * kSecond));
     EXPECT_FALSE(h.drain_rate(1 * kSecond));
-    EXPECT_FALSE(h.read_within(1 * kSecond));
     EXPECT_EQ(h.length_ns(), 0U);
 }
 
@@ -50,7 +49,6 @@ TEST(History, Rates)
     EXPECT_DOUBLE_EQ(h.arrival_rate(1 * kSecond).value(), 5000);
     EXPECT_DOUBLE_EQ(h.drain_rate(1 * kSecond).value(), 2000);
     EXPECT_EQ(h.length_ns(), 2 * kSecond);
-    EXPECT_TRUE(h.read_within(100 * kMs));
 }
 
 TEST(History, RatesOfTheLastMomentsOnly)
@@ -65,8 +63,6 @@ TEST(History, RatesOfTheLastMomentsOnly)
     }
     EXPECT_DOUBLE_EQ(h.arrival_rate(300 * kMs).value(), 50'000);
     EXPECT_DOUBLE_EQ(h.drain_rate(300 * kMs).value(), 0);
-    EXPECT_FALSE(h.read_within(300 * kMs));
-    EXPECT_TRUE(h.read_within(400 * kMs));
     // 800 ms: five intervals of 500 and three of 5000 bytes
     EXPECT_DOUBLE_EQ(h.arrival_rate(800 * kMs).value(), 17'500 / 0.8);
 }
@@ -130,7 +126,6 @@ TEST(History, AClockThatJumpsByHoursLeavesOneLook)
     h.add(link.sample(kBegin + 5 * 3600 * kSecond));
     EXPECT_EQ(h.length_ns(), 0U);
     EXPECT_FALSE(h.arrival_rate(1 * kSecond));
-    EXPECT_FALSE(h.read_within(1 * kSecond));
 }
 
 /// Looks 10 ms apart with these queue lengths.

@@ -62,6 +62,25 @@ TEST(Reading, SilenceBeginsWithTheFirstByteNotWithTheLastRead)
     EXPECT_EQ(r.since_read_ns, 60 * kSecond + 300 * kMs);
 }
 
+/// Whatever the look before has seen: the time of the last read says it.
+TEST(Reading, WhoHasJustReadReadsForTwiceHisUsualSpacing)
+{
+    Link link;
+    link.raw().habit_gap_ns = 40 * kMs;
+    link.arrive(1000, kBegin);
+    link.read(1000, kBegin + 10 * kMs);
+    link.arrive(1000, kBegin + 20 * kMs);
+    EXPECT_TRUE(first_reading(link.sample(kBegin + 90 * kMs)).reads);
+    EXPECT_FALSE(first_reading(link.sample(kBegin + 91 * kMs)).reads);
+}
+
+TEST(Reading, WhoHasNeverReadDoesNotRead)
+{
+    Link link;
+    link.arrive(1000, kBegin);
+    EXPECT_FALSE(first_reading(link.sample(kBegin + 1 * kMs)).reads);
+}
+
 TEST(Reading, AFinIsInTheQueueButNotUnread)
 {
     Link link;

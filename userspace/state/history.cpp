@@ -113,10 +113,4 @@ std::optional<double> History::memory_cost() const
     return static_cast<double>(last.rmem - first->rmem) / came;
 }
 
-bool History::read_within(std::uint64_t window_ns) const
-{
-    const Point* base = at_least_old(window_ns);
-    return base != nullptr && base->copied_seq != points_.back().copied_seq;
-}
-
 }  // namespace drainwatch

@@ -31,9 +31,6 @@ public:
     /// the kernel collapsed nothing; nothing where too little came to tell.
     [[nodiscard]] std::optional<double> memory_cost() const;
 
-    /// Did copied_seq move within the last `window_ns`?
-    [[nodiscard]] bool read_within(std::uint64_t window_ns) const;
-
 private:
     struct Point {
         std::uint64_t at_ns;

@@ -142,7 +142,8 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.read_spacing_ns = sample.habit_gap_ns;
     r.usual_silence_ns = sample.habit_gap_ns * kHabitMargin / 2;
     r.usual_depth_bytes = sample.habit_depth_bytes;
-    r.reads = history.read_within(std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs));
+    r.reads = r.since_read_ns &&
+              *r.since_read_ns <= std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs);
     r.if_silent = rates ? forecast_if_silent(*rates, r.to_zero_bytes) : std::nullopt;
     r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);
 
