@@ -290,23 +290,13 @@ void judge_alarms(const Observation& run, const Link& link, Verdict& verdict)
     }
 }
 
-/// After the trouble, the readers go on, but for these.
+/// After the trouble, the readers go on, but for these. What the starved have left to do may be
+/// more than the machine has a CPU for.
 bool goes_on(const Plan& plan)
 {
     return plan.trouble != Trouble::none && plan.trouble != Trouble::pauses &&
-           plan.trouble != Trouble::never_accepted && plan.trouble != Trouble::unread_hello &&
-           !plan.reset;
-}
-
-/// Since when the reader copes again: as the trouble is over, or the last time that its peer was
-/// held back after that, for who has no CPU to spare stays behind.
-std::uint64_t copes_since(const Observation& run, const Link& link)
-{
-    std::uint64_t since_ns = run.trouble.end_ns;
-    for (const auto& times : {link.witness.zeros_ns, link.witness.holds_ns}) {
-        since_ns = times.empty() ? since_ns : std::max(since_ns, times.back());
-    }
-    return since_ns;
+           plan.trouble != Trouble::starvation && plan.trouble != Trouble::never_accepted &&
+           plan.trouble != Trouble::unread_hello && !plan.reset;
 }
 
 void judge_recovery(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)
@@ -316,7 +306,7 @@ void judge_recovery(const Plan& plan, const Observation& run, const Link& link, 
     }
     for (const Episode& episode : episodes_of(link.said)) {
         if (episode.first_warning != nullptr) {
-            judge_end(run, episode, copes_since(run, link), verdict);
+            judge_end(run, episode, run.trouble.end_ns, verdict);
         }
     }
 }

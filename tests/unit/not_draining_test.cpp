@@ -101,6 +101,11 @@ TEST(NotDraining, PeerHeldSinceBeforeTheWatchBeganIsTold)
     r.silent_ns = 20 * kMs;
     r.closed_in_effect = false;
     EXPECT_EQ(verdict(r), std::nullopt);
+    r.unread_bytes = 15'000;
+    r.to_zero_bytes = 1000;
+    EXPECT_EQ(verdict(r), Severity::warning) << "what the peer has put together may be more";
+    r.to_zero_bytes = 1001;
+    EXPECT_EQ(verdict(r), std::nullopt);
 }
 
 /// Silent for so long, and zero is forecast.
@@ -197,6 +202,9 @@ TEST(ZeroForecast, IsThatOfWhatTheReaderDoes)
     EXPECT_EQ(zero_in_s(r), 8.0);
     r.reads = true;
     EXPECT_EQ(zero_in_s(r), 11.0);
+    r.read_spacing_ns = 51 * kMs;
+    EXPECT_EQ(zero_in_s(r), std::nullopt) << "the queue passes through";
+    r.read_spacing_ns = 0;
     r.if_reading.reset();
     EXPECT_EQ(zero_in_s(r), std::nullopt);
     r.reads = false;

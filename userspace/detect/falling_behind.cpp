@@ -5,19 +5,10 @@
 #include <algorithm>
 
 namespace drainwatch {
-namespace {
-
-/// A queue whose oldest byte is younger than this passes through; it does not pile up.
-constexpr std::uint64_t kYoungestNs = 20'000'000;
-
-}  // namespace
 
 std::optional<Finding> falling_behind(const Reading& r, const Limits& limits)
 {
-    if (!r.reads || !r.if_reading || r.closed) {
-        return std::nullopt;
-    }
-    if (r.age_ns < std::max(kYoungestNs, 2 * r.read_spacing_ns)) {
+    if (!r.reads || !r.piles_up() || !r.if_reading || r.closed) {
         return std::nullopt;
     }
     const double horizon_s = std::chrono::duration<double>(limits.horizon).count();

@@ -30,11 +30,16 @@ bool near_zero(const Forecast& forecast, const Limits& limits)
     return std::max(forecast.short_s, forecast.long_s) <= seconds(limits.horizon);
 }
 
+/// Who has so much of the way behind him may hold his peer: messages that wait for an ACK are put
+/// together, and may be more than the rest of the window.
+constexpr double kNearlyFull = 15.0 / 16;
+
 /// The watch found it so: the window is closed, or too small for the peer's next segment, which
 /// waits until it is sent as a window probe. At what rate it came here, nobody saw.
 bool was_closed_before(const Reading& r)
 {
-    const bool holds_peer = r.closed_in_effect && seconds(r.silent_ns) >= kShortestSilenceS;
+    const bool holds_peer = (r.closed_in_effect || r.fill() >= kNearlyFull) &&
+                            seconds(r.silent_ns) >= kShortestSilenceS;
     return r.age_is_lower_bound && (r.closed || holds_peer);
 }
 
@@ -95,7 +100,7 @@ std::optional<Finding> not_draining(const Reading& r, const Limits& limits)
 
 std::optional<double> zero_in_s(const Reading& r)
 {
-    if (r.closed) {
+    if (r.closed || (r.reads && !r.piles_up())) {
         return std::nullopt;
     }
     const auto& forecast = r.reads ? r.if_reading : r.if_silent;

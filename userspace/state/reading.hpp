@@ -3,6 +3,7 @@
 #include "drainwatch/sample.hpp"
 #include "state/history.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,6 +45,14 @@ struct Reading {
     bool closed = false;                  ///< a zero window is announced
     bool closed_in_effect = false;        ///< less than one segment may still be sent
     bool wanted = true;  ///< false: less than SO_RCVLOWAT, the reader is not told yet
+
+    /// The oldest byte has seen two usual reads go by, or is older than what schedulers do: the
+    /// queue does not just pass through.
+    [[nodiscard]] bool piles_up() const
+    {
+        constexpr std::uint64_t kYoungestNs = 20'000'000;
+        return age_ns >= std::max(kYoungestNs, 2 * read_spacing_ns);
+    }
 
     /// Share of the way from an empty queue to a zero window, 0 to 1.
     [[nodiscard]] double fill() const
