@@ -148,7 +148,8 @@ void starvation(Plan& plan, Random& random)
     plan.message_bytes = random.scaled(100, 1400);
     fill_in(plan, random.scaled(700, 5000));
     plan.spacing_us = std::max(plan.spacing_us, 2000U);
-    plan.work_us = 300;
+    // A fifth of a CPU, or whoever shares the machine starves it before and after, too.
+    plan.work_us = std::min(300U, plan.spacing_us / (5 * plan.links));
     plan.trouble_ms = 15'000;
     plan.reset = false;
 }
