@@ -364,7 +364,10 @@ TEST_F(Harm, a_flood_on_a_watched_socket_is_kept_within_the_budget)
     EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
     control().child = 1;
     ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 7s));
-    EXPECT_LT(cpu_time_over(watcher().pid(), 1s), 10ms);
+    nap(500ms);  // what the change has cost is not the load's
+    const auto spent = cpu_time_over(watcher().pid(), 2s);
+    RecordProperty("cpu_percent", fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7));
+    EXPECT_LT(spent, 20ms);
     control().hold = true;
     EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
     control().hold = false;
@@ -593,6 +596,7 @@ TEST_F(Harm, a_hundred_kills_leave_nothing)
     const std::vector<std::string> profile{"profile", "--process", comm(), "--duration", "60s"};
     const auto start_all = [&] {
         std::vector<Process> all;
+        all.reserve(kAtOnce);
         for (int i = 0; i < kAtOnce; i++) {
             all.push_back(start(polls() || i != 0 ? watch : profile));
         }
