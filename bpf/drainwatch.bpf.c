@@ -385,8 +385,6 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	if (target && found.listener) {
 		enter_again(sk, ref, found.tgid);
 		hand_listener_on(sk, ref, found.tgid);
-		/* what is established from here on is seen as it is */
-		found.waiting = BPF_CORE_READ(sk, sk_ack_backlog) != 0;
 	}
 	found.fd = ctx->fd;
 	found.slot = ref->slot;

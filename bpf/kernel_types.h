@@ -75,7 +75,6 @@ struct sock {
 		int len;
 	} sk_backlog;
 	struct sk_buff_head sk_receive_queue;
-	__u32 sk_ack_backlog;          /* of a listener: connections in its accept queue */
 	int sk_rcvbuf;
 	int sk_rcvlowat;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */

@@ -174,8 +174,7 @@ struct dw_descriptor {
 	__u32 netns; /* inode number */
 	__u16 local_port;
 	__u8 listener;
-	__u8 waiting; /* a listener's connections: there are some to be accepted */
-	__u8 pad[4];
+	__u8 pad[5];
 };
 
 /* Value of the process map. */

@@ -52,8 +52,8 @@ std::variant<Options, Single, std::string> parse_options(int argc, char** argv)
     auto* runs = app.add_option("--runs", options.runs, "so many of each class, instead")
                      ->check(CLI::Range(1, 100'000));
     app.add_option("--links", options.links,
-                   "runs of each class of stalls until they have so many, of others half as many "
-                   "[300]")
+                   "runs of each class of stalls until they have so many, of others half as many; "
+                   "40 runs at least [300]")
         ->check(CLI::Range(1, 1'000'000))
         ->excludes(runs);
     app.add_option("--jobs", options.jobs, "runs at the same time [two for each CPU]")

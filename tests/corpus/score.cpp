@@ -290,13 +290,12 @@ void judge_alarms(const Observation& run, const Link& link, Verdict& verdict)
     }
 }
 
-/// After the trouble, the readers go on, but for these. What the starved have left to do may be
-/// more than the machine has a CPU for.
+/// After the trouble, the readers go on, but for these.
 bool goes_on(const Plan& plan)
 {
     return plan.trouble != Trouble::none && plan.trouble != Trouble::pauses &&
-           plan.trouble != Trouble::starvation && plan.trouble != Trouble::never_accepted &&
-           plan.trouble != Trouble::unread_hello && !plan.reset;
+           plan.trouble != Trouble::never_accepted && plan.trouble != Trouble::unread_hello &&
+           !plan.reset;
 }
 
 void judge_recovery(const Plan& plan, const Observation& run, const Link& link, Verdict& verdict)

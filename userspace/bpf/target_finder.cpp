@@ -152,7 +152,7 @@ void TargetFinder::find_waiting_connections()
     for (const dw_descriptor& d : descriptors_) {
         if (d.listener) {
             listeners.insert(d.inode);
-            if (!listeners_.contains(d.inode) && (d.waiting || by_address_)) {
+            if (!listeners_.contains(d.inode)) {
                 namespaces.insert(d.netns);
             }
         } else if (d.slot == DW_NO_SLOT && by_address_) {

@@ -1,6 +1,6 @@
 #include "bpf/way.hpp"
 
-#include "drainwatch/abi.h"
+#include "drainwatch/abi.h"  // what the skeleton holds
 
 #include "drainwatch.skel.h"
 #include "host/clock.hpp"

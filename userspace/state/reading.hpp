@@ -46,8 +46,8 @@ struct Reading {
     bool closed_in_effect = false;        ///< less than one segment may still be sent
     bool wanted = true;  ///< false: less than SO_RCVLOWAT, the reader is not told yet
 
-    /// The oldest byte has seen two usual reads go by, or is older than what schedulers do: the
-    /// queue does not just pass through.
+    /// The oldest byte has seen two usual reads go by, and is older than what a scheduler does to
+    /// it: the queue does not just pass through.
     [[nodiscard]] bool piles_up() const
     {
         constexpr std::uint64_t kYoungestNs = 20'000'000;

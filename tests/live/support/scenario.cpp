@@ -139,10 +139,7 @@ void Scenario::expect_warned_before_zero(const Sender& sender)
 
     // A poll may tell of a window that closes again and again later than of its first time.
     const std::uint64_t possible = *zero > *begin ? *zero - *begin : 0;
-    const std::uint64_t warned_ns = warnings.front().read_ns;
-    // What the host took of a CPU until then was not drainwatch's to use.
-    const std::uint64_t stalled = gauge_ ? stalled_ns(gauge_->stalls(), *begin, warned_ns) : 0;
-    const double lead = static_cast<double>(*zero) - static_cast<double>(warned_ns - stalled);
+    const double lead = static_cast<double>(*zero) - static_cast<double>(warnings.front().read_ns);
     const double share = lead / static_cast<double>(possible);
     RecordProperty("lead_share", fmt::format("{:.3f}", share));
     fmt::print("lead: {:.0f} of {} ms ({:.0f} %)\n", lead / kNsPerMs, possible / kNsPerMs,
