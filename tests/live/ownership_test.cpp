@@ -417,6 +417,32 @@ TEST_F(Ownership, places_and_addresses_are_used_again)
     EXPECT_EQ(summary.json["events_lost"], 0);
 }
 
+/// A reset, and the peer is back at once: there are no more connections than before. By polling it
+/// is seen at the next tick, if there was none to look for in the last second.
+TEST_F(Ownership, a_connection_that_takes_the_place_of_another)
+{
+    constexpr int kTimes = 4;
+    make_target({}, [](int listener, Control& control) {
+        while (!control.quit) {
+            (void)accept(listener, nullptr, nullptr);  // held until the process ends, never read
+            control.accepted++;
+        }
+    });
+    watch({"--warn-after", "200ms"});
+    for (int i = 0; i < kTimes; i++) {
+        Sender& sender = connect({});
+        ASSERT_EQ(send(sender.fd(), "unread", 6, 0), 6);
+        const auto warning = watcher().wait_for(about(sender, is_trouble), 5s);
+        ASSERT_TRUE(warning);
+        EXPECT_LT(warning->json["unread_age_ms"], 400);
+        nap(1s);
+        const linger reset{.l_onoff = 1, .l_linger = 0};
+        ASSERT_EQ(setsockopt(sender.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        sender.drop();
+    }
+    finish();
+}
+
 /// The index of a table of 256 has 512 places: two cookies that are alike in nine bits share one.
 TEST_F(Ownership, two_sockets_in_one_place_of_the_index)
 {

@@ -336,6 +336,22 @@ TEST(PolledSocket, TheDistanceOfTwoLooksIsNoHabitOfTheReader)
     EXPECT_LE(p.look(kBegin + 100 * kMs).habit_gap_ns, 5 * kMs);
 }
 
+/// It has read between two looks, and data came: the first answer after that, which is held against
+/// the counter of before, does not show it yet.
+TEST(PolledSocket, AReadThatTheSecondAnswerShowsDidNotHappenAfterTheFirst)
+{
+    for (const Tells tells : {Tells::counters, Tells::times}) {
+        Polled p{KernelSocket(tells)};
+        p.kernel.arrive(1000, kBegin + 49 * kMs);
+        (void)p.look(kBegin + 50 * kMs);
+        p.kernel.read_all(kBegin + 52 * kMs);
+        p.kernel.arrive(1000, kBegin + 90 * kMs);
+        const SocketSample s = p.look(kBegin + 100 * kMs);
+        EXPECT_EQ(s.last_read_ns, kBegin + 100 * kMs + 50'000);
+        EXPECT_LE(s.habit_gap_ns, 5 * kMs);
+    }
+}
+
 TEST(PolledWindow, IsClosedWhenTheKernelSaysSo)
 {
     Polled p{KernelSocket(Tells::counters)};

@@ -545,6 +545,9 @@ bool Session::wait()
                                    {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
+    if (watched[0].revents != 0) {
+        look_due_ns_ = 0;
+    }
     const bool told_to_stop = watched[1].revents != 0;
     const bool nobody_reads =
         (watched[2].revents & (POLLERR | POLLHUP | POLLNVAL)) || lines_.broken();
@@ -578,7 +581,9 @@ Result<int> Session::run()
     budget_.begin();
     do {
         take_notices();
-        look();
+        if (monotonic_ns() >= look_due_ns_) {
+            look();
+        }
         print(links_.due(monotonic_ns()));
         print_standing();
         if (finding_.is_due()) {

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -54,30 +53,12 @@ WindowRules read_window_rules()
     return rules;
 }
 
-/// The number behind "TCP: inuse " or "TCP6: inuse "; nothing if it cannot be read.
-std::optional<std::uint64_t> sockets_in_use(const File& sockstat, std::string_view key)
-{
-    std::array<char, 1024> buffer{};
-    const ssize_t length = pread(sockstat.get(), buffer.data(), buffer.size(), 0);
-    const std::string_view text(buffer.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
-    const auto at = text.find(key);
-    std::uint64_t number = 0;
-    if (at == std::string_view::npos) {
-        return std::nullopt;
-    }
-    const char* const begin = text.data() + at + key.size();
-    if (std::from_chars(begin, text.data() + text.size(), number).ec != std::errc{}) {
-        return std::nullopt;
-    }
-    return number;
-}
-
 /// In the calling thread's network namespace, where `pid` lives.
 Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& without)
 {
     Namespace opened;
     opened.rules = read_window_rules();
-    opened.count = SocketCount(pid);
+    opened.connections = ConnectionCount(pid);
     for (const Way& way : kWays) {
         if (std::find(without.begin(), without.end(), way.name) != without.end()) {
             continue;
@@ -99,22 +80,6 @@ Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& w
 }
 
 }  // namespace
-
-SocketCount::SocketCount(std::uint32_t pid)
-    : v4_(open(fmt::format("/proc/{}/net/sockstat", pid).c_str(), O_RDONLY | O_CLOEXEC)),
-      v6_(open(fmt::format("/proc/{}/net/sockstat6", pid).c_str(), O_RDONLY | O_CLOEXEC))
-{}
-
-bool SocketCount::has_grown()
-{
-    const auto v4 = sockets_in_use(v4_, "TCP: inuse ");
-    if (!v4) {
-        return true;
-    }
-    const std::uint64_t before = last_;
-    last_ = *v4 + sockets_in_use(v6_, "TCP6: inuse ").value_or(0);
-    return last_ > before;
-}
 
 std::vector<std::string> table_names()
 {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "drainwatch/result.hpp"
-#include "host/file.hpp"
+#include "poll/connection_count.hpp"
 #include "poll/polled_socket.hpp"
 #include "poll/socket_table.hpp"
 
@@ -12,29 +12,12 @@
 
 namespace drainwatch {
 
-/// How many TCP sockets a network namespace has, from /proc/net/sockstat: costs 2 us, where a look
-/// through them costs milliseconds.
-class SocketCount {
-public:
-    SocketCount() = default;
-    /// Of the namespace in which this process lives.
-    explicit SocketCount(std::uint32_t pid);
-
-    /// More than at the last call? True if it cannot be known.
-    [[nodiscard]] bool has_grown();
-
-private:
-    File v4_;
-    File v6_;
-    std::uint64_t last_ = 0;
-};
-
 /// A network namespace that is polled.
 struct Namespace {
     std::unique_ptr<SocketTable> table;
     std::string way;  ///< how its sockets are asked for: "sock_diag", ...
     bool tells_windows = false;
-    SocketCount count;
+    ConnectionCount connections;
     WindowRules rules;
 };
 

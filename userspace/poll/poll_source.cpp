@@ -24,7 +24,7 @@ constexpr std::uint64_t kCloseLookShare = 50;
 /// /proc/net/tcp has to be read as a whole, which takes 2 ms where there is no socket at all.
 constexpr std::uint64_t kProcShare = 33;
 
-/// New sockets are looked for when there are more than before.
+/// New sockets are looked for when connections have been opened.
 constexpr std::uint64_t kNewSocketsShare = 100;
 
 /// How often it is looked whether a target has come to hold a socket that was a stranger's.
@@ -208,7 +208,7 @@ void PollSource::walk_descriptors()
 void PollSource::find_sockets()
 {
     for (auto& [netns, in] : namespaces_) {
-        (void)in.count.has_grown();  // what has come until now is about to be found
+        (void)in.connections.has_new();  // what has come until now is about to be found
     }
     if (rechecking_.is_due()) {
         strangers_.clear();
@@ -245,10 +245,10 @@ void PollSource::find_unwatched()
 void PollSource::find_new_sockets()
 {
     for (auto& [netns, in] : namespaces_) {
-        sockets_grew_ = in.count.has_grown() || sockets_grew_;
+        has_new_ = in.connections.has_new() || has_new_;
     }
-    if (sockets_grew_ && finding_new_.is_due()) {
-        sockets_grew_ = false;
+    if (has_new_ && finding_new_.is_due()) {
+        has_new_ = false;
         finding_new_.run([&] { find_sockets(); });
     }
 }
@@ -278,7 +278,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         }
     });
     failed_ += !listed;
-    sockets_grew_ = sockets_grew_ || !listed;
+    has_new_ = has_new_ || !listed;
     std::partition(found.connections.begin(), found.connections.end(),
                    [](const SocketState& socket) { return socket.recv_queue != 0; });
     return found;
@@ -366,7 +366,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     const auto states = in.table->query(wanted);
     if (!states) {
         failed_++;
-        sockets_grew_ = true;  // they are looked for again
+        has_new_ = true;  // they are looked for again
         return;
     }
     const std::uint64_t now_ns = monotonic_ns();

@@ -120,8 +120,8 @@ private:
     Pace finding_new_;
     Pace rechecking_;          ///< strangers
     bool has_looked_ = false;  ///< what is found from now on is new
-    bool sockets_grew_ = false;
-    bool accepted_ = false;  ///< a watched socket has got a descriptor since the last walk
+    bool has_new_ = false;     ///< connections that have not been looked for yet
+    bool accepted_ = false;    ///< a watched socket has got a descriptor since the last walk
     std::uint64_t answers_ = 0;
     std::uint64_t table_full_ = 0;
     std::uint64_t failed_ = 0;  ///< questions without an answer

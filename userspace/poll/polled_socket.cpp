@@ -43,7 +43,11 @@ std::uint8_t estimated_ratio(const SocketState& state)
 
 PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                            std::uint32_t owner_tgid, std::uint64_t now_ns)
-    : state_(state), rules_(rules), looked_ns_(now_ns), queue_since_ns_(now_ns)
+    : state_(state),
+      rules_(rules),
+      looked_ns_(now_ns),
+      not_read_until_ns_(now_ns),
+      queue_since_ns_(now_ns)
 {
     slot_.cookie = static_cast<std::uint64_t>(state.cookie);
     slot_.opened_ns = now_ns;
@@ -194,7 +198,7 @@ void PolledSocket::take_fin_back(std::uint32_t data_end)
 void PolledSocket::update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns)
 {
     const std::uint32_t was_read_up_to = slot_.copied_seq;
-    dw_track_read(&slot_, read_up_to(state), now_ns, looked_ns_, habits.period,
+    dw_track_read(&slot_, read_up_to(state), now_ns, not_read_until_ns_, habits.period,
                   habits.warn_after_ns);
     if (state.recv_queue != state_.recv_queue || slot_.copied_seq != was_read_up_to) {
         queue_since_ns_ = now_ns;
@@ -211,6 +215,9 @@ void PolledSocket::update(const SocketState& state, const HabitRules& habits, st
     follow_closing(window_is_closed(state), now_ns);
     state_ = state;
     looked_ns_ = now_ns;
+    if (read_up_to(state_) == slot_.copied_seq) {
+        not_read_until_ns_ = now_ns;  // else the next answer will tell what was read before this
+    }
 }
 
 SocketSample PolledSocket::sample() const
