@@ -91,7 +91,8 @@ int main(int argc, char** argv)
     app.add_option(
         "--only", options.settings.only,
         "only this of the part (a traffic, a number of sockets, cost or stall); repeatable");
-    app.add_option("--rounds", options.settings.rounds, "how often each block is repeated");
+    app.add_option("--rounds", options.settings.rounds,
+                   "how often each block, start or stall is repeated");
     app.add_option("--watch-option", options.settings.watch_options,
                    "further option of drainwatch; repeatable");
     app.add_option("--executable", options.executable, "the drainwatch to measure");

@@ -22,8 +22,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kStarts = 5;
-constexpr int kStalls = 5;
+/// How many starts, and how many stalls.
+constexpr int kRounds = 5;
 /// What a start does once is over then; and what the kernel frees by and by after an end.
 constexpr auto kSettle = 2s;
 constexpr auto kActiveSpacing = 100ms;
@@ -32,9 +32,9 @@ constexpr unsigned kFewestForMemory = 10'000;
 
 /// CPU is counted for so long that full looks belong to it, whose share of the time is one in so
 /// many: a look takes about a microsecond for each socket.
-std::chrono::microseconds time_to_count(unsigned sockets, unsigned one_in)
+std::chrono::microseconds time_to_count(unsigned sockets, unsigned one_in, int rounds)
 {
-    return 10s + 1us * sockets * one_in;
+    return 2s * rounds + 1us * sockets * one_in;
 }
 /// The shares that Session gives each of the tiers.
 constexpr unsigned kLooks = 2000;
@@ -64,9 +64,9 @@ std::vector<std::string> watch_options(const Settings& settings, unsigned socket
     return options;
 }
 
-double start_ms(const std::vector<std::string>& options)
+double start_ms(const std::vector<std::string>& options, int rounds)
 {
-    std::vector<double> took(kStarts);
+    std::vector<double> took(static_cast<std::size_t>(rounds));
     std::generate(took.begin(), took.end(), [&] {
         std::this_thread::sleep_for(kSettle);
         return std::chrono::duration<double, std::milli>(Daemon(options).start_time()).count();
@@ -106,14 +106,15 @@ double stall_to_line_ms(const std::vector<std::string>& options)
 Json measure(unsigned sockets, const Settings& settings)
 {
     const unsigned links = std::max(sockets / 200, 1U);
+    const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
     Crowd crowd({watched_comm(), sockets, sockets, links, kActiveSpacing});
     const auto options = watch_options(settings, sockets, "bpf", watch_the_crowd());
     Json row{{"sockets", sockets}, {"active_links", links}};
-    const double start = start_ms(options);
+    const double start = start_ms(options, rounds);
     row["start_ms"] = start;
     // with a table as large, and no socket to watch
     row["first_look_ms"] =
-        start - start_ms(watch_options(settings, sockets, "bpf", watch_the_bench()));
+        start - start_ms(watch_options(settings, sockets, "bpf", watch_the_bench()), rounds);
     {
         std::this_thread::sleep_for(kSettle);  // the maps of those before are freed by and by
         const std::uint64_t before = kernel_bytes();
@@ -123,23 +124,23 @@ Json measure(unsigned sockets, const Settings& settings)
         row["map_bytes_per_socket"] = map_bytes(daemon.pid()) / sockets;
         row["kernel_bytes_per_socket"] =
             sockets < kFewestForMemory ? Json(nullptr) : Json(grown / sockets);
-        row["cpu_idle"] = cpu_share(daemon, time_to_count(sockets, kLooks));
+        row["cpu_idle"] = cpu_share(daemon, time_to_count(sockets, kLooks, rounds));
         crowd.let_flow(true);
         std::this_thread::sleep_for(kSettle);
-        row["cpu_active"] = cpu_share(daemon, time_to_count(sockets, kNoLooks));
+        row["cpu_active"] = cpu_share(daemon, time_to_count(sockets, kNoLooks, rounds));
         crowd.let_flow(false);
         const Resident resident = resident_bytes(daemon.pid());
         row["resident_bytes"] = resident.all;
         row["resident_own_bytes"] = resident.own;
     }
-    std::vector<double> to_line(kStalls);
+    std::vector<double> to_line(static_cast<std::size_t>(rounds));
     std::generate(to_line.begin(), to_line.end(), [&] { return stall_to_line_ms(options); });
     row["stall_to_line_ms"] = estimate_median(to_line).median;
     row["worst_stall_to_line_ms"] = *std::max_element(to_line.begin(), to_line.end());
     {
         const Daemon daemon(watch_options(settings, sockets, "poll", watch_the_crowd()));
         std::this_thread::sleep_for(kSettle);
-        row["cpu_idle_poll"] = cpu_share(daemon, time_to_count(sockets, kPolledLooks));
+        row["cpu_idle_poll"] = cpu_share(daemon, time_to_count(sockets, kPolledLooks, rounds));
     }
     return row;
 }

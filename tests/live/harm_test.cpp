@@ -4,16 +4,13 @@
 #include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
-#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -90,6 +87,15 @@ std::string mask_of(const std::vector<int>& capabilities)
     return fmt::format("{:016x}", mask);
 }
 
+/// Resident size of the watcher, at most: the goal for 100,000 sockets.
+void expect_small(pid_t pid)
+{
+    constexpr unsigned long kMostKiB = 32 * 1024;
+    const unsigned long resident_kib = std::stoul(status_of(pid)["VmRSS:"]);
+    testing::Test::RecordProperty("resident_kib", std::to_string(resident_kib));
+    EXPECT_LT(resident_kib, kMostKiB);
+}
+
 /// What is left is enough for targets that come later, restart, or live in a namespace of their
 /// own.
 TEST_F(Harm, capabilities_are_given_up)
@@ -163,6 +169,7 @@ TEST_F(Harm, every_notice_is_accounted_for)
     ASSERT_TRUE(watcher().wait_for(event_is("lost"), 3s));
     const Process flooding = flood(1'000'000);
     nap(500ms);
+    expect_small(watcher().pid());
     EXPECT_EQ(finish(), 2);
     const auto summary = watcher().lines(event_is("summary"));
     ASSERT_EQ(summary.size(), 1U);
@@ -174,32 +181,33 @@ TEST_F(Harm, every_notice_is_accounted_for)
     EXPECT_GT(told["notices_consumed"], 1000);
 }
 
-/// Four times as many sockets as the table holds: whichever stops being read is told of.
+/// Many more sockets than the table holds: whichever stops being read is told of.
 TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
 {
     // One that polls finds out about a socket that it does not follow in a full look: once a
-    // second, but with 0.3 % of a CPU.
+    // second, but with 0.3 % of a CPU. With both ends of a thousand it takes 7 ms, and 15 when it
+    // looks again for what has become a target's.
     const double found_within_s = polls() ? 3 : 0.3;
-    constexpr std::size_t kSockets = 1000;
+    const std::size_t sockets = polls() ? 400 : 1000;
     // Those among the first have a slot; of the others, more than there is room for at once: most
     // have to be given one that was idle.
     constexpr std::size_t kStalled = 60;
     constexpr std::size_t kTogether = 10;
-    make_target({.backlog = static_cast<int>(kSockets)}, [](int listener, Control& own) {
+    make_target({.backlog = static_cast<int>(sockets)}, [](int listener, Control& own) {
         while (!own.quit) {
             accept(listener, nullptr, nullptr);
             own.accepted++;
         }
     });
-    for (std::size_t i = 0; i < kSockets; i++) {
+    for (std::size_t i = 0; i < sockets; i++) {
         connect({.message = 150, .spacing = 20'000us});
     }
-    ASSERT_TRUE(wait_until([&] { return control().accepted == kSockets; }, 5s));
+    ASSERT_TRUE(wait_until([&] { return control().accepted == sockets; }, 5s));
     watch({"--max-sockets", "256"});
     // The first look was at every descriptor, and has to be paid for by time before the next one.
     nap(polls() ? 8000ms : 2500ms);
     for (std::size_t i = 0; i < kStalled; i++) {
-        Sender& stalled = *senders()[i * (kSockets / kStalled)];
+        Sender& stalled = *senders()[i * (sockets / kStalled)];
         const std::uint64_t began_ns = realtime_ns();
         stalled.start();
         if (i % kTogether == kTogether - 1) {
@@ -210,315 +218,16 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
         }
     }
     for (std::size_t i = 0; i < kStalled; i++) {
-        Sender& stalled = *senders()[i * (kSockets / kStalled)];
+        Sender& stalled = *senders()[i * (sockets / kStalled)];
         EXPECT_TRUE(watcher().wait_for(about(stalled, is_trouble), 3s)) << "socket " << i;
     }
+    expect_small(watcher().pid());
     finish();
     EXPECT_TRUE(watcher().lines(event_is("lost")).empty())
         << "there was a slot for each that had data";
+    EXPECT_TRUE(watcher().lines(event_is("link_replaced")).empty()) << "none of them is new";
     if (!polls()) {
         EXPECT_GT(watcher().lines(event_is("start")).front().json["memory_bytes"], 256 * 512);
-    }
-}
-
-/// A datagram that is looked at again and again, many times in a system call: millions of events a
-/// second of one hook, which are counted.
-[[nodiscard]] Process flood_of_peeks(std::chrono::seconds time, std::atomic<std::uint64_t>& events)
-{
-    return Process::fork([time, &events] {
-        constexpr std::size_t kAtOnce = 1000;
-        const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        sockaddr_in self{};
-        self.sin_family = AF_INET;
-        self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t length = sizeof(self);
-        (void)bind(fd, reinterpret_cast<sockaddr*>(&self), length);
-        getsockname(fd, reinterpret_cast<sockaddr*>(&self), &length);
-        char byte = 0;
-        sendto(fd, &byte, 1, 0, reinterpret_cast<sockaddr*>(&self), length);
-        iovec room{&byte, 1};
-        std::vector<mmsghdr> looks(kAtOnce);
-        for (mmsghdr& look : looks) {
-            look.msg_hdr.msg_iov = &room;
-            look.msg_hdr.msg_iovlen = 1;
-        }
-        const auto end = std::chrono::steady_clock::now() + time;
-        while (std::chrono::steady_clock::now() < end) {
-            const int seen = recvmmsg(fd, looks.data(), kAtOnce, MSG_PEEK | MSG_DONTWAIT, nullptr);
-            events += static_cast<std::uint64_t>(std::max(seen, 0));
-        }
-    });
-}
-
-/// A small message from this process to itself, again and again: every hook of the data's way, a
-/// million events a second.
-void exchange_messages(std::chrono::seconds time)
-{
-    std::uint16_t port = 0;
-    const int listener = listen_on_loopback({}, port);
-    const Sender sender(port, {});
-    const int fd = accept(listener, nullptr, nullptr);
-    const auto end = std::chrono::steady_clock::now() + time;
-    std::array<char, 64> message{};
-    while (std::chrono::steady_clock::now() < end) {
-        send(sender.fd(), message.data(), message.size(), 0);
-        recv(fd, message.data(), message.size(), 0);
-    }
-    close(fd);
-    close(listener);
-}
-
-[[nodiscard]] Process flood_of_messages(std::chrono::seconds time)
-{
-    return Process::fork([time] { exchange_messages(time); });
-}
-
-/// CPU time of a process and of the BPF programs that it holds, as the kernel counts it. The
-/// programs' time has what counting costs in it.
-std::chrono::nanoseconds cpu_time_over(pid_t pid, std::chrono::milliseconds time)
-{
-    const auto spent = [pid] {
-        std::uint64_t ns = 0;
-        std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> ns;
-        return ns + run_time_ns(objects_of(pid).programs);
-    };
-    const int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
-    const std::uint64_t before = spent();
-    nap(time);
-    const std::uint64_t after = spent();
-    close(statistics);
-    return std::chrono::nanoseconds(after - before);
-}
-
-/// Of a core, at most, for two seconds.
-void expect_one_percent(pid_t pid)
-{
-    const auto spent = cpu_time_over(pid, 2s);
-    testing::Test::RecordProperty("cpu_percent",
-                                  fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7));
-    EXPECT_LT(spent, 20ms);
-}
-
-Predicate degraded(const std::string& state, const std::string& part)
-{
-    return [=](const Line& line) {
-        return line.event() == "degraded" && line.json["state"] == state &&
-               line.json["part"] == part;
-    };
-}
-
-TEST_F(Harm, a_flood_of_events_is_kept_within_the_budget)
-{
-    if (polls()) {
-        GTEST_SKIP() << "polling sees no events";
-    }
-    cpu_budget_ = "1%";
-    play({}, {.message = 150, .spacing = 20'000us}, read_all);
-    const Json hooked = watcher().lines(event_is("start")).front().json["programs"];
-    if (std::find(hooked.begin(), hooked.end(), "sock_recv_length") == hooked.end()) {
-        GTEST_SKIP() << "nothing is hooked that a look at a datagram would pass";
-    }
-    nap(1s);
-    EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
-    constexpr auto kFlood = 7s;
-    constexpr std::uint64_t kEventsASecond = 1'000'000;
-    const Shared<std::atomic<std::uint64_t>> events;
-    Process flood = flood_of_peeks(kFlood, *events);
-    const auto shed = watcher().wait_for(degraded("shed", "sock_recv_length"), 3s);
-    ASSERT_TRUE(shed);
-    EXPECT_EQ(shed->json["severity"], "warning");
-    EXPECT_GT(shed->json["cost_percent"], 1);
-    EXPECT_NE(shed->json["not_seen"], "");
-    const auto names_the_option = [](const Line& line) {
-        return line.json["reason"].get<std::string>().find("--cpu-budget") != std::string::npos;
-    };
-    EXPECT_TRUE(names_the_option(*shed)) << shed->json["reason"];
-    expect_one_percent(watcher().pid());
-    control().hold = true;
-    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
-    control().hold = false;
-    EXPECT_EQ(flood.wait(), 0);
-    if (!on_emulated_machine()) {
-        EXPECT_GT(*events, kEventsASecond * kFlood.count()) << "the scene is not what it should be";
-    }
-    const auto restored = watcher().wait_for(degraded("restored", "sock_recv_length"), 20s);
-    ASSERT_TRUE(restored);
-    EXPECT_EQ(restored->json["severity"], "info");
-    EXPECT_FALSE(names_the_option(*restored)) << restored->json["reason"];
-    EXPECT_EQ(finish(), 1);
-    EXPECT_EQ(watcher().lines(about(sender(), event_is("recovered"))).size(), 1U);
-}
-
-/// The flood is the target's own: when nothing else helps it is polled, and another link of the
-/// same process is watched all the time.
-TEST_F(Harm, a_flood_on_a_watched_socket_is_kept_within_the_budget)
-{
-    if (polls()) {
-        GTEST_SKIP() << "polling sees no events";
-    }
-    cpu_budget_ = "1%";
-    play({}, {.message = 150, .spacing = 20'000us}, [](int fd, Control& own) {
-        std::thread flooding([&own] {
-            while (own.child == 0 && !own.quit) {
-                nap(1ms);
-            }
-            exchange_messages(10s);
-        });
-        read_all(fd, own);
-        flooding.join();
-    });
-    nap(1s);
-    EXPECT_TRUE(watcher().lines(event_is("degraded")).empty());
-    control().child = 1;
-    ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 7s));
-    nap(500ms);  // what the change has cost is not the load's
-    expect_one_percent(watcher().pid());
-    control().hold = true;
-    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
-    control().hold = false;
-    EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
-    EXPECT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
-    EXPECT_EQ(watcher().lines(about(sender(), is_trouble)).size(), 1U);
-    finish();
-}
-
-/// Nothing is cheap enough: everything is detached, and polled. The stall that is under way then is
-/// one episode, from before that to after it.
-TEST_F(Harm, at_worst_it_polls_and_comes_back)
-{
-    if (polls()) {
-        GTEST_SKIP() << "it does so from the start";
-    }
-    cpu_budget_ = "0.2%";
-    play({}, {.message = 150, .spacing = 20'000us}, read_all);
-    nap(500ms);
-    control().hold = true;
-    ASSERT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
-    Process flood = flood_of_messages(10s);
-    ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 10s));
-    EXPECT_EQ(objects_of(watcher().pid()).links, std::set<std::uint32_t>{});
-    EXPECT_EQ(flood.wait(15'000), 0);
-    ASSERT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
-    nap(1s);
-    control().hold = false;
-    ASSERT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
-    finish();
-    const auto lines = watcher().lines(about(sender()));
-    std::vector<std::string> events;
-    events.reserve(lines.size());
-    for (const Line& line : lines) {
-        // Whether the window closes meanwhile is the kernel's affair.
-        if (line.event() != "zero_window" && line.event() != "window_reopened") {
-            events.push_back(line.event() + " " + line.json["severity"].get<std::string>());
-        }
-    }
-    EXPECT_EQ(events, (std::vector<std::string>{"not_draining warning", "not_draining critical",
-                                                "recovered info"}));
-}
-
-/// Who has the port of a target's listener that has ended is a stranger, whether that ended while
-/// nothing was hooked or later.
-TEST_F(Harm, listeners_of_before_a_pause_are_forgotten)
-{
-    if (polls()) {
-        GTEST_SKIP() << "it has no hooks to come back to";
-    }
-    constexpr auto kStranger = [](std::uint16_t port) {
-        return Process::fork([port] {
-            std::uint16_t same = 0;
-            Listen listen;
-            listen.port = port;
-            (void)listen_on_loopback(listen, same);
-            nap(60s);
-        });
-    };
-    cpu_budget_ = "0.2%";
-    make_target({}, [](int first, Control& own) {
-        std::uint16_t port = 0;
-        const int second = listen_on_loopback({}, port);
-        own.child = port;
-        for (const int listener : {first, second}) {
-            while (own.hold == (listener == second)) {
-                nap(1ms);
-            }
-            close(listener);
-            own.accepted++;
-        }
-        nap(60s);
-    });
-    ASSERT_TRUE(wait_until([&] { return control().child != 0; }, 5s));
-    watch();
-    {
-        const Process flood = flood_of_messages(20s);
-        ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 10s));
-    }
-    control().hold = true;
-    ASSERT_TRUE(wait_until([&] { return control().accepted == 1; }, 5s));
-    const Process first = kStranger(target().port());
-    nap(100ms);
-    connect({}).start();
-    ASSERT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
-    nap(1s);
-    control().hold = false;
-    ASSERT_TRUE(wait_until([&] { return control().accepted == 2; }, 5s));
-    const auto port = static_cast<std::uint16_t>(control().child.load());
-    const Process second = kStranger(port);
-    nap(100ms);
-    Sender late(port, {});
-    late.start();
-    nap(2500ms);
-    finish();
-    EXPECT_TRUE(watcher().lines(is_trouble).empty());
-}
-
-/// Sockets that are reset before nothing is hooked, and closed meanwhile, leave the table empty.
-TEST_F(Harm, sockets_that_end_during_a_pause_give_their_slots_back)
-{
-    if (polls()) {
-        GTEST_SKIP() << "it has no hooks to come back to";
-    }
-    constexpr int kTable = 256;
-    cpu_budget_ = "0.2%";
-    make_target({.backlog = 1024}, [](int listener, Control& own) {
-        std::vector<int> fds;
-        while (!own.hold) {
-            fds.push_back(accept(listener, nullptr, nullptr));
-            own.accepted++;
-        }
-        for (const int fd : fds) {
-            close(fd);
-        }
-        own.child = 1;
-        nap(60s);
-    });
-    watch({"--max-sockets", "256"});
-    std::vector<std::unique_ptr<Sender>> held;
-    held.reserve(kTable);
-    for (int i = 0; i < kTable; i++) {
-        held.push_back(std::make_unique<Sender>(target().port(), Flow{}));
-        ASSERT_EQ(send(held.back()->fd(), "unread", 6, 0), 6);
-    }
-    ASSERT_TRUE(wait_until([&] { return control().accepted == kTable; }, 5s));
-    for (const auto& sender : held) {
-        const linger at_once{1, 0};
-        setsockopt(sender->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        sender->drop();
-    }
-    {
-        const Process flood = flood_of_messages(20s);
-        ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 10s));
-    }
-    control().hold = true;
-    connect({});  // so that accept() returns
-    ASSERT_TRUE(wait_until([&] { return control().child == 1; }, 5s));
-    ASSERT_TRUE(watcher().wait_for(degraded("restored", "every hook"), 20s));
-    nap(1s);
-    Sender& late = connect({.message = 150, .spacing = 20'000us});
-    late.start();
-    EXPECT_TRUE(watcher().wait_for(about(late, is_trouble), 5s));
-    finish();
-    for (const Line& lost : watcher().lines(event_is("lost"))) {
-        EXPECT_EQ(lost.json["table_full"], 0);
     }
 }
 

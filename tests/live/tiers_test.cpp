@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
@@ -220,6 +221,16 @@ TEST_F(Tiers, poll_by_the_older_request)
 {
     watch_options_ = {"--tier", "poll", "--without", "inet_diag_req_v2"};
     play({}, slow_, read_all);
+    expect_stall_is_polled("--tier poll");
+}
+
+/// Each family is listed for itself.
+TEST_F(Tiers, poll_where_the_older_request_is_refused)
+{
+    watch_options_ = {"--tier", "poll", "--without", "inet_diag_req"};
+    Flow slow = slow_;
+    slow.family = AF_INET6;
+    play({.family = AF_INET6}, slow, read_all);
     expect_stall_is_polled("--tier poll");
 }
 

@@ -31,6 +31,9 @@ constexpr std::uint32_t kConnections = bit(DW_TCP_ESTABLISHED) | bit(DW_TCP_FIN_
                                        bit(DW_TCP_FIN_WAIT2) | bit(DW_TCP_CLOSE_WAIT) |
                                        bit(DW_TCP_LAST_ACK) | bit(DW_TCP_CLOSING);
 
+/// The older form has no family in a dump, and lists all. What a walk costs is the table's size.
+constexpr std::uint8_t kAnyFamily = AF_UNSPEC;
+
 /// The messages of a datagram, each with its payload.
 class Messages {
 public:
@@ -76,7 +79,7 @@ bool is_gone(int error)
 
 }  // namespace
 
-Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form)
+Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool lists_by_compat)
 {
     File socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
     if (!socket) {
@@ -87,12 +90,22 @@ Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form)
     setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     std::unique_ptr<DiagTable> table(new DiagTable(std::move(socket), form));
     table->buffer_.resize(kBufferBytes);
-    // Listeners are few: a cheap question to see whether it is understood.
-    const auto answered = table->dump(AF_INET, bit(DW_TCP_LISTEN), {}, [](const SocketState&) {});
-    if (!answered) {
+    if (auto answered = table->try_dump({form, AF_INET}); !answered) {
         return tl::unexpected(answered.error());
     }
+    const Walk through_all{DiagForm::compat, kAnyFamily};
+    if (lists_by_compat && table->try_dump(through_all)) {
+        table->walks_ = {through_all};
+    } else {
+        table->walks_ = {{form, AF_INET}, {form, AF_INET6}};
+    }
     return table;
+}
+
+/// Listeners are few: a cheap question to see whether it is understood.
+Result<void> DiagTable::try_dump(const Walk& walk)
+{
+    return dump(walk, bit(DW_TCP_LISTEN), {}, [](const SocketState&) {});
 }
 
 Result<void> DiagTable::send(std::span<const std::byte> message)
@@ -173,12 +186,12 @@ Result<std::vector<std::optional<SocketState>>> DiagTable::query(
     return states;
 }
 
-Result<void> DiagTable::dump(std::uint8_t family, std::uint32_t states,
+Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
                              const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
     const std::uint32_t sequence = ++sequence_;
-    if (auto sent = send(dump_request(form_, family, states, ports, sequence)); !sent) {
+    if (auto sent = send(dump_request(walk.form, walk.family, states, ports, sequence)); !sent) {
         return sent;
     }
     while (true) {
@@ -210,11 +223,11 @@ Result<void> DiagTable::dump(std::uint8_t family, std::uint32_t states,
 Result<void> DiagTable::list(const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
-    for (const std::uint8_t family : {AF_INET, AF_INET6}) {
-        if (auto listed = dump(family, bit(DW_TCP_LISTEN), {}, found); !listed) {
+    for (const Walk& walk : walks_) {
+        if (auto listed = dump(walk, bit(DW_TCP_LISTEN), {}, found); !listed) {
             return listed;
         }
-        if (auto listed = dump(family, kConnections, ports, found); !listed) {
+        if (auto listed = dump(walk, kConnections, ports, found); !listed) {
             return listed;
         }
     }

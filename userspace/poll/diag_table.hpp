@@ -12,8 +12,10 @@ namespace drainwatch {
 /// The table through sock_diag(7).
 class DiagTable final : public SocketTable {
 public:
-    /// In the calling thread's network namespace. Fails where the kernel refuses the form.
-    [[nodiscard]] static Result<std::unique_ptr<DiagTable>> open(DiagForm form);
+    /// In the calling thread's network namespace. Fails where the kernel refuses the form. Lists
+    /// are asked for in the older form if that is granted: it walks but once for both families.
+    [[nodiscard]] static Result<std::unique_ptr<DiagTable>> open(DiagForm form,
+                                                                 bool lists_by_compat);
 
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
         const std::vector<SocketState>& sockets) override;
@@ -22,18 +24,26 @@ public:
     [[nodiscard]] std::uint64_t undecoded() const override { return undecoded_; }
 
 private:
+    /// A walk through all sockets; the families that one does not list take one more.
+    struct Walk {
+        DiagForm form;
+        std::uint8_t family;
+    };
+
     DiagTable(File socket, DiagForm form) : socket_(std::move(socket)), form_(form) {}
 
     [[nodiscard]] Result<void> send(std::span<const std::byte> message);
     [[nodiscard]] Result<std::span<const std::byte>> receive();
     [[nodiscard]] Result<void> query_batch(std::span<const SocketState> sockets,
                                            std::vector<std::optional<SocketState>>& states);
-    [[nodiscard]] Result<void> dump(std::uint8_t family, std::uint32_t states,
+    [[nodiscard]] Result<void> dump(const Walk& walk, std::uint32_t states,
                                     const std::vector<std::uint16_t>& ports,
                                     const std::function<void(const SocketState&)>& found);
+    [[nodiscard]] Result<void> try_dump(const Walk& walk);
 
     File socket_;
     DiagForm form_;
+    std::vector<Walk> walks_;  ///< that list every socket once
     std::uint32_t sequence_ = 0;
     std::uint64_t undecoded_ = 0;
     std::vector<std::byte> buffer_;

@@ -22,14 +22,14 @@ void LeftOut::keep(Cookie cookie)
 
 void LeftOut::give_up(Cookie cookie, std::uint32_t owner)
 {
-    now_[cookie] = {owner, true, false};
+    now_[cookie] = {owner, false, false};
 }
 
-bool LeftOut::add(Cookie cookie, std::uint32_t owner, bool has_unread)
+bool LeftOut::add(Cookie cookie, std::uint32_t owner, bool has_unread, bool is_new)
 {
     const Socket* known = before(cookie);
     const bool was_told = known != nullptr && known->had_unread;
-    now_[cookie] = {owner, known != nullptr && known->was_followed, was_told || has_unread};
+    now_[cookie] = {owner, known != nullptr ? known->is_new : is_new, was_told || has_unread};
     return has_unread && !was_told;
 }
 

@@ -24,8 +24,8 @@ struct Way {
     std::string_view name;
     DiagForm form;
 };
-constexpr std::array kWays{Way{"inet_diag_req_v2", DiagForm::v2},
-                           Way{"inet_diag_req", DiagForm::compat}};
+constexpr Way kCompat{"inet_diag_req", DiagForm::compat};
+constexpr std::array kWays{Way{"inet_diag_req_v2", DiagForm::v2}, kCompat};
 constexpr auto kLastWay = "/proc/net/tcp";
 
 std::string sysctl(const std::string& name)
@@ -59,11 +59,14 @@ Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& w
     Namespace opened;
     opened.rules = read_window_rules();
     opened.connections = ConnectionCount(pid);
+    const auto may_use = [&](const Way& way) {
+        return std::find(without.begin(), without.end(), way.name) == without.end();
+    };
     for (const Way& way : kWays) {
-        if (std::find(without.begin(), without.end(), way.name) != without.end()) {
+        if (!may_use(way)) {
             continue;
         }
-        if (auto table = DiagTable::open(way.form)) {
+        if (auto table = DiagTable::open(way.form, may_use(kCompat))) {
             opened.table = std::move(*table);
             opened.way = way.name;
             opened.tells_windows = true;

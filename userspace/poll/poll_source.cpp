@@ -354,7 +354,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
         const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
         const bool has_unread = connection.recv_queue != 0;
         if (is_full && (!has_unread || !make_room())) {
-            table_full_ += left_out_.add(connection.cookie, *owner, has_unread);
+            table_full_ += left_out_.add(connection.cookie, *owner, has_unread, has_looked_);
             continue;
         }
         wanted.push_back(connection);
@@ -376,8 +376,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
         }
         sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
         const LeftOut::Socket* left = left_out_.before(state->cookie);
-        const bool was_followed = left != nullptr && left->was_followed;
-        if (has_looked_ && !was_followed) {
+        if (left != nullptr ? left->is_new : has_looked_) {
             notices_.emplace_back(
                 SocketNotice{SocketNotice::Kind::connected, state->cookie, now_ns, 0, 0});
         }

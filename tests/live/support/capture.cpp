@@ -9,12 +9,14 @@
 #include <netinet/tcp.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <array>
 #include <csignal>
-#include <cstdlib>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace drainwatch::live {
 namespace {
@@ -119,29 +121,26 @@ bool lost_packets(int fd)
 
 Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
 {
-    std::array<char, 32> name{"/tmp/drainwatch-XXXXXX"};
-    const int file = mkstemp(name.data());
-    if (file < 0) {
-        throw std::runtime_error("no temporary file");
+    // What is kept in memory is gone with this process, however that ends.
+    packets_ = memfd_create("packets", MFD_CLOEXEC);
+    if (packets_ < 0) {
+        throw std::runtime_error("no memory for the packets");
     }
-    close(file);
-    path_ = name.data();
     std::vector<std::string> command;
     if (!netns.empty()) {
         command = {"ip", "netns", "exec", netns};
     }
     for (const char* argument :
          {"tcpdump", "-i", "lo", "-n", "-U", "-Z", "root", "-s", "128", "-B", "16384",
-          "--immediate-mode", "--time-stamp-precision=nano", "-w"}) {
+          "--immediate-mode", "--time-stamp-precision=nano", "-w", "-"}) {
         command.emplace_back(argument);
     }
-    command.push_back(path_);
     command.push_back("tcp port " + std::to_string(port));
     std::array<int, 2> err{};
     if (pipe2(err.data(), O_CLOEXEC) != 0) {
         throw std::runtime_error("no pipe");
     }
-    tcpdump_.emplace(Process::spawn(command, -1, err[1]));
+    tcpdump_.emplace(Process::spawn(command, packets_, err[1]));
     close(err[1]);
     std::string said;
     const bool listening = wait_for_listening(err[0], said);
@@ -153,10 +152,11 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
 
 Capture::~Capture()
 {
-    if (said_ >= 0) {
-        close(said_);
+    for (const int fd : {packets_, said_}) {
+        if (fd >= 0) {
+            close(fd);
+        }
     }
-    unlink(path_.c_str());
 }
 
 void Capture::stop()
@@ -173,9 +173,10 @@ void Capture::stop()
     if (lost_packets(said_)) {
         throw std::runtime_error("tcpdump lost packets: it is no witness");
     }
+    lseek(packets_, 0, SEEK_SET);
     std::array<char, PCAP_ERRBUF_SIZE> error{};
-    pcap_t* file = pcap_open_offline_with_tstamp_precision(
-        path_.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());
+    pcap_t* file = pcap_fopen_offline_with_tstamp_precision(
+        fdopen(std::exchange(packets_, -1), "r"), PCAP_TSTAMP_PRECISION_NANO, error.data());
     if (file == nullptr) {
         throw std::runtime_error(error.data());
     }

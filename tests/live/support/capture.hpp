@@ -48,9 +48,9 @@ public:
 
 private:
     std::uint16_t port_;
-    std::string path_;
     std::optional<Process> tcpdump_;
-    int said_ = -1;  ///< what it writes to stderr
+    int packets_ = -1;  ///< what it writes to stdout
+    int said_ = -1;     ///< and to stderr
     std::vector<Segment> segments_;
 };
 
