@@ -4,7 +4,8 @@
  *
  * The truth about a socket is its slot: absolute counters that heal with the
  * next event. Records in the ring are hints that say "look now, and why"; one
- * that is lost delays a look by a tick and changes no verdict.
+ * that is lost delays a look. A reset or a new connection that it told of is
+ * missed as such.
  *
  * Times are CLOCK_MONOTONIC in nanoseconds; 0 means "never".
  */

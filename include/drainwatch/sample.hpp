@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// What a source says about one socket at one time. Every source (BPF today) fills
+/// What a source says about one socket at one time. Every source fills
 /// the same structure, so that state and detectors need not know where it came from.
 /// Times are CLOCK_MONOTONIC in nanoseconds, 0 means never.
 namespace drainwatch {

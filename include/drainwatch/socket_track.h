@@ -139,8 +139,8 @@ static inline void dw_learn_habit(struct dw_slot *s, __u64 silent_until_ns, __u3
 
 /*
  * The application has read up to copied_seq. A peek moves nothing and is no read.
- * Who sees each read gives its time twice; who looks now and then gives the time
- * of the look before, when there had been none yet, as silent_until_ns.
+ * Who sees each read gives its time twice; who looks now and then gives the
+ * latest time at which there had been none yet as silent_until_ns.
  */
 static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns,
 				 __u64 silent_until_ns, __u32 period, __u64 warn_after_ns)

@@ -435,7 +435,7 @@ TEST_F(Ownership, a_connection_that_takes_the_place_of_another)
         const auto warning = watcher().wait_for(about(sender, is_trouble), 5s);
         ASSERT_TRUE(warning);
         EXPECT_LT(warning->json["unread_age_ms"], 400);
-        nap(1s);
+        nap(on_emulated_machine() ? 3s : 1s);
         const linger reset{.l_onoff = 1, .l_linger = 0};
         ASSERT_EQ(setsockopt(sender.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
         sender.drop();

@@ -224,7 +224,7 @@ TEST_F(Tiers, poll_by_the_older_request)
     expect_stall_is_polled("--tier poll");
 }
 
-/// Each family is listed for itself.
+/// Each family has to be listed for itself, the second one, too.
 TEST_F(Tiers, poll_where_the_older_request_is_refused)
 {
     watch_options_ = {"--tier", "poll", "--without", "inet_diag_req"};

@@ -33,9 +33,28 @@ TEST(ConnectionCount, WhatIsNotThereIsNotGuessed)
     EXPECT_FALSE(parse_tcp_counters("Tcp: ActiveOpens PassiveOpens CurrEstab\nTcp: 1 2\n"));
     EXPECT_FALSE(parse_tcp_counters("Tcp: ActiveOpens PassiveOpens CurrEstab\nTcp: 1 x 3\n"));
     EXPECT_FALSE(parse_tcp_counters("Tcp: ActiveOpens CurrEstab\nTcp: 1 2\n"));
-    for (std::size_t length = 0; length < kSnmp.size(); length++) {
-        (void)parse_tcp_counters(kSnmp.substr(0, length));
+    const std::size_t end = kSnmp.find(" 3 18975173");
+    for (std::size_t length = 0; length <= end; length++) {
+        EXPECT_FALSE(parse_tcp_counters(kSnmp.substr(0, length))) << length;
     }
+}
+
+TEST(ConnectionCount, KnowsANewConnectionFromOneThatEnds)
+{
+    const TcpCounters before{.active_opens = 5, .passive_opens = 7, .curr_estab = 3};
+    const auto after = [&](int active, int passive, int established) {
+        TcpCounters now = before;
+        now.active_opens += static_cast<std::uint64_t>(active);
+        now.passive_opens += static_cast<std::uint64_t>(passive);
+        now.curr_estab += static_cast<std::uint64_t>(established);
+        return has_new_connection(before, now);
+    };
+    EXPECT_FALSE(after(0, 0, 0));
+    EXPECT_FALSE(after(0, 0, -1)) << "one has ended";
+    EXPECT_TRUE(after(0, 1, 1));
+    EXPECT_TRUE(after(0, 1, 0)) << "one has taken the place of another";
+    EXPECT_TRUE(after(1, 0, 0)) << "it is being made";
+    EXPECT_TRUE(after(0, 0, 1)) << "and is made";
 }
 
 TEST(ConnectionCount, OneThatCannotReadAlwaysHasNew)

@@ -10,18 +10,18 @@ constexpr Cookie kSocket{7};
 TEST(LeftOut, IsToldOfOnceWhenThereIsUnreadData)
 {
     LeftOut left;
-    EXPECT_FALSE(left.add(kSocket, 1, false, false));
+    EXPECT_FALSE(left.add(kSocket, 1, false, 0));
     left.begin_look();
-    EXPECT_TRUE(left.add(kSocket, 1, true, false));
+    EXPECT_TRUE(left.add(kSocket, 1, true, 0));
     left.begin_look();
-    EXPECT_FALSE(left.add(kSocket, 1, true, false));
+    EXPECT_FALSE(left.add(kSocket, 1, true, 0));
     left.begin_look();
     left.keep(kSocket);
     left.begin_look();
-    EXPECT_FALSE(left.add(kSocket, 1, true, false));
+    EXPECT_FALSE(left.add(kSocket, 1, true, 0));
     left.begin_look();  // it has got a place
     left.begin_look();
-    EXPECT_TRUE(left.add(kSocket, 1, true, false));
+    EXPECT_TRUE(left.add(kSocket, 1, true, 0));
 }
 
 TEST(LeftOut, OneThatHadAPlaceIsNotNew)
@@ -32,25 +32,42 @@ TEST(LeftOut, OneThatHadAPlaceIsNotNew)
     left.begin_look();
     ASSERT_NE(left.before(kSocket), nullptr);
     EXPECT_EQ(left.before(kSocket)->owner, 42U);
-    EXPECT_FALSE(left.before(kSocket)->is_new);
-    EXPECT_TRUE(left.add(kSocket, 42, true, true));
+    EXPECT_EQ(left.before(kSocket)->found_ns, 0U);
+    EXPECT_TRUE(left.add(kSocket, 42, true, 1000));
     left.begin_look();
-    EXPECT_FALSE(left.before(kSocket)->is_new);
+    EXPECT_EQ(left.before(kSocket)->found_ns, 0U);
 }
 
-TEST(LeftOut, IsNewOrNotAsItWasAtFirst)
+TEST(LeftOut, IsAsNewAsItWasAtFirst)
 {
-    for (const bool is_new : {true, false}) {
+    for (const std::uint64_t found_ns : {0U, 1000U}) {
         LeftOut left;
-        (void)left.add(kSocket, 42, false, is_new);
+        (void)left.add(kSocket, 42, false, found_ns);
         left.begin_look();
-        EXPECT_EQ(left.before(kSocket)->is_new, is_new);
-        (void)left.add(kSocket, 42, true, true);
+        EXPECT_EQ(left.before(kSocket)->found_ns, found_ns);
+        (void)left.add(kSocket, 42, true, 2000);
         left.begin_look();
         left.keep(kSocket);
         left.begin_look();
-        EXPECT_EQ(left.before(kSocket)->is_new, is_new);
+        EXPECT_EQ(left.before(kSocket)->found_ns, found_ns);
     }
+}
+
+TEST(LeftOut, ALookThatFailsForgetsNothing)
+{
+    constexpr Cookie kOther{8};
+    LeftOut left;
+    (void)left.add(kSocket, 42, true, 1000);
+    (void)left.add(kOther, 42, false, 1000);
+    left.begin_look();
+    (void)left.add(kOther, 42, true, 2000);
+    left.keep_all();
+    left.begin_look();
+    ASSERT_NE(left.before(kSocket), nullptr);
+    EXPECT_EQ(left.before(kSocket)->found_ns, 1000U);
+    EXPECT_FALSE(left.add(kSocket, 42, true, 3000)) << "it was told of";
+    ASSERT_NE(left.before(kOther), nullptr);
+    EXPECT_TRUE(left.before(kOther)->had_unread);
 }
 
 }  // namespace

@@ -6,7 +6,10 @@ namespace drainwatch {
 namespace {
 
 constexpr auto kTableFull = "some sockets with unread data are not followed: raise --max-sockets";
-constexpr auto kEvents = "some events were lost; verdicts rest on the kernel's counters and hold";
+constexpr auto kEvents =
+    "some events were lost: a reset or a new connection may be missed; stalls and zero windows "
+    "rest "
+    "on the kernel's counters and hold";
 
 TEST(LossesInWords, AreThoseThatWereNotToldYet)
 {

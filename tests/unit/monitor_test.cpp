@@ -464,6 +464,18 @@ TEST(Monitor, AConnectionThatIsNotReadIsReplaced)
     EXPECT_FALSE(w.monitor.connected(fresh, w.next_ns)) << "once in an episode";
 }
 
+/// There was no place for it, and so it is told of late.
+TEST(Monitor, AConnectionFromBeforeTheSilenceReplacesNone)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 2 * kSecond);
+    const SocketSample other = connected_anew(link, w.next_ns);
+    EXPECT_FALSE(w.monitor.connected(other, kBegin - kSecond));
+    EXPECT_TRUE(w.monitor.connected(other, kBegin + kSecond));
+}
+
 /// Two links of a peer wait, and it connects once.
 TEST(Monitor, OneConnectionReplacesTheOneThatWaitsLongest)
 {

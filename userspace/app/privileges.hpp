@@ -10,7 +10,7 @@ namespace drainwatch {
 /// What needs more than watching does.
 struct Also {
     bool program_files = false;  ///< files that a process has mapped and nobody can name
-    bool kernel_names = false;   ///< and in the kernel, by their addresses
+    bool kernel_names = false;   ///< names of places in the kernel
 };
 
 /// Gives up what attaching has needed and watching does not. Returns the capabilities that are

@@ -344,7 +344,7 @@ void Session::note_connection(const SocketSample& fresh, std::uint64_t at_ns)
 {
     links_.connected(fresh, at_ns);
     // As of now: it may have been read since the last look.
-    const auto old = monitor_.replaced_by(fresh);
+    const auto old = monitor_.replaced_by(fresh, at_ns);
     if (const auto sample = old ? source_->sample(*old) : std::nullopt) {
         print(monitor_.observe(*sample));
     }
@@ -466,10 +466,16 @@ void Session::look()
     if (monitor_.awaits_zero() || source_->is_short_of_room()) {
         healing_.make_due(soonest_healing_ns_);
     }
-    look_due_ns_ = now_ns + look_spacing_ns(look.samples.empty());
+    plan_look(now_ns + look_spacing_ns(look.samples.empty()), now_ns);
     if (const auto threshold_ns = monitor_.next_threshold_ns()) {
-        look_due_ns_ = std::min(look_due_ns_, std::max(*threshold_ns, now_ns + kClosestLookNs));
+        plan_look(std::max(*threshold_ns, now_ns + kClosestLookNs), now_ns);
     }
+}
+
+/// What wakes us between two looks does not put the second one off.
+void Session::plan_look(std::uint64_t at_ns, std::uint64_t now_ns)
+{
+    look_due_ns_ = look_due_ns_ > now_ns ? std::min(look_due_ns_, at_ns) : at_ns;
 }
 
 std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
@@ -545,9 +551,6 @@ bool Session::wait()
                                    {lines_.fd(), output_events, 0}}};
     ppoll(watched.data(), watched.size(), &timeout, nullptr);
     lines_.flush();
-    if (watched[0].revents != 0) {
-        look_due_ns_ = 0;
-    }
     const bool told_to_stop = watched[1].revents != 0;
     const bool nobody_reads =
         (watched[2].revents & (POLLERR | POLLHUP | POLLNVAL)) || lines_.broken();
@@ -581,9 +584,7 @@ Result<int> Session::run()
     budget_.begin();
     do {
         take_notices();
-        if (monotonic_ns() >= look_due_ns_) {
-            look();
-        }
+        look();
         print(links_.due(monotonic_ns()));
         print_standing();
         if (finding_.is_due()) {

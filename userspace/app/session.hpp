@@ -53,6 +53,7 @@ private:
     void take(const SocketNotice& notice);
     void take(const StreamBytes& bytes);
     void look();
+    void plan_look(std::uint64_t at_ns, std::uint64_t now_ns);
     void print_standing();
     void note_connection(const SocketSample& fresh, std::uint64_t at_ns);
     [[nodiscard]] std::uint64_t look_spacing_ns(bool nothing_unread) const;

@@ -340,7 +340,8 @@ void Monitor::note_overdue(Followed& socket)
 }
 
 /// One connection stands for one other: of several that are overdue, for that which is so longest.
-std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh) const
+/// It may be told of late: not for one that was still being read as it was made.
+std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh, std::uint64_t at_ns) const
 {
     const Peer peer = peer_of(fresh);
     std::optional<Cookie> replaced;
@@ -348,7 +349,8 @@ std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh) const
     for (const Cookie cookie : overdue_) {
         const Followed& socket = sockets_.at(cookie);
         const bool may_be = socket.last.local.port == fresh.local.port && cookie != fresh.cookie &&
-                            !socket.replaced_told;
+                            !socket.replaced_told &&
+                            socket.last.taken_ns - socket.reading.silent_ns < at_ns;
         if (may_be && socket.reading.silent_ns >= longest_ns && peer_of(socket.last) == peer) {
             longest_ns = socket.reading.silent_ns;
             replaced = cookie;
@@ -359,7 +361,7 @@ std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh) const
 
 std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
 {
-    const auto cookie = replaced_by(fresh);
+    const auto cookie = replaced_by(fresh, at_ns);
     if (!cookie) {
         return std::nullopt;
     }

@@ -66,7 +66,8 @@ public:
     [[nodiscard]] std::optional<Alert> connected(const SocketSample& fresh, std::uint64_t at_ns);
 
     /// Which one that is, as of the last look at it.
-    [[nodiscard]] std::optional<Cookie> replaced_by(const SocketSample& fresh) const;
+    [[nodiscard]] std::optional<Cookie> replaced_by(const SocketSample& fresh,
+                                                    std::uint64_t at_ns) const;
 
     [[nodiscard]] bool was_replaced(Cookie cookie) const;
 

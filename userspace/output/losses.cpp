@@ -20,7 +20,8 @@ std::string losses_in_words(const Losses& losses, const Losses& told)
     }
     if (more(&Losses::ring_full) || more(&Losses::runs_missed) || more(&Losses::undecoded)) {
         words.emplace_back(
-            "some events were lost; verdicts rest on the kernel's counters and hold");
+            "some events were lost: a reset or a new connection may be missed; stalls and zero "
+            "windows rest on the kernel's counters and hold");
     }
     return fmt::format("{}", fmt::join(words, "; "));
 }

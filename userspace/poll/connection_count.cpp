@@ -6,6 +6,7 @@
 #include <array>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -53,11 +54,16 @@ std::optional<TcpCounters> parse_tcp_counters(std::string_view snmp)
     return found == kWanted ? std::optional(counters) : std::nullopt;
 }
 
+bool has_new_connection(const TcpCounters& before, const TcpCounters& now)
+{
+    return now.active_opens != before.active_opens || now.passive_opens != before.passive_opens ||
+           now.curr_estab > before.curr_estab;
+}
+
 ConnectionCount::ConnectionCount(std::uint32_t pid)
     : snmp_(open(fmt::format("/proc/{}/net/snmp", pid).c_str(), O_RDONLY | O_CLOEXEC))
 {}
 
-/// A connection that is being made has been opened before it can be looked at.
 bool ConnectionCount::has_new()
 {
     std::array<char, kMostBytes> buffer{};
@@ -66,11 +72,7 @@ bool ConnectionCount::has_new()
     if (!now) {
         return true;
     }
-    const bool opened =
-        now->active_opens != last_.active_opens || now->passive_opens != last_.passive_opens;
-    const bool established = now->curr_estab > last_.curr_estab;
-    last_ = *now;
-    return opened || established;
+    return has_new_connection(std::exchange(last_, *now), *now);
 }
 
 }  // namespace drainwatch

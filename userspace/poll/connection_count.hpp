@@ -18,6 +18,11 @@ struct TcpCounters {
 /// From the text of /proc/net/snmp; nothing if one of them is not there.
 [[nodiscard]] std::optional<TcpCounters> parse_tcp_counters(std::string_view snmp);
 
+/// Does `now` say that a connection has been opened or established since `before`? A connection
+/// that is being made is opened before it is established: PassiveOpens in
+/// tcp_create_openreq_child(), ActiveOpens in tcp_connect().
+[[nodiscard]] bool has_new_connection(const TcpCounters& before, const TcpCounters& now);
+
 /// Tells whether a network namespace has got new TCP connections: costs some 10 us, where a look
 /// through them costs milliseconds. One that takes the place of another counts, too.
 class ConnectionCount {

@@ -79,7 +79,7 @@ bool is_gone(int error)
 
 }  // namespace
 
-Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool lists_by_compat)
+Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_compat)
 {
     File socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
     if (!socket) {
@@ -94,7 +94,7 @@ Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool lists_by_
         return tl::unexpected(answered.error());
     }
     const Walk through_all{DiagForm::compat, kAnyFamily};
-    if (lists_by_compat && table->try_dump(through_all)) {
+    if (form == DiagForm::compat || (may_use_compat && table->try_dump(through_all))) {
         table->walks_ = {through_all};
     } else {
         table->walks_ = {{form, AF_INET}, {form, AF_INET6}};

@@ -13,9 +13,9 @@ namespace drainwatch {
 class DiagTable final : public SocketTable {
 public:
     /// In the calling thread's network namespace. Fails where the kernel refuses the form. Lists
-    /// are asked for in the older form if that is granted: it walks but once for both families.
+    /// are asked for by compat, if that may be used and works: it walks but once for both families.
     [[nodiscard]] static Result<std::unique_ptr<DiagTable>> open(DiagForm form,
-                                                                 bool lists_by_compat);
+                                                                 bool may_use_compat);
 
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
         const std::vector<SocketState>& sockets) override;
@@ -24,7 +24,7 @@ public:
     [[nodiscard]] std::uint64_t undecoded() const override { return undecoded_; }
 
 private:
-    /// A walk through all sockets; the families that one does not list take one more.
+    /// A dump. compat lists both families, v2 the one that is asked for.
     struct Walk {
         DiagForm form;
         std::uint8_t family;

@@ -22,15 +22,20 @@ void LeftOut::keep(Cookie cookie)
 
 void LeftOut::give_up(Cookie cookie, std::uint32_t owner)
 {
-    now_[cookie] = {owner, false, false};
+    now_[cookie] = {owner, 0, false};
 }
 
-bool LeftOut::add(Cookie cookie, std::uint32_t owner, bool has_unread, bool is_new)
+bool LeftOut::add(Cookie cookie, std::uint32_t owner, bool has_unread, std::uint64_t found_ns)
 {
     const Socket* known = before(cookie);
     const bool was_told = known != nullptr && known->had_unread;
-    now_[cookie] = {owner, known != nullptr ? known->is_new : is_new, was_told || has_unread};
+    now_[cookie] = {owner, known != nullptr ? known->found_ns : found_ns, was_told || has_unread};
     return has_unread && !was_told;
+}
+
+void LeftOut::keep_all()
+{
+    now_.insert(before_.begin(), before_.end());
 }
 
 }  // namespace drainwatch

@@ -11,9 +11,9 @@ namespace drainwatch {
 class LeftOut {
 public:
     struct Socket {
-        std::uint32_t owner = 0;  ///< pid; 0: whoever it is
-        bool is_new = false;      ///< a connection that has not been told of
-        bool had_unread = false;  ///< and was told of
+        std::uint32_t owner = 0;     ///< pid; 0: whoever it is
+        std::uint64_t found_ns = 0;  ///< as a new connection that has not been told of; 0: not so
+        bool had_unread = false;     ///< and was told of
     };
 
     /// What this look does not leave out again is forgotten.
@@ -29,8 +29,12 @@ public:
     void give_up(Cookie cookie, std::uint32_t owner);
 
     /// There is no place for it. True if that is to be told: it has unread data, for the first
-    /// time. `is_new`: if it was not left out before.
-    [[nodiscard]] bool add(Cookie cookie, std::uint32_t owner, bool has_unread, bool is_new);
+    /// time. `found_ns` is that of the first time that it is left out.
+    [[nodiscard]] bool add(Cookie cookie, std::uint32_t owner, bool has_unread,
+                           std::uint64_t found_ns);
+
+    /// The look has failed: what it did not come to is as it was.
+    void keep_all();
 
 private:
     std::unordered_map<Cookie, Socket> before_;

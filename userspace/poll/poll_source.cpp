@@ -240,17 +240,29 @@ void PollSource::find_unwatched()
     strangers_ = std::move(strangers);
 }
 
-/// The full look may come seconds later; a connection that is not read from its birth on cannot
-/// wait for it.
-void PollSource::find_new_sockets()
+void PollSource::count_connections()
 {
     for (auto& [netns, in] : namespaces_) {
         has_new_ = in.connections.has_new() || has_new_;
     }
+}
+
+/// The full look may come seconds later; a connection that is not read from its birth on cannot
+/// wait for it.
+void PollSource::find_new_sockets()
+{
     if (has_new_ && finding_new_.is_due()) {
         has_new_ = false;
         finding_new_.run([&] { find_sockets(); });
     }
+}
+
+/// What it has not come to is looked for again.
+void PollSource::look_failed()
+{
+    failed_++;
+    has_new_ = true;
+    left_out_.keep_all();
 }
 
 PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
@@ -277,8 +289,9 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
             found.has_unknown = found.has_unknown || left_out_.before(socket.cookie) == nullptr;
         }
     });
-    failed_ += !listed;
-    has_new_ = has_new_ || !listed;
+    if (!listed) {
+        look_failed();
+    }
     std::partition(found.connections.begin(), found.connections.end(),
                    [](const SocketState& socket) { return socket.recv_queue != 0; });
     return found;
@@ -340,6 +353,8 @@ bool PollSource::make_room()
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
                        Strangers& strangers)
 {
+    // At the first look none is new.
+    const std::uint64_t new_since_ns = has_looked_ ? monotonic_ns() : 0;
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
     for (const SocketState& connection : found.connections) {
@@ -354,7 +369,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
         const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
         const bool has_unread = connection.recv_queue != 0;
         if (is_full && (!has_unread || !make_room())) {
-            table_full_ += left_out_.add(connection.cookie, *owner, has_unread, has_looked_);
+            table_full_ += left_out_.add(connection.cookie, *owner, has_unread, new_since_ns);
             continue;
         }
         wanted.push_back(connection);
@@ -365,8 +380,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     }
     const auto states = in.table->query(wanted);
     if (!states) {
-        failed_++;
-        has_new_ = true;  // they are looked for again
+        look_failed();
         return;
     }
     const std::uint64_t now_ns = monotonic_ns();
@@ -376,9 +390,9 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
         }
         sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
         const LeftOut::Socket* left = left_out_.before(state->cookie);
-        if (left != nullptr ? left->is_new : has_looked_) {
+        if (const auto since_ns = left != nullptr ? left->found_ns : new_since_ns; since_ns != 0) {
             notices_.emplace_back(
-                SocketNotice{SocketNotice::Kind::connected, state->cookie, now_ns, 0, 0});
+                SocketNotice{SocketNotice::Kind::connected, state->cookie, since_ns, 0, 0});
         }
     }
     holders_ = descriptors_.holders(cookies_by_inode());
@@ -390,11 +404,14 @@ Look PollSource::look(const std::vector<Cookie>& followed)
     followed_ = {followed.begin(), followed.end()};
     std::vector<Cookie> asked_for;
     if (sweeping_.is_due()) {
-        find_new_sockets();
         for (const auto& [cookie, socket] : sockets_) {
             asked_for.push_back(cookie);
         }
-        sweeping_.run([&] { poll(asked_for); });
+        sweeping_.run([&] {
+            poll(asked_for);
+            count_connections();
+        });
+        find_new_sockets();
     } else if (looking_closely_.is_due()) {
         std::copy_if(followed.begin(), followed.end(), std::back_inserter(asked_for),
                      [&](Cookie cookie) { return sockets_.contains(cookie); });

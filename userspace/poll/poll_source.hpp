@@ -86,7 +86,9 @@ private:
     [[nodiscard]] bool can_watch(std::uint32_t pid) const;
     void find_sockets();
     void find_unwatched();
+    void count_connections();
     void find_new_sockets();
+    void look_failed();
     [[nodiscard]] Unwatched list(Namespace& in, Strangers& strangers);
     [[nodiscard]] std::vector<Cookie> idle_sockets() const;
     [[nodiscard]] bool make_room();

@@ -16,7 +16,6 @@
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
-#include <utility>
 
 namespace drainwatch::live {
 namespace {
@@ -122,8 +121,8 @@ bool lost_packets(int fd)
 Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
 {
     // What is kept in memory is gone with this process, however that ends.
-    packets_ = memfd_create("packets", MFD_CLOEXEC);
-    if (packets_ < 0) {
+    packets_ = File(memfd_create("packets", MFD_CLOEXEC));
+    if (!packets_) {
         throw std::runtime_error("no memory for the packets");
     }
     std::vector<std::string> command;
@@ -140,22 +139,12 @@ Capture::Capture(std::uint16_t port, const std::string& netns) : port_(port)
     if (pipe2(err.data(), O_CLOEXEC) != 0) {
         throw std::runtime_error("no pipe");
     }
-    tcpdump_.emplace(Process::spawn(command, packets_, err[1]));
-    close(err[1]);
+    said_ = File(err[0]);
+    const File says(err[1]);
+    tcpdump_.emplace(Process::spawn(command, packets_.get(), says.get()));
     std::string said;
-    const bool listening = wait_for_listening(err[0], said);
-    said_ = err[0];
-    if (!listening) {
+    if (!wait_for_listening(said_.get(), said)) {
         throw std::runtime_error("tcpdump did not start: " + said);
-    }
-}
-
-Capture::~Capture()
-{
-    for (const int fd : {packets_, said_}) {
-        if (fd >= 0) {
-            close(fd);
-        }
     }
 }
 
@@ -170,13 +159,17 @@ void Capture::stop()
     tcpdump_->signal(SIGINT);
     tcpdump_->wait();
     tcpdump_.reset();
-    if (lost_packets(said_)) {
+    if (lost_packets(said_.get())) {
         throw std::runtime_error("tcpdump lost packets: it is no witness");
     }
-    lseek(packets_, 0, SEEK_SET);
+    lseek(packets_.get(), 0, SEEK_SET);
+    FILE* packets = fdopen(packets_.release(), "r");
+    if (packets == nullptr) {
+        throw std::runtime_error("the packets cannot be read");
+    }
     std::array<char, PCAP_ERRBUF_SIZE> error{};
-    pcap_t* file = pcap_fopen_offline_with_tstamp_precision(
-        fdopen(std::exchange(packets_, -1), "r"), PCAP_TSTAMP_PRECISION_NANO, error.data());
+    pcap_t* file =
+        pcap_fopen_offline_with_tstamp_precision(packets, PCAP_TSTAMP_PRECISION_NANO, error.data());
     if (file == nullptr) {
         throw std::runtime_error(error.data());
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "host/file.hpp"
 #include "support/process.hpp"
 
 #include <cstdint>
@@ -30,7 +31,6 @@ class Capture {
 public:
     /// `netns`: name of the network namespace; empty for the test's own.
     explicit Capture(std::uint16_t port, const std::string& netns = "");
-    ~Capture();
     Capture(const Capture&) = delete;
     Capture& operator=(const Capture&) = delete;
 
@@ -49,8 +49,8 @@ public:
 private:
     std::uint16_t port_;
     std::optional<Process> tcpdump_;
-    int packets_ = -1;  ///< what it writes to stdout
-    int said_ = -1;     ///< and to stderr
+    File packets_;  ///< what it writes to stdout
+    File said_;     ///< and to stderr
     std::vector<Segment> segments_;
 };
 
