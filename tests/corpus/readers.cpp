@@ -24,7 +24,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kWholeRead = 65536;
+/// More than comes between two reads of any reader that keeps up.
+constexpr std::size_t kWholeRead = 262'144;
 constexpr std::uint64_t kLongGapNs = 900'000'000;
 
 std::uint16_t peer_port(int fd)
