@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -39,26 +40,31 @@ Result<std::unique_ptr<ProcTable>> ProcTable::open(const std::string& directory)
     return std::unique_ptr<ProcTable>(new ProcTable(std::move(v4), std::move(v6)));
 }
 
+Result<void> ProcTable::list_family(int family, const std::vector<std::uint16_t>& ports,
+                                    const std::function<void(const SocketState&)>& found)
+{
+    const File& file = family == AF_INET ? v4_ : v6_;
+    if (!file) {
+        return {};
+    }
+    return for_each_line(file, [&](std::string_view line) {
+        const auto socket = parse_proc_line(line, family);
+        if (!socket) {
+            undecoded_++;
+        } else if (socket->state == DW_TCP_LISTEN ||
+                   (is_connection(socket->state) && has_port(*socket, ports))) {
+            found(*socket);
+        }
+        return true;
+    });
+}
+
 Result<void> ProcTable::list(const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
     for (const int family : {AF_INET, AF_INET6}) {
-        const File& file = family == AF_INET ? v4_ : v6_;
-        if (!file) {
-            continue;
-        }
-        auto read = for_each_line(file, [&](std::string_view line) {
-            const auto socket = parse_proc_line(line, family);
-            if (!socket) {
-                undecoded_++;
-            } else if (socket->state == DW_TCP_LISTEN ||
-                       (is_connection(socket->state) && has_port(*socket, ports))) {
-                found(*socket);
-            }
-            return true;
-        });
-        if (!read) {
-            return read;
+        if (auto listed = list_family(family, ports, found); !listed) {
+            return listed;
         }
     }
     return {};
@@ -68,8 +74,10 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
     const std::vector<SocketState>& sockets)
 {
     std::unordered_map<Cookie, std::size_t> wanted;
+    std::set<int> families;  // each costs milliseconds
     for (std::size_t i = 0; i < sockets.size(); i++) {
         wanted[sockets[i].cookie] = i;
+        families.insert(sockets[i].local.family);
     }
     std::vector<std::optional<SocketState>> states(sockets.size());
     const auto take = [&](const SocketState& socket) {
@@ -86,8 +94,10 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
     // The table changes while it is read, part by part, and what is in it may be skipped then.
     constexpr int kLooks = 2;
     for (int look = 0; look < kLooks; look++) {
-        if (auto listed = list({}, take); !listed) {
-            return tl::unexpected(listed.error());
+        for (const int family : families) {
+            if (auto listed = list_family(family, {}, take); !listed) {
+                return tl::unexpected(listed.error());
+            }
         }
         if (std::all_of(states.begin(), states.end(),
                         [](const auto& s) { return s.has_value(); })) {

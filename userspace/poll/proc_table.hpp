@@ -25,6 +25,9 @@ public:
 private:
     ProcTable(File v4, File v6) : v4_(std::move(v4)), v6_(std::move(v6)) {}
 
+    [[nodiscard]] Result<void> list_family(int family, const std::vector<std::uint16_t>& ports,
+                                           const std::function<void(const SocketState&)>& found);
+
     File v4_;
     File v6_;  ///< none on a kernel without IPv6
     std::uint64_t undecoded_ = 0;
