@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Every map of watch but runs (runs.h): key, value, who writes, how large, and what happens when it is full. */
+/*
+ * Every map of watch but runs (runs.h): key, value, who writes, how large, and
+ * what happens when it is full.
+ */
 #ifndef DRAINWATCH_MAPS_H
 #define DRAINWATCH_MAPS_H
 

@@ -304,9 +304,7 @@ TEST_F(Budget, sockets_that_end_during_a_pause_give_their_slots_back)
     }
     ASSERT_TRUE(wait_until([&] { return control().accepted == kTable; }, 5s));
     for (const auto& sender : held) {
-        const linger at_once{1, 0};
-        setsockopt(sender->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        sender->drop();
+        sender->reset();
     }
     {
         const Process flood = flood_of_messages(20s);

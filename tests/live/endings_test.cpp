@@ -58,9 +58,7 @@ protected:
 TEST_F(Endings, reset_by_the_peer)
 {
     stall();
-    const linger at_once{1, 0};
-    setsockopt(sender().fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    sender().drop();
+    sender().reset();
     expect_reset("by the peer", "peer");
 }
 
@@ -104,11 +102,9 @@ TEST_F(Endings, reset_and_connected_anew)
     for (const auto& sender : senders()) {
         ASSERT_TRUE(watcher().wait_for(about(*sender, is_trouble), 4s));
     }
-    const linger at_once{1, 0};
     for (int i = 0; i < kLinks; i++) {
         Sender& old = *senders()[static_cast<std::size_t>(i)];
-        setsockopt(old.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        old.drop();
+        old.reset();
         connect({});
     }
     nap(500ms);

@@ -56,9 +56,7 @@ protected:
         link.start();
         ASSERT_TRUE(wait_until([&] { return control().accepted == number; }, 5s));
         nap(50ms);
-        const linger at_once{1, 0};
-        setsockopt(link.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        link.drop();
+        link.reset();
         nap(100ms);
     }
 

@@ -436,9 +436,7 @@ TEST_F(Ownership, a_connection_that_takes_the_place_of_another)
         ASSERT_TRUE(warning);
         EXPECT_LT(warning->json["unread_age_ms"], 400);
         nap(on_emulated_machine() ? 3s : 1s);
-        const linger reset{.l_onoff = 1, .l_linger = 0};
-        ASSERT_EQ(setsockopt(sender.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
-        sender.drop();
+        sender.reset();
     }
     finish();
 }

@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 /// one CPU at most. Those with unread data may take more.
 constexpr std::uint64_t kSweepShare = 200;
 constexpr std::uint64_t kCloseLookShare = 50;
-/// /proc/net/tcp has to be read as a whole, which takes 2 ms where there is no socket at all.
+/// /proc/net/tcp has to be read as a whole, which takes milliseconds where there is no socket at
+/// all.
 constexpr std::uint64_t kProcShare = 33;
 
 /// New sockets are looked for when connections have been opened.

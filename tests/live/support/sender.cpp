@@ -85,6 +85,13 @@ void Sender::drop()
     }
 }
 
+void Sender::reset()
+{
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    drop();
+}
+
 void Sender::send_messages()
 {
     const std::vector<char> message(flow_.message, 'x');

@@ -34,6 +34,8 @@ public:
     void finish();
     /// Closes the connection.
     void drop();
+    /// Resets it.
+    void reset();
 
     /// Its own port.
     [[nodiscard]] std::uint16_t port() const { return port_; }
