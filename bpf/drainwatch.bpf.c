@@ -43,9 +43,9 @@ DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	__u64 earlier_ns;
 	__u32 slot;
 
-	if (!takes_streams() && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
+	if (!config.tls && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
-	s = find_slot(sk, &slot);
+	s = slot_of(sk, &slot);
 	if (!s) {
 		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
 			follow_again(sk, brings_data(skb));
@@ -54,18 +54,17 @@ DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (takes_streams())
+	if (config.tls)
 		take_received(skb, slot, s, tp->rcv_nxt);
 	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
 		return 0;
-	count(DW_COUNT_EVENTS);
 	if (s->window.rcv_nxt == tp->rcv_nxt)
-		return 0;
+		return 1;
 	earlier_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, earlier_ns);
 	announce_danger(slot, s, earlier_ns);
-	return 0;
+	return 1;
 }
 
 /* Data, or a FIN, has reached the receive queue. */
@@ -90,7 +89,7 @@ DW_ENTRY(sk_data_ready, struct sock *sk)
 	track_segment(slot, s, tp, now_ns);
 	s->arrived_jiffies = (__u32)bpf_jiffies64();
 	announce_danger(slot, s, now_ns);
-	return 0;
+	return 1;
 }
 
 /* The reader copied a chunk, or peeked at one; the socket is locked, the segment not yet freed. */
@@ -107,7 +106,7 @@ DW_ENTRY(tcp_rcv_space_adjust, struct sock *sk)
 	if (!tp)
 		return 0;
 	track_progress(s, tp, 1);
-	return 0;
+	return 1;
 }
 
 /*
@@ -123,9 +122,11 @@ DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 	if (ret <= 0)
 		return 0;
 	s = slot_of(sk, &slot);
-	if (s && dw_unread_bytes(s))
+	if (!s)
+		return 0;
+	if (dw_unread_bytes(s))
 		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
-	return 0;
+	return 1;
 }
 
 /*
@@ -146,7 +147,7 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	s = slot_of(sk, &slot);
 	if (!s)
 		return 0;
-	if (takes_streams())
+	if (config.tls)
 		take_sent(skb, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
@@ -154,19 +155,19 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 		announce_danger(slot, s, now_ns);
 	}
 	if (!may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) || read_header(&tcp, skb))
-		return 0;
+		return 1;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
-		return 0;
+		return 1;
 	if ((tcp.flags & (TCP_FLAG_ACK | TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_ACK)
-		return 0;
+		return 1;
 	closed = tcp.window == 0;
 	if (!dw_window_turned(s, closed, &zeros))
-		return 0;
+		return 1;
 	now_ns = bpf_ktime_get_ns();
 	probe_window(&s->window, sk);
 	turn_window(slot, s, closed, zeros, now_ns, 0);
-	return 0;
+	return 1;
 }
 
 /* Who calls connect() or listen() is known here; accepted connections follow their listener. */
@@ -216,7 +217,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
 	}
 	forget_socket(sk, ref, now_ns);
-	return 0;
+	return s != NULL;
 }
 
 DW_ENTRY(tcp_receive_reset, struct sock *sk)
@@ -228,7 +229,7 @@ DW_ENTRY(tcp_receive_reset, struct sock *sk)
 	if (s)
 		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s),
 				   0);
-	return 0;
+	return s != NULL;
 }
 
 /* Also what close() does to unread data. */
@@ -243,20 +244,18 @@ DW_ENTRY(tcp_send_reset, struct sock *sk)
 	if (s)
 		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
 				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
-	return 0;
+	return s != NULL;
 }
 
 /* The kernel's own TLS (6.6): what it encrypts and decrypts itself, it can name. */
 DW_ENTRY(tls_alert_send, struct sock *sk, unsigned char level, unsigned char description)
 {
-	tell_of_alert(DW_REC_ALERT_OUT, sk, level, description);
-	return 0;
+	return tell_of_alert(DW_REC_ALERT_OUT, sk, level, description);
 }
 
 DW_ENTRY(tls_alert_recv, struct sock *sk, unsigned char level, unsigned char description)
 {
-	tell_of_alert(DW_REC_ALERT_IN, sk, level, description);
-	return 0;
+	return tell_of_alert(DW_REC_ALERT_IN, sk, level, description);
 }
 
 /*
@@ -276,8 +275,7 @@ DW_ENTRY(handshake_cmd_accept, struct net *net, struct handshake_req *req, struc
 DW_ENTRY(handshake_complete, struct net *net, struct handshake_req *req, struct sock *sk,
 	 int status)
 {
-	tell_of_completion(sk, status);
-	return 0;
+	return tell_of_completion(sk, status);
 }
 
 DW_ENTRY(sched_process_fork, struct task_struct *parent, struct task_struct *child)

@@ -106,7 +106,7 @@ static __always_inline void track_progress(struct dw_slot *s, const struct tcp_s
 	if (copied_seq == s->copied_seq)
 		return;
 	read_ns = read_time_ns(s, copied_seq);
-	dw_track_read(s, copied_seq, read_ns, read_ns, habit_period, config.warn_after_ns);
+	dw_track_read(s, copied_seq, read_ns, read_ns, config.warn_after_ns);
 	if (by_current) {
 		id = bpf_get_current_pid_tgid();
 		s->reader_tgid = id >> 32;
@@ -135,7 +135,7 @@ static __always_inline void tell_of_connection(struct sock *sk)
 	struct dw_slot *s;
 	__u32 slot;
 
-	s = find_slot(sk, &slot);
+	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(DW_REC_CONNECTED, slot, s, bpf_ktime_get_ns(), 0, 0);
 }
@@ -265,6 +265,7 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 		return;
 	}
 	read_limits(s, tp);
+	s->unread.noticed = 0;
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, segment_time_ns(tp));
 	dw_track_repair(s, segment_time_ns(tp));

@@ -11,8 +11,6 @@
 
 #define RING_BYTES (256 * 1024)
 
-/* Written by the user side now and then: the current period of habits. */
-__u32 habit_period = 0;
 /* Set by the user side while iter/task_file is to tell who else holds watched sockets. */
 __u32 report_everyone = 0;
 /* Slots from 0 up to here, and at most one more for each CPU, have been in use. */
@@ -34,8 +32,9 @@ __u64 danger_woken_ns = 0;
 
 /*
  * slot -> 1 if there may be unread data: dense, so that a look is cheap. Set
- * here, cleared by the user side when it finds none. Should the two cross, the
- * next arrival or full look sets it again.
+ * here, after the slot's own word of it (`noticed`); cleared by the user side
+ * when it finds none, before that word. Should the two cross, the next arrival
+ * or full look sets it again.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -124,6 +123,22 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } stream_bytes SEC(".maps");
+
+/* dw_counter -> count. Written here, each CPU its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DW_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 what)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &what);
+
+	if (value)
+		(*value)++;
+}
 
 /* Are bytes of streams handed on, for the sake of TLS? */
 static __always_inline int takes_streams(void)

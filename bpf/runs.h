@@ -13,6 +13,7 @@
 /* CPU -> dw_runs. Written here, each CPU its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* set before load: how many CPUs there may be */
 	__type(key, __u32);
 	__type(value, struct dw_runs);
@@ -52,7 +53,10 @@ static __always_inline void end_run(struct dw_runs *r, __u32 what, const struct 
 		r->timed[what].ns += run_ns - clock_ns;
 }
 
-/* An entry point at a tracepoint; what follows is its body, as with BPF_PROG. */
+/*
+ * An entry point at a tracepoint; what follows is its body, as with BPF_PROG,
+ * which tells whether this was an event of a watched socket.
+ */
 #define DW_ENTRY(name, args...)                                                 \
 static __always_inline int on_##name(unsigned long long *ctx, ##args);         \
 SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
@@ -62,7 +66,8 @@ SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
                                                                                 \
 	_Pragma("GCC diagnostic push")                                          \
 	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
-	on_##name(___bpf_ctx_cast(args));                                       \
+	if (on_##name(___bpf_ctx_cast(args)) && r)                              \
+		r->watched++;                                                   \
 	_Pragma("GCC diagnostic pop")                                           \
 	end_run(r, DW_HOOK_##name, &watch);                                     \
 	return 0;                                                               \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The maps that lead from a socket to its slot, and the counters: `profile` looks
- * into those of the watch that it stands on.
+ * The maps that lead from a socket to its slot: `profile` looks into those of the
+ * watch that it stands on.
  */
 #ifndef DRAINWATCH_SOCKET_MAPS_H
 #define DRAINWATCH_SOCKET_MAPS_H
@@ -70,29 +70,14 @@ struct {
 /*
  * Low bits of a cookie -> the slot of the last socket that had them: a hint,
  * for the slot itself has the whole cookie. Written here as a slot is taken;
- * of two sockets in one place, the earlier is found by its storage.
+ * of two sockets in one place, the earlier is found by its storage. Its size is
+ * a constant: read from the configuration, it would be waited for.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set before load: config.index_mask + 1 */
+	__uint(max_entries, DW_INDEX_PLACES);
 	__type(key, __u32);
 	__type(value, __u32);
 } slot_index SEC(".maps");
-
-/* dw_counter -> count. Written here, each CPU its own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DW_COUNTERS);
-	__type(key, __u32);
-	__type(value, __u64);
-} counters SEC(".maps");
-
-static __always_inline void count(__u32 what)
-{
-	__u64 *value = bpf_map_lookup_elem(&counters, &what);
-
-	if (value)
-		(*value)++;
-}
 
 #endif

@@ -29,7 +29,7 @@ static __always_inline struct dw_ref *find_ref(struct sock *sk)
 
 static __always_inline void enter_index(__u64 cookie, __u32 slot)
 {
-	__u32 place = cookie & config.index_mask;
+	__u32 place = cookie & (DW_INDEX_PLACES - 1);
 	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
 
 	if (entry)
@@ -39,7 +39,7 @@ static __always_inline void enter_index(__u64 cookie, __u32 slot)
 /* The slot that the index has for the cookie, if it is that socket's: cheaper than its storage. */
 static __always_inline struct dw_slot *indexed_slot(__u64 cookie, __u32 *slot)
 {
-	__u32 place = cookie & config.index_mask;
+	__u32 place = cookie & (DW_INDEX_PLACES - 1);
 	__u32 *entry = bpf_map_lookup_elem(&slot_index, &place);
 	struct dw_slot *s;
 
@@ -68,7 +68,7 @@ static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *s
  * DW_NO_SLOT for one that is watched and has none. By storage, whoever is
  * watched has a cookie, and few others have.
  */
-static __always_inline struct dw_slot *find_slot(struct sock *sk, __u32 *slot)
+static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 {
 	struct dw_slot *s = NULL;
 	__u64 cookie;
@@ -82,16 +82,6 @@ static __always_inline struct dw_slot *find_slot(struct sock *sk, __u32 *slot)
 	}
 	if (!s)
 		s = referenced_slot(sk, slot);
-	return s;
-}
-
-/* The same, for an event that counts as one. */
-static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
-{
-	struct dw_slot *s = find_slot(sk, slot);
-
-	if (s)
-		count(DW_COUNT_EVENTS);
 	return s;
 }
 

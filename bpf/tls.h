@@ -82,7 +82,8 @@ static __always_inline void take_received(struct sk_buff *skb, __u32 slot, struc
 	struct tcp_header tcp = {};
 	__u32 end_seq;
 
-	if (!dw_tls_wants(&s->tls) || bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->data))
+	if (!dw_tls_wants(&s->tls) || !takes_streams() ||
+	    bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->data))
 		return;
 	end_seq = bpf_ntohl(tcp.seq) + skb->len - header_bytes(&tcp);
 	if (dw_seq_before(rcv_nxt, end_seq))
@@ -95,7 +96,7 @@ static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw
 	struct tcp_header tcp = {};
 	__u32 headers;
 
-	if (!dw_tls_wants(&s->tls) || read_header(&tcp, skb))
+	if (!dw_tls_wants(&s->tls) || !takes_streams() || read_header(&tcp, skb))
 		return;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
@@ -134,7 +135,7 @@ static __always_inline void follow_handshake(struct tcp_sock *tp)
 			follow_again(sk, 1);
 		else
 			watch_for_current(tp);
-		s = find_slot(sk, &slot);
+		s = slot_of(sk, &slot);
 	}
 	if (!s || !takes_streams() ||
 	    (dw_tls_in_handshake(&s->tls) && tp->snd_nxt == s->sent_from))
@@ -144,7 +145,7 @@ static __always_inline void follow_handshake(struct tcp_sock *tp)
 }
 
 /* The daemon's status is an errno, the kernel's own is negative: net/handshake/netlink.c. */
-static __always_inline void tell_of_completion(struct sock *sk, int status)
+static __always_inline int tell_of_completion(struct sock *sk, int status)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -153,10 +154,11 @@ static __always_inline void tell_of_completion(struct sock *sk, int status)
 	if (s && dw_tls_in_handshake(&s->tls))
 		send_socket_record(DW_REC_HANDSHAKE_OVER, slot, s, bpf_ktime_get_ns(),
 				   status < 0 ? -status : status, 0);
+	return s != NULL;
 }
 
-static __always_inline void tell_of_alert(__u32 kind, struct sock *sk, __u8 level,
-					  __u8 description)
+static __always_inline int tell_of_alert(__u32 kind, struct sock *sk, __u8 level,
+					 __u8 description)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -164,6 +166,7 @@ static __always_inline void tell_of_alert(__u32 kind, struct sock *sk, __u8 leve
 	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(kind, slot, s, bpf_ktime_get_ns(), level << 8 | description, 0);
+	return s != NULL;
 }
 
 #endif

@@ -67,14 +67,16 @@ static __always_inline int is_target(__u32 tgid)
 }
 
 /* The user side is to look at this slot, if it has unread data. */
-static __always_inline void call_attention(__u32 slot, const struct dw_slot *s)
+static __always_inline void call_attention(__u32 slot, struct dw_slot *s)
 {
 	__u64 *flag;
 
-	if (!s->unread.count)
+	if (!s->unread.count || s->unread.noticed)
 		return;
+	s->unread.noticed = 1;
+	dw_in_order();
 	flag = bpf_map_lookup_elem(&attention, &slot);
-	if (flag && !*flag)
+	if (flag)
 		*flag = 1;
 }
 
@@ -104,7 +106,6 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	s->danger = 0;
 	s->last_read_ns = 0;
 	__builtin_memset(&s->habit, 0, sizeof(s->habit));
-	s->habit.period = habit_period;
 	dw_fifo_clear(&s->unread);
 	read_addresses(s, sk);
 	read_limits(s, tp);

@@ -21,6 +21,7 @@
 #define DW_MAX_LISTENERS 4096 /* whose waiting connections are found */
 #define DW_NO_SLOT 0xffffffffu
 #define DW_STREAM_WINDOW 32768 /* of each direction, bytes from the first one on that are looked into */
+#define DW_INDEX_PLACES (1 << 17) /* of slot_index */
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
 /* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most
@@ -33,8 +34,10 @@ struct dw_arrival {
 
 /* Arrivals that are still unread, oldest first. See unread_fifo.h. */
 struct dw_fifo {
-	__u16 head;
-	__u16 count;
+	__u8 head;
+	__u8 count;
+	__u8 noticed; /* 1: the slot's flag in `attention` is set; a look at that is spared */
+	__u8 pad;
 	struct dw_arrival entry[DW_FIFO_LEN];
 };
 
@@ -42,8 +45,7 @@ struct dw_fifo {
 struct dw_habit {
 	__u64 longest_gap_ns[2]; /* longest silence that a read ended, [0] the current period */
 	__u32 deepest_bytes[2];  /* most unread bytes that such a read found */
-	__u32 period;
-	__u32 pad;
+	__u64 since_ns;          /* when the current period began */
 };
 
 /* Which bytes of a connection's streams are wanted: see tls_phase.h. */
@@ -193,8 +195,6 @@ struct dw_config {
 	__u8 heals_by_descriptor;        /* no iterator over socket storage: see find_descriptors() */
 	__u8 tls;                        /* look into the streams for TLS */
 	__u8 pad;
-	__u32 index_mask;                /* places in slot_index, less one; a power of two less one */
-	__u32 pad_too;
 	__u64 warn_after_ns;             /* longer gaps are no habit */
 	__u64 danger_age_ns;             /* younger queues do not wake the user side */
 	__u64 danger_interval_ns;        /* nor do two within this time */
@@ -240,10 +240,11 @@ struct dw_timed {
 };
 
 /*
- * What each of them has done on one CPU, since the start. A segment runs several: what they count
- * lies in one cache line.
+ * What they have done on one CPU, since the start. A segment runs several: what they count lies in
+ * one cache line, and in one page, for the first look into another costs most of what a hook does.
  */
 struct dw_runs {
+	__u64 watched; /* runs for an event of a watched socket */
 	__u64 count[DW_RUNS];
 	struct dw_timed timed[DW_RUNS];
 } __attribute__((aligned(64)));
@@ -254,7 +255,6 @@ enum dw_counter {
 	DW_COUNT_RING_FULL,     /* records that found it full */
 	DW_COUNT_TABLE_FULL,    /* sockets that had something unread when no slot was free */
 	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made, or no room was left */
-	DW_COUNT_EVENTS,        /* tracepoint hits of watched sockets */
 	DW_COUNT_BYTES_SENT,    /* segments handed to the user side for their TLS */
 	DW_COUNT_BYTES_LOST,    /* those that found no room */
 	DW_COUNTERS

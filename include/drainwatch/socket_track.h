@@ -107,28 +107,36 @@ static inline void dw_track_arrival(struct dw_slot *s, __u32 data_end, __u64 arr
 	dw_append_arrival(s, data_end, arrived_ns);
 }
 
+/* A habit that was not shown again is forgotten after one of these, or two. */
+#define DW_HABIT_PERIOD_NS 300000000000LL
+
+/* A period that is over makes room for the next, which begins with this read. */
+static inline void dw_fade_habit(struct dw_habit *h, __u64 now_ns)
+{
+	__s64 age_ns = (__s64)(now_ns - h->since_ns);
+	__u32 fresh = age_ns < 2 * DW_HABIT_PERIOD_NS;
+
+	if (age_ns < DW_HABIT_PERIOD_NS)
+		return;
+	h->longest_gap_ns[1] = fresh ? h->longest_gap_ns[0] : 0;
+	h->deepest_bytes[1] = fresh ? h->deepest_bytes[0] : 0;
+	h->longest_gap_ns[0] = 0;
+	h->deepest_bytes[0] = 0;
+	h->since_ns = now_ns;
+}
+
 /*
  * Learn from a silence that has ended, and lasted until silent_until_ns at least.
  * One that reached warn_after or closed the window was an incident, and an
  * incident is no habit.
  */
-static inline void dw_learn_habit(struct dw_slot *s, __u64 silent_until_ns, __u32 period,
-				  __u64 warn_after_ns)
+static inline void dw_learn_habit(struct dw_slot *s, __u64 silent_until_ns, __u64 warn_after_ns)
 {
 	struct dw_habit *h = &s->habit;
 	__u64 since = dw_silent_since_ns(s);
 	__u64 gap = silent_until_ns > since ? silent_until_ns - since : 0;
 	__u32 depth = dw_unread_bytes(s);
 
-	if (h->period != period) {
-		__u32 fresh = period - h->period == 1;
-
-		h->longest_gap_ns[1] = fresh ? h->longest_gap_ns[0] : 0;
-		h->deepest_bytes[1] = fresh ? h->deepest_bytes[0] : 0;
-		h->longest_gap_ns[0] = 0;
-		h->deepest_bytes[0] = 0;
-		h->period = period;
-	}
 	if (!since || gap >= warn_after_ns || (s->flags & DW_SLOT_WAS_CLOSED))
 		return;
 	if (gap > h->longest_gap_ns[0])
@@ -143,11 +151,12 @@ static inline void dw_learn_habit(struct dw_slot *s, __u64 silent_until_ns, __u3
  * latest time at which there had been none yet as silent_until_ns.
  */
 static inline void dw_track_read(struct dw_slot *s, __u32 copied_seq, __u64 now_ns,
-				 __u64 silent_until_ns, __u32 period, __u64 warn_after_ns)
+				 __u64 silent_until_ns, __u64 warn_after_ns)
 {
 	if (!dw_seq_before(s->copied_seq, copied_seq))
 		return;
-	dw_learn_habit(s, silent_until_ns, period, warn_after_ns);
+	dw_fade_habit(&s->habit, now_ns);
+	dw_learn_habit(s, silent_until_ns, warn_after_ns);
 	s->copied_seq = copied_seq;
 	dw_fifo_pop(&s->unread, copied_seq);
 	s->last_read_ns = now_ns;

@@ -203,8 +203,8 @@ TEST(DecodeSlot, UnreadIsOldestFirstWhereverTheRingBegins)
 TEST(DecodeSlot, ATornCopyReadsNothingBeyondTheRing)
 {
     dw_slot slot{};
-    slot.unread.head = 0xfff1;
-    slot.unread.count = 0xffff;
+    slot.unread.head = 0xf1;
+    slot.unread.count = 0xff;
     for (dw_arrival& entry : slot.unread.entry) {
         entry.end_seq = 1;
     }

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <deque>
 
-namespace drainwatch::testing {
+namespace drainwatch::test {
 
 /// What a kernel tells beside the queue.
 enum class Tells {
@@ -127,4 +127,4 @@ private:
     std::deque<Arrived> queue_;
 };
 
-}  // namespace drainwatch::testing
+}  // namespace drainwatch::test

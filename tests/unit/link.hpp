@@ -1,14 +1,12 @@
 #pragma once
 
 #include "drainwatch/sample.hpp"
+#include "durations.hpp"
 
 #include <sys/socket.h>
 #include <cstdint>
 
-namespace drainwatch::testing {
-
-constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kSecond = 1000 * kMs;
+namespace drainwatch::test {
 
 /// A socket as a source sees it, driven by hand. Its queue forgets no arrival, and the test owns
 /// the clock. Its buffer is so large that no zero window is near, unless a test says otherwise.
@@ -85,4 +83,4 @@ private:
     SocketSample s_;
 };
 
-}  // namespace drainwatch::testing
+}  // namespace drainwatch::test

@@ -7,6 +7,8 @@
 #include "state/history.hpp"
 #include "state/reading.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <iterator>
 #include <random>
@@ -14,14 +16,14 @@
 namespace drainwatch {
 namespace {
 
-using testing::KernelSocket;
-using testing::kMs;
-using testing::kSecond;
-using testing::Tells;
+using test::kBegin;
+using test::KernelSocket;
+using test::kMs;
+using test::kSecond;
+using test::Tells;
 
-constexpr std::uint64_t kBegin = 100 * kSecond;
 constexpr std::uint64_t kJiffyNs = KernelSocket::kJiffyMs * kMs;
-constexpr HabitRules kHabits{1, kSecond};
+constexpr std::uint64_t kWarnAfter = kSecond;
 
 struct Shape {
     Tells tells = Tells::counters;
@@ -128,7 +130,7 @@ private:
     void look()
     {
         const SocketState state = play_.answer(now_ns_);
-        socket_.update(state, kHabits, now_ns_);
+        socket_.update(state, kWarnAfter, now_ns_);
         EXPECT_EQ(socket_.sample().unread_bytes(), state.recv_queue);
     }
 
@@ -221,9 +223,9 @@ struct Judged {
     {
         while (now_ns < end_ns) {
             now_ns += play.uniform(shortest_ns, longest_ns);
-            socket.update(play.answer(now_ns), kHabits, now_ns);
+            socket.update(play.answer(now_ns), kWarnAfter, now_ns);
             if (socket.state().recv_queue > 0 && socket.state().info) {
-                socket.update(play.answer(now_ns), kHabits, now_ns);
+                socket.update(play.answer(now_ns), kWarnAfter, now_ns);
             }
             auto found = monitor.observe(socket.sample());
             std::move(found.begin(), found.end(), std::back_inserter(alerts));

@@ -1,6 +1,7 @@
 #include "poll/polled_socket.hpp"
 
 #include "drainwatch/socket_track.h"
+#include "durations.hpp"
 #include "kernel_socket.hpp"
 #include "link.hpp"
 
@@ -9,13 +10,13 @@
 namespace drainwatch {
 namespace {
 
-using testing::KernelSocket;
-using testing::kMs;
-using testing::kSecond;
-using testing::Tells;
+using test::kBegin;
+using test::KernelSocket;
+using test::kMs;
+using test::kSecond;
+using test::Tells;
 
-constexpr std::uint64_t kBegin = 100 * kSecond;
-constexpr HabitRules kHabits{7, kSecond};
+constexpr std::uint64_t kWarnAfter = kSecond;
 
 /// A socket that is looked at, with the second question that follows where there is unread data.
 struct Polled {
@@ -28,10 +29,10 @@ struct Polled {
 
     SocketSample look(std::uint64_t at_ns)
     {
-        socket.update(kernel.state(at_ns), kHabits, at_ns);
+        socket.update(kernel.state(at_ns), kWarnAfter, at_ns);
         if (kernel.unread() > 0) {
             constexpr std::uint64_t kAnswerNs = 50'000;
-            socket.update(kernel.state(at_ns + kAnswerNs), kHabits, at_ns + kAnswerNs);
+            socket.update(kernel.state(at_ns + kAnswerNs), kWarnAfter, at_ns + kAnswerNs);
         }
         return socket.sample();
     }
@@ -90,12 +91,12 @@ TEST(PolledSocket, AnArrivalIsNeverOlderThanTheLookThatDidNotFindIt)
     state.recv_queue = 10;
     state.info->bytes_received = 10;
     state.info->last_data_recv_ms = 5000;
-    p.socket.update(state, kHabits, kBegin + 100 * kMs);
+    p.socket.update(state, kWarnAfter, kBegin + 100 * kMs);
     EXPECT_EQ(p.socket.sample().unread.front().at_ns, kBegin + 50 * kMs);
     state.recv_queue = 20;
     state.info->bytes_received = 20;
     state.info->last_data_recv_ms = ~0U;  // longer than the host has been up
-    p.socket.update(state, kHabits, kBegin + 150 * kMs);
+    p.socket.update(state, kWarnAfter, kBegin + 150 * kMs);
     EXPECT_EQ(p.socket.sample().unread.back().at_ns, kBegin + 100 * kMs);
 }
 
@@ -172,7 +173,7 @@ TEST(PolledSocket, ArrivalsBetweenQueueAndCountersAreNoProgress)
         SocketState state = p.kernel.state(at);
         p.kernel.arrive(500, at);  // after the queue was read
         state.info = p.kernel.state(at).info;
-        p.socket.update(state, kHabits, at);
+        p.socket.update(state, kWarnAfter, at);
         const SocketSample s = p.socket.sample();
         EXPECT_EQ(s.last_read_ns, 0U);
         EXPECT_EQ(s.unread_bytes(), state.recv_queue);
@@ -187,7 +188,7 @@ TEST(PolledSocket, ReadsBetweenQueueAndCountersAreNotLost)
     p.kernel.arrive(1000, kBegin + 50 * kMs);
     p.kernel.read(1500, kBegin + 50 * kMs);
     state.info = p.kernel.state(kBegin + 50 * kMs).info;
-    p.socket.update(state, kHabits, kBegin + 50 * kMs);
+    p.socket.update(state, kWarnAfter, kBegin + 50 * kMs);
     EXPECT_EQ(p.socket.sample().unread_bytes(), 1000U);
     const SocketSample s = p.look(kBegin + 100 * kMs);
     EXPECT_EQ(s.unread_bytes(), 500U);
@@ -202,12 +203,12 @@ TEST(PolledSocket, ACounterAheadOfTheFirstQueueLeavesNothingUnreadForEver)
     kernel.arrive(1500, kBegin);
     first.info = kernel.state(kBegin).info;
     PolledSocket socket(first, {}, 1, 42, kBegin);
-    socket.update(kernel.state(kBegin + 50 * kMs), kHabits, kBegin + 50 * kMs);
+    socket.update(kernel.state(kBegin + 50 * kMs), kWarnAfter, kBegin + 50 * kMs);
     EXPECT_EQ(socket.sample().unread_bytes(), 2500U);
     EXPECT_EQ(socket.sample().last_read_ns, 0U);
     kernel.read_all(kBegin + 60 * kMs);
     for (std::uint64_t at = kBegin + 100 * kMs; at < kBegin + kSecond; at += 50 * kMs) {
-        socket.update(kernel.state(at), kHabits, at);
+        socket.update(kernel.state(at), kWarnAfter, at);
         EXPECT_EQ(socket.sample().unread_bytes(), 0U);
         EXPECT_TRUE(socket.sample().unread.empty());
     }
@@ -295,7 +296,7 @@ TEST(PolledSocket, AFinThatWasTakenForAByteIsTakenBack)
             p.kernel.fin();
             SocketState state = p.kernel.state(kBegin + 50 * kMs);
             state.state = DW_TCP_ESTABLISHED;
-            p.socket.update(state, kHabits, kBegin + 50 * kMs);
+            p.socket.update(state, kWarnAfter, kBegin + 50 * kMs);
             SocketSample s = p.look(kBegin + 100 * kMs);
             EXPECT_EQ(s.unread_bytes(), before);
             EXPECT_EQ(s.unread.empty(), before == 0);

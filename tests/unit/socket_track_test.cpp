@@ -1,11 +1,14 @@
 #include "drainwatch/socket_track.h"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kSecond = 1000 * kMs;
+using drainwatch::test::kMs;
+using drainwatch::test::kSecond;
+
 constexpr std::uint64_t kWarnAfter = 1 * kSecond;
 
 /// Watched from the first byte on, which has the number 1000.
@@ -16,7 +19,6 @@ dw_slot fresh_slot()
     s.copied_seq = 1000;
     s.data_end = 1000;
     s.end_at_open = 1000;
-    s.habit.period = 7;
     return s;
 }
 
@@ -26,9 +28,9 @@ void arrive(dw_slot& s, std::uint32_t data_end, std::uint64_t at_ns)
     dw_track_arrival(&s, data_end, at_ns);
 }
 
-void read_to(dw_slot& s, std::uint32_t copied_seq, std::uint64_t at_ns, std::uint32_t period = 7)
+void read_to(dw_slot& s, std::uint32_t copied_seq, std::uint64_t at_ns)
 {
-    dw_track_read(&s, copied_seq, at_ns, at_ns, period, kWarnAfter);
+    dw_track_read(&s, copied_seq, at_ns, at_ns, kWarnAfter);
 }
 
 /// A hundred jiffies a second; the read is at 5000.
@@ -324,16 +326,19 @@ TEST(Habit, AClockThatIsAnInstantBehindTheArrivalIsNoSilence)
 TEST(Habit, FadesOverTwoPeriods)
 {
     dw_slot s = fresh_slot();
-    arrive(s, 1700, 10 * kSecond);
-    read_to(s, 1700, 10 * kSecond + 300 * kMs, 7);
-    arrive(s, 1800, 20 * kSecond);
-    read_to(s, 1800, 20 * kSecond + 50 * kMs, 8);
+    const std::uint64_t begin = 10 * kSecond;
+    arrive(s, 1700, begin);
+    read_to(s, 1700, begin + 300 * kMs);
+    const std::uint64_t second = begin + DW_HABIT_PERIOD_NS + kSecond;
+    arrive(s, 1800, second);
+    read_to(s, 1800, second + 50 * kMs);
     EXPECT_EQ(s.habit.longest_gap_ns[0], 50 * kMs);
     EXPECT_EQ(s.habit.deepest_bytes[0], 100U);
     EXPECT_EQ(s.habit.longest_gap_ns[1], 300 * kMs);
     EXPECT_EQ(s.habit.deepest_bytes[1], 700U);
-    arrive(s, 1850, 30 * kSecond);
-    read_to(s, 1850, 30 * kSecond + 20 * kMs, 9);
+    const std::uint64_t third = second + DW_HABIT_PERIOD_NS + kSecond;
+    arrive(s, 1850, third);
+    read_to(s, 1850, third + 20 * kMs);
     EXPECT_EQ(s.habit.longest_gap_ns[0], 20 * kMs);
     EXPECT_EQ(s.habit.longest_gap_ns[1], 50 * kMs);
     EXPECT_EQ(s.habit.deepest_bytes[1], 100U);
@@ -343,12 +348,23 @@ TEST(Habit, IsForgottenAfterAPeriodWithoutAnyRead)
 {
     dw_slot s = fresh_slot();
     arrive(s, 1700, 10 * kSecond);
-    read_to(s, 1700, 10 * kSecond + 300 * kMs, 7);
-    arrive(s, 1800, 20 * kSecond);
-    read_to(s, 1800, 20 * kSecond + 50 * kMs, 9);
+    read_to(s, 1700, 10 * kSecond + 300 * kMs);
+    const std::uint64_t later = 11 * kSecond + 2 * DW_HABIT_PERIOD_NS;
+    arrive(s, 1800, later);
+    read_to(s, 1800, later + 50 * kMs);
     EXPECT_EQ(s.habit.longest_gap_ns[0], 50 * kMs);
     EXPECT_EQ(s.habit.longest_gap_ns[1], 0U);
     EXPECT_EQ(s.habit.deepest_bytes[1], 0U);
+}
+
+TEST(Habit, AReadThatIsAnInstantOlderThanThePeriodEndsNone)
+{
+    dw_slot s = fresh_slot();
+    arrive(s, 1700, 400 * kSecond);
+    read_to(s, 1700, 400 * kSecond + 300 * kMs);
+    arrive(s, 1800, 400 * kSecond + 299 * kMs);  // two CPUs have crossed
+    read_to(s, 1800, 400 * kSecond + 299 * kMs);
+    EXPECT_EQ(s.habit.longest_gap_ns[0], 300 * kMs);
 }
 
 /// `unread` of 16,000 bytes that fit into queue and announced window together.

@@ -23,9 +23,6 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds kDangerAge = 5ms;
 constexpr std::chrono::nanoseconds kDangerInterval = 5ms;
 
-/// A habit is remembered for one to two of these.
-constexpr std::chrono::nanoseconds kHabitPeriod = 5min;
-
 /// `slots_used` may lag behind by one for each CPU that takes a slot at the same time.
 constexpr std::uint32_t kSlotSlack = 256;
 
@@ -109,12 +106,6 @@ Result<Loaded> load(const SourceOptions& options, SourceReport& report)
     return Loaded{std::move(*skeleton), std::nullopt};
 }
 
-std::uint32_t current_period()
-{
-    return static_cast<std::uint32_t>(monotonic_ns() /
-                                      static_cast<std::uint64_t>(kHabitPeriod.count()));
-}
-
 }  // namespace
 
 void BpfSource::RingDeleter::operator()(ring_buffer* ring) const
@@ -161,7 +152,6 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     const std::uint32_t size = source->table_.size();
     source->skeleton_->bss->slots_free = size;
     source->skeleton_->bss->slots_reserve = std::max(size / kReserveShare, kSmallestReserve);
-    source->skeleton_->bss->habit_period = current_period();
     if (before_attach) {
         if (auto prepared = before_attach(*source->skeleton_); !prepared) {
             return tl::unexpected(prepared.error());
@@ -445,7 +435,6 @@ bool BpfSource::is_short_of_room() const
 
 Result<void> BpfSource::heal()
 {
-    skeleton_->bss->habit_period = current_period();
     make_room();
     return look_through_sockets();
 }
@@ -572,7 +561,7 @@ Losses BpfSource::losses() const
 
 std::uint64_t BpfSource::events_seen() const
 {
-    return count(DW_COUNT_EVENTS);
+    return watched_runs(*skeleton_);
 }
 
 std::vector<HookUse> BpfSource::hooks() const

@@ -26,12 +26,11 @@ constexpr std::uint32_t kStackWaits = 8192;
 /// The maps of the watch that this one's programs look into.
 int share_maps(profile_bpf& skeleton, const drainwatch_bpf& watch)
 {
-    const std::array<std::pair<bpf_map*, const bpf_map*>, 5> shared{
+    const std::array<std::pair<bpf_map*, const bpf_map*>, 4> shared{
         {{skeleton.maps.sockets, watch.maps.sockets},
          {skeleton.maps.sockets_by_address, watch.maps.sockets_by_address},
          {skeleton.maps.slots, watch.maps.slots},
-         {skeleton.maps.slot_index, watch.maps.slot_index},
-         {skeleton.maps.counters, watch.maps.counters}}};
+         {skeleton.maps.slot_index, watch.maps.slot_index}}};
     for (const auto& [ours, theirs] : shared) {
         if (!bpf_map__autocreate(theirs)) {
             bpf_map__set_autocreate(ours, false);

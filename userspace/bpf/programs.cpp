@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -116,17 +115,12 @@ bool has_tracepoint(const btf& kernel, std::string_view tracepoint)
     return btf__find_by_name_kind(&kernel, name.c_str(), BTF_KIND_TYPEDEF) > 0;
 }
 
-/// So that few cookies share a place.
-constexpr std::uint32_t kIndexPlacesPerSlot = 2;
-
 Skeleton open_skeleton(dw_config config, std::uint32_t slots)
 {
     Skeleton skeleton(drainwatch_bpf__open());
     if (!skeleton) {
         return nullptr;
     }
-    const std::uint32_t places = std::bit_ceil(slots * kIndexPlacesPerSlot);
-    config.index_mask = places - 1;
     // The skeleton declares its copy const; this is the one place where it is written.
     const_cast<dw_config&>(
         *reinterpret_cast<const volatile dw_config*>(&skeleton->rodata->config)) = config;
@@ -134,7 +128,6 @@ Skeleton open_skeleton(dw_config config, std::uint32_t slots)
          {skeleton->maps.slots, skeleton->maps.attention, skeleton->maps.free_slots}) {
         bpf_map__set_max_entries(map, slots);
     }
-    bpf_map__set_max_entries(skeleton->maps.slot_index, places);
     bpf_map__set_max_entries(skeleton->maps.runs,
                              static_cast<__u32>(std::max(1, libbpf_num_possible_cpus())));
     bpf_map__set_max_entries(skeleton->maps.sockets_by_address, slots + DW_MAX_LISTENERS);
@@ -516,20 +509,26 @@ void detach_programs(drainwatch_bpf& skeleton)
 
 namespace {
 
-/// By dw_hook, and DW_RUNS_STREAMS; of all CPUs.
-std::array<HookRuns, DW_RUNS> read_runs(const drainwatch_bpf& skeleton)
+/// Of all CPUs.
+struct AllRuns {
+    std::uint64_t watched = 0;
+    std::array<HookRuns, DW_RUNS> of{};  ///< by dw_hook, and DW_RUNS_STREAMS
+};
+
+AllRuns read_runs(const drainwatch_bpf& skeleton)
 {
-    std::array<HookRuns, DW_RUNS> sums{};
+    AllRuns sums;
     const __u32 cpus = bpf_map__max_entries(skeleton.maps.runs);
     for (__u32 cpu = 0; cpu < cpus; cpu++) {
         dw_runs runs{};
         if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.runs), &cpu, &runs) != 0) {
             continue;
         }
+        sums.watched += runs.watched;
         for (std::size_t what = 0; what < DW_RUNS; what++) {
-            sums[what].count += runs.count[what];
-            sums[what].timed += runs.timed[what].runs;
-            sums[what].timed_ns += runs.timed[what].ns;
+            sums.of[what].count += runs.count[what];
+            sums.of[what].timed += runs.timed[what].runs;
+            sums.of[what].timed_ns += runs.timed[what].ns;
         }
     }
     return sums;
@@ -539,12 +538,12 @@ std::array<HookRuns, DW_RUNS> read_runs(const drainwatch_bpf& skeleton)
 
 HookRuns read_stream_runs(const drainwatch_bpf& skeleton)
 {
-    return read_runs(skeleton)[DW_RUNS_STREAMS];
+    return read_runs(skeleton).of[DW_RUNS_STREAMS];
 }
 
 std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton, std::uint64_t way_ns)
 {
-    auto runs = read_runs(skeleton);
+    auto runs = read_runs(skeleton).of;
     std::vector<HookUse> uses;
     for (const Hook& hook : kHooks) {
         if (bpf_program__fd(skeleton.progs.*hook.program) < 0) {
@@ -567,6 +566,11 @@ Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoin
     }
     detach(skeleton, *hook);
     return attached ? attach(skeleton, *hook) : Result<void>{};
+}
+
+std::uint64_t watched_runs(const drainwatch_bpf& skeleton)
+{
+    return read_runs(skeleton).watched;
 }
 
 std::uint64_t missed_runs(const drainwatch_bpf& skeleton)

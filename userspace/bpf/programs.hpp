@@ -74,6 +74,9 @@ void detach_programs(drainwatch_bpf& skeleton);
 [[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoint,
                                         bool attached);
 
+/// Runs for events of watched sockets.
+[[nodiscard]] std::uint64_t watched_runs(const drainwatch_bpf& skeleton);
+
 /// Runs that the kernel left out, because one was under way on the CPU.
 [[nodiscard]] std::uint64_t missed_runs(const drainwatch_bpf& skeleton);
 

@@ -136,17 +136,20 @@ bool SlotTable::calls_for_attention(std::uint32_t slot)
     if (__atomic_load_n(flag, __ATOMIC_RELAXED) == 0) {
         return false;
     }
-    const std::byte* from = at(slot);
+    std::byte* from = at(slot);
     if (from == nullptr) {
         return true;
     }
     const auto* count =
-        reinterpret_cast<const std::uint16_t*>(from + offsetof(dw_slot, unread.count));
+        reinterpret_cast<const std::uint8_t*>(from + offsetof(dw_slot, unread.count));
     if (__atomic_load_n(count, __ATOMIC_RELAXED) != 0) {
         return true;
     }
-    // Take it back first and look again then: what arrives in between sets it anew.
+    // Take it back first and look again then: what arrives in between sets it anew. The slot's
+    // word of it goes last, as it comes first: so it never says more than the flag, for long.
+    auto* noticed = reinterpret_cast<std::uint8_t*>(from + offsetof(dw_slot, unread.noticed));
     __atomic_store_n(flag, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(noticed, 0, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(count, __ATOMIC_SEQ_CST) != 0) {
         __atomic_store_n(flag, 1, __ATOMIC_RELAXED);
         return true;

@@ -15,8 +15,8 @@ namespace drainwatch {
 
 /// The kernel side's table of sockets, mapped: a look costs no system call. Of the slots, only
 /// those parts are mapped that were asked for lately, so that a large table of idle sockets does
-/// not count as memory of ours. Written to from here are only the flags that call for attention,
-/// and that a TLS handshake is past.
+/// not count as memory of ours. Written to from here are only what calls for attention, and that a
+/// TLS handshake is past.
 class SlotTable {
 public:
     [[nodiscard]] static Result<SlotTable> map(int slots_fd, int attention_fd, std::uint32_t size);

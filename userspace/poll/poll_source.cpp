@@ -32,8 +32,6 @@ constexpr std::uint64_t kNewSocketsShare = 100;
 constexpr std::uint64_t kRecheckNs = 10'000'000'000;
 constexpr std::uint64_t kRecheckShare = 500;
 
-constexpr std::chrono::nanoseconds kHabitPeriod = 5min;
-
 constexpr auto kBlindSpots =
     "what happens between two looks is seen at the second one: ages are right to a tick, a zero "
     "window that opens again within one is not seen; a link that this side resets is told as "
@@ -451,8 +449,6 @@ void PollSource::poll(const std::vector<Cookie>& cookies)
 std::vector<SocketState> PollSource::ask(SocketTable& table,
                                          const std::vector<SocketState>& sockets)
 {
-    const HabitRules habits{static_cast<std::uint32_t>(monotonic_ns() / ns(kHabitPeriod)),
-                            ns(options_.warn_after)};
     std::vector<SocketState> with_unread_data;
     const auto states = table.query(sockets);
     if (!states) {
@@ -469,7 +465,7 @@ std::vector<SocketState> PollSource::ask(SocketTable& table,
             continue;
         }
         accepted_ = accepted_ || sockets[i].inode != state->inode;
-        sockets_.at(state->cookie).update(*state, habits, now_ns);
+        sockets_.at(state->cookie).update(*state, ns(options_.warn_after), now_ns);
         if (state->recv_queue > 0 && state->info) {
             with_unread_data.push_back(*state);
         }

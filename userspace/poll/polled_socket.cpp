@@ -1,6 +1,7 @@
 #include "poll/polled_socket.hpp"
 
 #include "drainwatch/socket_track.h"
+#include "drainwatch/units.hpp"
 #include "state/slot.hpp"
 
 #include <algorithm>
@@ -8,8 +9,6 @@
 
 namespace drainwatch {
 namespace {
-
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 /// tcpi_last_data_recv is a difference of jiffies, and may be wrong by one: HZ is 100 to 1000.
 constexpr std::uint64_t kLongestJiffyNs = 10 * kNsPerMs;
@@ -195,11 +194,11 @@ void PolledSocket::take_fin_back(std::uint32_t data_end)
     }
 }
 
-void PolledSocket::update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns)
+void PolledSocket::update(const SocketState& state, std::uint64_t warn_after_ns,
+                          std::uint64_t now_ns)
 {
     const std::uint32_t was_read_up_to = slot_.copied_seq;
-    dw_track_read(&slot_, read_up_to(state), now_ns, not_read_until_ns_, habits.period,
-                  habits.warn_after_ns);
+    dw_track_read(&slot_, read_up_to(state), now_ns, not_read_until_ns_, warn_after_ns);
     if (state.recv_queue != state_.recv_queue || slot_.copied_seq != was_read_up_to) {
         queue_since_ns_ = now_ns;
     }

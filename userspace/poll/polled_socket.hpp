@@ -18,12 +18,6 @@ struct WindowRules {
     bool may_have_scaling_ratio = false;
 };
 
-/// What is needed to learn a reader's habits.
-struct HabitRules {
-    std::uint32_t period = 0;
-    std::uint64_t warn_after_ns = 0;
-};
-
 /// A socket that is looked at now and then: keeps the slot that the BPF side would keep, as far as
 /// looks can tell. Sequence numbers are counted from tcp_info's byte counters. Pure.
 ///
@@ -38,7 +32,8 @@ public:
     PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                  std::uint32_t owner_tgid, std::uint64_t now_ns);
 
-    void update(const SocketState& state, const HabitRules& habits, std::uint64_t now_ns);
+    /// A silence of `warn_after_ns` or longer is no habit.
+    void update(const SocketState& state, std::uint64_t warn_after_ns, std::uint64_t now_ns);
 
     [[nodiscard]] const SocketState& state() const { return state_; }
     [[nodiscard]] const dw_slot& slot() const { return slot_; }
