@@ -125,14 +125,17 @@ void measure(const TrafficKind& kind, bool watched, const Settings& settings, Js
                               estimate_median(rates[0]).median, ratio(rates[0], rates[1]), 0));
     }
     const Twins twins;
-    const auto empty = twins.programs();
+    const auto empty = twins.empty();
+    const auto counting = twins.counting();
     const Rates rates =
         run_rounds(traffic,
                    {[] { return std::vector<File>(); }, [&] { return attach(empty); },
-                    [&] { return attach(programs); }},
+                    [&] { return attach(programs); }, [&] { return attach(counting); }},
                    many_rounds);
     rows.push_back(report(kind, whose + ": empty twins to nothing",
                           estimate_median(rates[1]).median, ratio(rates[1], rates[0]), 0));
+    rows.push_back(report(kind, whose + ": programs that count to empty twins",
+                          estimate_median(rates[3]).median, ratio(rates[3], rates[1]), 0));
     rows.push_back(report(kind, whose + ": drainwatch's programs to nothing",
                           estimate_median(rates[2]).median, ratio(rates[2], rates[0]), 0));
     rows.push_back(report(kind, whose + ": drainwatch's programs to empty twins",
