@@ -19,7 +19,7 @@ namespace drainwatch::live {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace drainwatch::testing;
+using namespace drainwatch::test;
 using tls::kTls10;
 using tls::kTls12;
 using tls::kTls13;

@@ -8,7 +8,7 @@
 #include <vector>
 
 /// Records and messages of TLS as they go over the wire, for tests.
-namespace drainwatch::testing {
+namespace drainwatch::test {
 
 using ByteVector = std::vector<std::uint8_t>;
 
@@ -167,4 +167,4 @@ inline ByteVector alert_record(std::uint8_t level, std::uint8_t description)
     return record(21, {level, description});
 }
 
-}  // namespace drainwatch::testing
+}  // namespace drainwatch::test

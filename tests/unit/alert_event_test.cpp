@@ -7,8 +7,8 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
+using test::kMs;
+using test::kSecond;
 using Kind = Alert::Kind;
 
 /// Monotonic 100 s is 2026-11-23T07:25:01Z.
@@ -21,7 +21,7 @@ Alert alert(Kind kind)
     a.severity = Severity::warning;
     a.at_ns = 100 * kSecond + 250 * kMs;
     a.episode = 3;
-    a.sample = testing::Link().sample(101 * kSecond);
+    a.sample = test::Link().sample(101 * kSecond);
     a.reason = "one plain sentence";
     a.zero_in_s = 1.2345;
     a.reading.queue_bytes = 1001;

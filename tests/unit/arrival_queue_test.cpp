@@ -1,5 +1,7 @@
 #include "drainwatch/arrival_queue.h"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <cmath>
 #include <memory>
@@ -8,8 +10,9 @@
 namespace drainwatch {
 namespace {
 
+using test::kMs;
+
 constexpr std::uint64_t kUs = 1000;
-constexpr std::uint64_t kMs = 1000 * kUs;
 constexpr std::uint64_t kStart = 3600 * 1000 * kMs;
 
 class ArrivalQueue : public testing::Test {

@@ -3,6 +3,8 @@
 #include "corpus/results.hpp"
 #include "corpus/score.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 #include <algorithm>
@@ -13,7 +15,8 @@
 namespace drainwatch::corpus {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
+using test::kMs;
+
 constexpr std::uint64_t kStart = 1'000'000 * kMs;
 
 std::uint64_t at(std::uint64_t ms)

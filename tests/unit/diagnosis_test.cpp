@@ -2,6 +2,7 @@
 
 #include "cause/waiting.hpp"
 #include "drainwatch/profile_abi.h"
+#include "durations.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -10,7 +11,7 @@
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
+using test::kSecond;
 
 /// A lone thread that has slept for two seconds in this call.
 CauseFacts asleep_in(std::int32_t number, std::uint64_t first_argument = 0)

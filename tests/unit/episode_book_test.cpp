@@ -1,5 +1,6 @@
 #include "detect/episode_book.hpp"
 
+#include "durations.hpp"
 #include "link.hpp"
 
 #include <gtest/gtest.h>
@@ -8,10 +9,9 @@
 namespace drainwatch {
 namespace {
 
-using testing::kSecond;
+using test::kBegin;
+using test::kSecond;
 using Kind = Alert::Kind;
-
-constexpr std::uint64_t kBegin = 1000 * kSecond;
 
 Alert alert(Kind kind, std::uint64_t episode, std::uint64_t at_ns, std::uint8_t peer = 1)
 {

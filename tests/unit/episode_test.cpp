@@ -1,5 +1,6 @@
 #include "detect/episode.hpp"
 
+#include "durations.hpp"
 #include "link.hpp"
 
 #include <gtest/gtest.h>
@@ -7,11 +8,11 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
+using test::kBegin;
+using test::kMs;
+using test::kSecond;
 
 const Limits kLimits;
-constexpr std::uint64_t kBegin = 100 * kSecond;
 
 Finding finding(Severity severity)
 {

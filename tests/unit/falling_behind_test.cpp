@@ -6,8 +6,8 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
+using test::kMs;
+using test::kSecond;
 
 const Limits kLimits;  // horizon 5 s
 

@@ -8,13 +8,13 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
+using test::kMs;
+using test::kSecond;
 
 /// 128 KiB, half of it window: allowed 65536, floor 4096, which is 8192 of space.
 SocketSample half_of_128k(std::uint32_t unread, int rmem)
 {
-    testing::Link link;
+    test::Link link;
     if (unread != 0) {
         link.arrive(unread, 1 * kSecond);
     }
@@ -210,9 +210,9 @@ TEST(Headroom, IsTheNearerOfTheTwo)
 }
 
 /// 100 bytes at 1.0 s, 1.1 s and 1.2 s.
-testing::Link three_arrivals()
+test::Link three_arrivals()
 {
-    testing::Link link;
+    test::Link link;
     for (const std::uint64_t at_ms : {1000, 1100, 1200}) {
         link.arrive(100, at_ms * kMs);
     }
@@ -244,14 +244,14 @@ TEST(ArrivalRate, OverAnIntervalThatBeginsBetweenArrivals)
 
 TEST(ArrivalRate, OfASingleArrival)
 {
-    testing::Link link;
+    test::Link link;
     link.arrive(100, 1 * kSecond);
     EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1200 * kMs), 1 * kSecond).value(), 500);
 }
 
 TEST(ArrivalRate, OfOneBurstIsCountedUntilNow)
 {
-    testing::Link link;
+    test::Link link;
     link.arrive(100, 1 * kSecond);
     link.arrive(100, 1 * kSecond);
     EXPECT_DOUBLE_EQ(arrival_rate(link.sample(1200 * kMs), 1 * kSecond).value(), 1000);
@@ -262,7 +262,7 @@ TEST(ArrivalRate, IsUnknownIfNothingCame)
     const auto link = three_arrivals();
     EXPECT_FALSE(arrival_rate(link.sample(1250 * kMs), 1201 * kMs));
     EXPECT_FALSE(arrival_rate(link.sample(1200 * kMs), 1200 * kMs));
-    EXPECT_FALSE(arrival_rate(testing::Link().sample(1 * kSecond), 0));
+    EXPECT_FALSE(arrival_rate(test::Link().sample(1 * kSecond), 0));
 }
 
 TEST(ArrivalRate, AfterAPartialReadCountsWhatIsLeft)
@@ -286,7 +286,7 @@ TEST(ArrivalRate, WhatWasThereBeforeTheWatchHasNone)
 
 TEST(ArrivalRate, AcrossTheWrapOfSequenceNumbers)
 {
-    testing::Link link;
+    test::Link link;
     auto& raw = link.raw();
     raw.window.copied_seq = raw.window.rcv_nxt = raw.data_end = 0xffffff9c;  // 100 before the wrap
     for (const std::uint64_t at_ms : {1000, 1100, 1200}) {

@@ -1,5 +1,6 @@
 #include "state/history.hpp"
 
+#include "durations.hpp"
 #include "link.hpp"
 
 #include <gtest/gtest.h>
@@ -8,11 +9,10 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
-using testing::Link;
-
-constexpr std::uint64_t kBegin = 100 * kSecond;
+using test::kBegin;
+using test::kMs;
+using test::kSecond;
+using test::Link;
 
 TEST(History, OneLookIsNoRate)
 {

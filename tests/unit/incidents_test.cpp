@@ -1,15 +1,18 @@
 #include "detect/incidents.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 
 namespace drainwatch {
 namespace {
 
+using test::kBegin;
+using test::kMs;
+
 using Kind = Alert::Kind;
 using State = Incident::State;
 
-constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kBegin = 1'000'000 * kMs;
 const Process kGip{"gip", 42};
 
 Alert alert(Kind kind, std::uint64_t episode, std::uint64_t at_ns,

@@ -8,7 +8,7 @@
 namespace drainwatch {
 namespace {
 
-using testing::kSecond;
+using test::kSecond;
 
 /// Monotonic 100 s is 2026-11-23T07:25:01Z.
 const ClockPair kClocks{100 * kSecond, 1795418701 * kSecond};
@@ -29,7 +29,7 @@ Incident incident(Incident::State state)
     i.episodes = {3, 4, 5};
     i.worst.episode = 4;
     i.worst.severity = Severity::critical;
-    i.worst.sample = testing::Link().sample(101 * kSecond);
+    i.worst.sample = test::Link().sample(101 * kSecond);
     i.worst.reason = "no read for 2.0 s";
     return i;
 }

@@ -1,12 +1,14 @@
 #include "output/log_event.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
+using test::kSecond;
 
 /// Monotonic 100 s is 2018-08-31T04:27:20Z.
 const ClockPair kClocks{100 * kSecond, 1535689640 * kSecond};

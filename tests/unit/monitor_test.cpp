@@ -1,5 +1,6 @@
 #include "detect/monitor.hpp"
 
+#include "durations.hpp"
 #include "link.hpp"
 
 #include <gtest/gtest.h>
@@ -8,12 +9,11 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
-using testing::Link;
+using test::kBegin;
+using test::kMs;
+using test::kSecond;
+using test::Link;
 using Kind = Alert::Kind;
-
-constexpr std::uint64_t kBegin = 100 * kSecond;
 
 /// A monitor that looks at one link every 50 ms.
 struct Watch {

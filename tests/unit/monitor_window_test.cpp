@@ -1,6 +1,7 @@
 // Zero windows: told by notices, and healed by the counters of samples where notices were lost.
 #include "detect/monitor.hpp"
 
+#include "durations.hpp"
 #include "link.hpp"
 
 #include <gtest/gtest.h>
@@ -8,13 +9,12 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
-using testing::Link;
+using test::kBegin;
+using test::kMs;
+using test::kSecond;
+using test::Link;
 using Kind = Alert::Kind;
 using NoticeKind = SocketNotice::Kind;
-
-constexpr std::uint64_t kBegin = 100 * kSecond;
 
 class MonitorWindow : public ::testing::Test {
 protected:

@@ -6,8 +6,8 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
+using test::kMs;
+using test::kSecond;
 
 const Limits kLimits;  // 1 s, 2 s, 5 s
 

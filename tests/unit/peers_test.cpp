@@ -1,13 +1,15 @@
 #include "detect/peers.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kBegin = 1000 * kSecond;
+using test::kBegin;
+using test::kSecond;
 
 Peer v4(std::uint8_t last)
 {

@@ -1,6 +1,7 @@
 #include "state/reading.hpp"
 
 #include "drainwatch/socket_track.h"
+#include "durations.hpp"
 #include "link.hpp"
 #include "state/slot.hpp"
 
@@ -9,11 +10,10 @@
 namespace drainwatch {
 namespace {
 
-using testing::kMs;
-using testing::kSecond;
-using testing::Link;
-
-constexpr std::uint64_t kBegin = 100 * kSecond;
+using test::kBegin;
+using test::kMs;
+using test::kSecond;
+using test::Link;
 
 Reading first_reading(const SocketSample& sample)
 {

@@ -1,16 +1,18 @@
 #include "budget/shedder.hpp"
 
 #include "budget/cost_meter.hpp"
+#include "durations.hpp"
 
 #include <gtest/gtest.h>
 
 namespace drainwatch {
 namespace {
 
+using test::kMs;
+using test::kSecond;
+
 using Kind = ShedStep::Kind;
 
-constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kSecond = 1000 * kMs;
 constexpr double kBudget = 0.01;
 
 /// A tool that is reviewed four times a second, and obeys. Costs are in milliseconds a second.

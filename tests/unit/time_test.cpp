@@ -1,11 +1,13 @@
 #include "output/time.hpp"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
+using test::kSecond;
 
 TEST(Rfc3339, IsUtcWithMicroseconds)
 {

@@ -9,7 +9,7 @@
 namespace drainwatch::tls {
 namespace {
 
-using namespace drainwatch::testing;
+using namespace drainwatch::test;
 
 TEST(TlsHello, OfClient)
 {

@@ -9,7 +9,7 @@
 namespace drainwatch::tls {
 namespace {
 
-using namespace drainwatch::testing;
+using namespace drainwatch::test;
 
 ByteVector counted(std::size_t size)
 {

@@ -1,6 +1,7 @@
 #include "tls/tracker.hpp"
 
 #include "drainwatch/tls_phase.h"
+#include "durations.hpp"
 #include "support/tls_bytes.hpp"
 #include "tls/alert.hpp"
 
@@ -10,9 +11,10 @@
 namespace drainwatch::tls {
 namespace {
 
-using namespace drainwatch::testing;
+using test::kMs;
 
-constexpr std::uint64_t kMs = 1'000'000;
+using namespace drainwatch::test;
+
 constexpr std::uint32_t kStartSeq = 0xffffff00;  // the sequence numbers of each stream wrap
 
 /// One connection, watched at the local end; each step takes a millisecond.

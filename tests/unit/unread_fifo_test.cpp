@@ -1,5 +1,7 @@
 #include "drainwatch/unread_fifo.h"
 
+#include "durations.hpp"
+
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <deque>
@@ -8,7 +10,7 @@
 
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
+using drainwatch::test::kMs;
 
 /// `count` arrivals of 100 bytes, one each millisecond, the first at 1 ms; bytes from 0.
 dw_fifo one_each_ms(std::uint32_t count)

@@ -1,6 +1,7 @@
 #include "app/budget_keeper.hpp"
 
 #include "app/share.hpp"
+#include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "poll/poll_source.hpp"
 
@@ -13,7 +14,6 @@ namespace drainwatch {
 namespace {
 
 constexpr std::uint64_t kReviewSpacingNs = 250'000'000;
-constexpr std::uint64_t kNever = ~0ULL;
 
 constexpr auto kNoStreams = "TLS handshakes, versions and alerts are not seen";
 constexpr auto kSlowerLooks = "sockets are looked at half as often, so warnings come later";

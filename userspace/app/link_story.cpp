@@ -1,5 +1,6 @@
 #include "app/link_story.hpp"
 
+#include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "output/link_event.hpp"
 #include "output/log_event.hpp"
@@ -9,8 +10,6 @@
 
 namespace drainwatch {
 namespace {
-
-constexpr std::uint64_t kNever = ~0ULL;
 
 /// How often logs are looked at.
 constexpr std::uint64_t kLogSpacingNs = 100'000'000;

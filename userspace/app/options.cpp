@@ -15,7 +15,7 @@ namespace drainwatch {
 namespace {
 
 constexpr std::size_t kLongestName = DW_COMM_LEN - 1;
-constexpr std::uint32_t kMostSockets = 1U << 20;
+constexpr std::uint32_t kLargestTable = 1U << 20;
 
 CLI::Validator duration_validator()
 {
@@ -271,7 +271,7 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
                      "do without something rather than take more of one core; 0 no limit")
         ->option_text("PERCENT [1%]");
     watch->add_option("--max-sockets", raw.max_sockets, "followed at once, at most")
-        ->check(CLI::Range(16U, kMostSockets).description(""))
+        ->check(CLI::Range(16U, kLargestTable).description(""))
         ->option_text("COUNT [65536]");
     watch
         ->add_option("--without", raw.without,

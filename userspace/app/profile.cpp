@@ -1,4 +1,5 @@
 #include "app/commands.hpp"
+
 #include "app/line_queue.hpp"
 #include "app/privileges.hpp"
 #include "app/stop_signals.hpp"
@@ -6,6 +7,7 @@
 #include "app/tiers.hpp"
 #include "app/version.hpp"
 #include "bpf/profiler.hpp"
+#include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "host/pace.hpp"
@@ -29,14 +31,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kNsPerMs = 1'000'000;
-constexpr std::uint64_t kNsPerS = 1'000'000'000;
-constexpr std::uint64_t kNever = ~0ULL;
-
 /// Looks for targets and sockets that no event told of, once a second, or less often where that is
 /// expensive: it may take this share of a CPU at most.
-constexpr std::uint64_t kFullLookNs = kNsPerS;
-constexpr std::uint64_t kFullLookShare = 100;
+constexpr std::uint64_t kLookSpacingNs = kNsPerS;
+constexpr std::uint64_t kLookShare = 100;
 
 /// How often it is asked whether idle sockets must make room.
 constexpr std::uint64_t kRoomSpacingNs = kNsPerS / 4;
@@ -83,10 +81,10 @@ void measure(Profiler& profiler, std::chrono::nanoseconds duration, int signals)
     const std::uint64_t began_ns = monotonic_ns();
     const std::uint64_t ends_ns =
         duration.count() > 0 ? began_ns + static_cast<std::uint64_t>(duration.count()) : kNever;
-    Pace looking(kFullLookNs, kFullLookShare);
+    Pace looking(kLookSpacingNs, kLookShare);
     looking.run([] {});  // one was taken just now
     const Progress progress(duration);
-    Pace making_room(kRoomSpacingNs, kFullLookShare);
+    Pace making_room(kRoomSpacingNs, kLookShare);
     for (std::uint64_t now_ns = began_ns; now_ns < ends_ns; now_ns = monotonic_ns()) {
         if (looking.is_due()) {
             looking.run([&] { profiler.find_targets(); });

@@ -3,6 +3,7 @@
 #include "app/privileges.hpp"
 #include "app/tiers.hpp"
 #include "app/version.hpp"
+#include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
 #include "output/alert_event.hpp"
@@ -30,8 +31,6 @@ constexpr std::uint64_t ns(std::chrono::nanoseconds d)
 {
     return static_cast<std::uint64_t>(d.count());
 }
-
-constexpr std::uint64_t kNever = ~0ULL;
 
 /// How soon to look again at a socket that may need a verdict before the next tick.
 constexpr std::uint64_t kCloseLookNs = ns(5ms);

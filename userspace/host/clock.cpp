@@ -1,16 +1,15 @@
 #include "host/clock.hpp"
 
+#include "drainwatch/units.hpp"
+
 #include <ctime>
 
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-
 std::uint64_t to_ns(const timespec& t)
 {
-    return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
-           static_cast<std::uint64_t>(t.tv_nsec);
+    return static_cast<std::uint64_t>(t.tv_sec) * kNsPerS + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
 std::uint64_t now(clockid_t clock)

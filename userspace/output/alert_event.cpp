@@ -1,11 +1,11 @@
 #include "output/alert_event.hpp"
 
+#include "drainwatch/units.hpp"
+
 #include <cmath>
 
 namespace drainwatch {
 namespace {
-
-constexpr double kNsPerMs = 1e6;
 
 std::string_view name_of(Alert::Kind kind)
 {
@@ -21,11 +21,6 @@ std::string_view name_of(Alert::Kind kind)
         case Alert::Kind::queue: return "queue";
     }
     return "";
-}
-
-std::int64_t ms(std::uint64_t ns)
-{
-    return std::llround(static_cast<double>(ns) / kNsPerMs);
 }
 
 Json ms_or_null(const std::optional<std::uint64_t>& ns)

@@ -1,6 +1,7 @@
 #include "output/link_event.hpp"
 
 #include "detect/wording.hpp"
+#include "drainwatch/units.hpp"
 #include "output/escape.hpp"
 
 #include <fmt/format.h>
@@ -8,14 +9,6 @@
 
 namespace drainwatch {
 namespace {
-
-constexpr double kNsPerMs = 1e6;
-constexpr double kNsPerS = 1e9;
-
-std::int64_t ms(std::uint64_t ns)
-{
-    return std::llround(static_cast<double>(ns) / kNsPerMs);
-}
 
 std::uint64_t since(std::uint64_t begin_ns, std::uint64_t end_ns)
 {

@@ -1,6 +1,7 @@
 #include "output/tls_event.hpp"
 
 #include "detect/wording.hpp"
+#include "drainwatch/units.hpp"
 #include "output/escape.hpp"
 #include "tls/alert.hpp"
 #include "tls/cipher_suite.hpp"
@@ -10,9 +11,6 @@
 
 namespace drainwatch {
 namespace {
-
-constexpr double kNsPerMs = 1e6;
-constexpr double kNsPerS = 1e9;
 
 /// An address without its port.
 std::string address_of(Endpoint endpoint)

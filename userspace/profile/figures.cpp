@@ -1,5 +1,6 @@
 #include "profile/figures.hpp"
 
+#include "drainwatch/units.hpp"
 #include "profile/system_calls.hpp"
 
 #include <fmt/format.h>
@@ -7,9 +8,6 @@
 
 namespace drainwatch {
 namespace {
-
-constexpr double kNsPerMs = 1e6;
-constexpr double kNsPerS = 1e9;
 
 /// To one part in `scale`.
 double rounded(double value, double scale)

@@ -1,13 +1,13 @@
 #include "state/forecast.hpp"
 
+#include "drainwatch/units.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace drainwatch {
 namespace {
-
-constexpr double kNsPerSecond = 1e9;
 
 /// While the kernel does not want a larger window, it waits so long with an ACK (TCP_DELACK_MIN).
 constexpr double kAckDelayS = 0.040;
@@ -159,7 +159,7 @@ std::optional<double> rate_after_first(const SocketSample& sample)
     const std::uint64_t interval = span / (unread.size() - 1);
     const bool goes_on = span > 0 && until_now - span <= 2 * interval;
     const std::uint32_t bytes = unread.back().end_seq - unread.front().end_seq;
-    return bytes * kNsPerSecond / static_cast<double>(goes_on ? span : until_now);
+    return static_cast<double>(bytes) * kNsPerS / static_cast<double>(goes_on ? span : until_now);
 }
 
 /// A scaled window is seldom used up by whole messages. One that is not scaled is announced in
@@ -215,11 +215,11 @@ std::optional<double> arrival_rate(const SocketSample& sample, std::uint64_t sin
         const std::uint64_t span = last.at_ns - first->at_ns;
         if (span > 0 && since_last <= 2 * span / (entries - 1)) {
             const std::uint32_t bytes = std::prev(unread.end(), 2)->end_seq - begin;
-            return bytes * kNsPerSecond / static_cast<double>(span);
+            return static_cast<double>(bytes) * kNsPerS / static_cast<double>(span);
         }
     }
     const std::uint32_t bytes = last.end_seq - begin;
-    return bytes * kNsPerSecond / static_cast<double>(sample.taken_ns - since_ns);
+    return static_cast<double>(bytes) * kNsPerS / static_cast<double>(sample.taken_ns - since_ns);
 }
 
 }  // namespace drainwatch

@@ -1,12 +1,13 @@
 #include "state/history.hpp"
 
+#include "drainwatch/units.hpp"
+
 #include <algorithm>
 #include <limits>
 
 namespace drainwatch {
 namespace {
 
-constexpr double kNsPerSecond = 1e9;
 constexpr std::uint64_t kLongestNs = 4'000'000'000;  // four of the longest windows asked for
 constexpr std::uint64_t kSpacingNs = 2'000'000;      // closer looks add nothing
 constexpr std::size_t kMostPoints = kLongestNs / kSpacingNs;
@@ -56,7 +57,7 @@ std::optional<double> History::arrival_rate(std::uint64_t window_ns) const
     if (dw_seq_before(points_.back().data_end, base->data_end)) {
         return 0;  // a byte that turned out to be a FIN
     }
-    return (points_.back().data_end - base->data_end) * kNsPerSecond /
+    return static_cast<double>(points_.back().data_end - base->data_end) * kNsPerS /
            static_cast<double>(points_.back().at_ns - base->at_ns);
 }
 
@@ -66,7 +67,7 @@ std::optional<double> History::drain_rate(std::uint64_t window_ns) const
     if (base == nullptr || points_.back().at_ns == base->at_ns) {
         return std::nullopt;
     }
-    return (points_.back().copied_seq - base->copied_seq) * kNsPerSecond /
+    return static_cast<double>(points_.back().copied_seq - base->copied_seq) * kNsPerS /
            static_cast<double>(points_.back().at_ns - base->at_ns);
 }
 

@@ -1,5 +1,6 @@
 #include "state/reading.hpp"
 
+#include "drainwatch/units.hpp"
 #include "state/forecast.hpp"
 
 #include <algorithm>
@@ -9,7 +10,6 @@ namespace drainwatch {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr double kNsPerSecond = 1e9;
 
 /// Rates that are printed are those of the last second.
 constexpr std::uint64_t kRateWindowNs = 1000 * kMs;
@@ -78,7 +78,7 @@ std::optional<Troughs> latest_troughs(const History& history, std::uint64_t read
         const auto previous = history.trough(2 * window, window);
         const auto before = history.trough(3 * window, 2 * window);
         if (latest && previous && before) {
-            return Troughs{static_cast<double>(window) / kNsPerSecond, *latest, *previous, *before};
+            return Troughs{static_cast<double>(window) / kNsPerS, *latest, *previous, *before};
         }
     }
     return std::nullopt;

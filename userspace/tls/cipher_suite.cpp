@@ -1,5 +1,7 @@
 #include "tls/cipher_suite.hpp"
 
+#include "tls/lengths.hpp"
+
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
@@ -39,10 +41,6 @@ std::uint32_t padded(std::uint32_t bytes, std::uint32_t block)
     return (bytes / block + 1) * block;  // there is always padding
 }
 
-constexpr std::uint32_t kHeaderBytes = 5;
-constexpr std::uint32_t kAlertBytes = 2;
-constexpr std::uint32_t kTagBytes = 16;
-constexpr std::uint32_t kShortTagBytes = 8;
 constexpr std::uint32_t kExplicitNonceBytes = 8;
 
 /// What an alert grows to behind its header.

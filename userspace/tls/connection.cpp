@@ -1,6 +1,7 @@
 #include "tls/connection.hpp"
 
 #include "tls/alert.hpp"
+#include "tls/lengths.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -11,12 +12,10 @@ namespace {
 
 /// Lengths of encrypted records of TLS 1.3 (RFC 8446, sections 5.2 and 4.4.4): the content, one
 /// byte for its type, and the cipher's tag. The shortest Finished holds a SHA-256.
-constexpr std::uint32_t kTagBytes = 16;
-constexpr std::uint32_t kShortTagBytes = 8;  // TLS_AES_128_CCM_8_SHA256
 constexpr std::uint32_t kTypeBytes = 1;
 constexpr std::uint32_t kShortestFinished = 4 + 32 + kTypeBytes + kShortTagBytes;
-constexpr std::uint32_t kEncryptedAlert = 2 + kTypeBytes + kTagBytes;
-constexpr std::uint32_t kShortEncryptedAlert = 2 + kTypeBytes + kShortTagBytes;
+constexpr std::uint32_t kEncryptedAlert = kAlertBytes + kTypeBytes + kTagBytes;
+constexpr std::uint32_t kShortEncryptedAlert = kAlertBytes + kTypeBytes + kShortTagBytes;
 
 /// Of what came in, so many parts are remembered: more than a handshake has.
 constexpr std::size_t kMostReceived = 64;

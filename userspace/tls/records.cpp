@@ -1,5 +1,7 @@
 #include "tls/records.hpp"
 
+#include "tls/lengths.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -24,8 +26,6 @@ constexpr std::uint8_t kMajorVersion = 3;
 constexpr std::uint8_t kMostMinorVersion = 4;
 /// 2^14 of plaintext, and what TLS 1.2 lets a cipher add.
 constexpr std::uint32_t kMostRecordBytes = 16384 + 2048;
-
-constexpr std::uint32_t kAlertBytes = 2;
 
 bool is_hello(std::uint8_t message_type)
 {

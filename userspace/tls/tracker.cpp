@@ -2,6 +2,7 @@
 
 #include "drainwatch/abi.h"
 #include "tls/cipher_suite.hpp"
+#include "tls/lengths.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -21,7 +22,6 @@ struct Header {
 /// The header at the front of a segment that holds one whole record and nothing else.
 std::optional<Header> only_record(const StreamBytes& segment)
 {
-    constexpr std::size_t kHeaderBytes = 5;
     if (segment.bytes.size() < kHeaderBytes) {
         return std::nullopt;
     }
