@@ -21,7 +21,7 @@
 #define DW_MAX_LISTENERS 4096 /* whose waiting connections are found */
 #define DW_NO_SLOT 0xffffffffu
 #define DW_STREAM_WINDOW 32768 /* of each direction, bytes from the first one on that are looked into */
-#define DW_INDEX_PLACES (1 << 17) /* of slot_index */
+#define DW_INDEX_PLACES (1 << 17) /* of slot_index: of more sockets, some are found by their storage */
 #define DW_FILL_BATCH 256   /* slots that become free at a time; their number is a multiple */
 
 /* Bytes up to end_seq arrived at at_ns (the first of them, where arrivals are merged). Packed: most

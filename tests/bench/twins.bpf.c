@@ -9,7 +9,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define CPUS 4096
+#define CPUS 4096 /* at most; runs on others are not counted */
 
 /* CPU -> runs */
 struct {

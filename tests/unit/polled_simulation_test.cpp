@@ -1,13 +1,12 @@
 /// Links whose true arrivals and reads are known, looked at now and then: what is shown is held
 /// against the truth.
 #include "detect/monitor.hpp"
+#include "durations.hpp"
 #include "kernel_socket.hpp"
 #include "link.hpp"
 #include "poll/polled_socket.hpp"
 #include "state/history.hpp"
 #include "state/reading.hpp"
-
-#include "durations.hpp"
 
 #include <gtest/gtest.h>
 #include <iterator>

@@ -1,5 +1,4 @@
 #include "app/commands.hpp"
-
 #include "app/line_queue.hpp"
 #include "app/privileges.hpp"
 #include "app/stop_signals.hpp"

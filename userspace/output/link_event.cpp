@@ -5,7 +5,6 @@
 #include "output/escape.hpp"
 
 #include <fmt/format.h>
-#include <cmath>
 
 namespace drainwatch {
 namespace {

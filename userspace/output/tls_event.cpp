@@ -116,8 +116,7 @@ public:
                         in_words(static_cast<double>(stalled.age_ns) / kNsPerS), stalled.what);
         event_.fields["unread"] = stalled.what;
         event_.fields["unread_bytes"] = stalled.unread_bytes;
-        event_.fields["unread_age_ms"] =
-            std::llround(static_cast<double>(stalled.age_ns) / kNsPerMs);
+        event_.fields["unread_age_ms"] = ms(stalled.age_ns);
     }
 
 private:

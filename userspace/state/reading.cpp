@@ -9,18 +9,16 @@
 namespace drainwatch {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
-
 /// Rates that are printed are those of the last second.
-constexpr std::uint64_t kRateWindowNs = 1000 * kMs;
+constexpr std::uint64_t kRateWindowNs = 1000 * kNsPerMs;
 
 /// A habit is exceeded by half as much again.
 constexpr std::uint64_t kHabitMargin = 3;  // over 2
 
 /// Windows over which a reader's troughs are compared: a little longer than its reads are apart,
 /// between these, and so long that enough looks fall into each.
-constexpr std::uint64_t kShortestTroughNs = 25 * kMs;
-constexpr std::uint64_t kLongestTroughNs = 1000 * kMs;
+constexpr std::uint64_t kShortestTroughNs = 25 * kNsPerMs;
+constexpr std::uint64_t kLongestTroughNs = 1000 * kNsPerMs;
 
 std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
 {
@@ -42,7 +40,7 @@ std::optional<Rates> rates_of_silence(const SocketSample& sample, std::uint64_t 
         return std::nullopt;
     }
     const std::uint64_t silent_ns = sample.taken_ns - silent_since_ns;
-    const std::uint64_t recent_ns = std::max(silent_ns / 3, std::min(silent_ns, 10 * kMs));
+    const std::uint64_t recent_ns = std::max(silent_ns / 3, std::min(silent_ns, 10 * kNsPerMs));
     const auto long_rate = arrival_rate(sample, silent_since_ns);
     const auto short_rate = arrival_rate(sample, sample.taken_ns - recent_ns);
     if (!long_rate || !short_rate) {
