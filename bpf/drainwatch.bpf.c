@@ -3,6 +3,7 @@
  * Entry points. Each is thin: find the socket's slot, call what follows it.
  * The first line of each that sees foreign traffic is the filter: a socket
  * that is not watched costs one load, or one look into a hash (sockets.h).
+ * What a segment and a read run comes first, and in fronts (runs.h).
  */
 #include "processes.h"
 #include "tls.h"
@@ -31,65 +32,59 @@ int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/*
- * A segment came in; rcv_nxt does not hold it yet. What an earlier one brought
- * and sk_data_ready did not tell of (SO_RCVLOWAT holds it back, and before 6.3
- * there is none) is seen here, and tcp_clock_cache still holds its time.
- */
-DW_ENTRY(tcp_probe, struct sock *sk, struct sk_buff *skb)
+/* A segment leaves with its final header: the announced window is there to be read. */
+DW_FRONT(net_dev_queue, struct sk_buff *skb)
 {
-	struct tcp_sock *tp;
+	struct sock *sk = skb->sk;
 	struct dw_slot *s;
-	__u64 earlier_ns;
+	__u32 slot;
+
+	if (!sk)
+		return DW_FOREIGN;
+	s = config.arrivals_by_probe ? NULL : likely_slot_of(sk, &slot);
+	if (!s)
+		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
+	return wants_streams(s) || may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) ? DW_REST
+										       : DW_WATCHED;
+}
+
+/*
+ * A segment came in; rcv_nxt does not hold it yet. Where the socket waits for more
+ * than a byte, or its bytes are wanted, that is looked into.
+ */
+DW_FRONT(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
+	struct dw_slot *s;
 	__u32 slot;
 
 	if (!config.tls && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
-		return 0;
-	s = slot_of(sk, &slot);
-	if (!s) {
-		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
-			follow_again(sk, brings_data(skb));
-		return 0;
-	}
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return 0;
-	if (config.tls)
-		take_received(skb, slot, s, tp->rcv_nxt);
-	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
-		return 0;
-	if (s->window.rcv_nxt == tp->rcv_nxt)
-		return 1;
-	earlier_ns = segment_time_ns(tp);
-	track_progress(s, tp, 0);
-	track_segment(slot, s, tp, earlier_ns);
-	announce_danger(slot, s, earlier_ns);
-	return 1;
+		return DW_FOREIGN;
+	s = config.arrivals_by_probe ? NULL : likely_slot_of(sk, &slot);
+	if (!s)
+		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
+	return sk->sk_rcvlowat > 1 || wants_streams(s) ? DW_REST : DW_WATCHED;
 }
 
 /* Data, or a FIN, has reached the receive queue. */
-DW_ENTRY(sk_data_ready, struct sock *sk)
+DW_FRONT(sk_data_ready, struct sock *sk)
 {
 	struct tcp_sock *tp;
 	struct dw_slot *s;
 	__u64 now_ns;
 	__u32 slot;
 
-	s = slot_of(sk, &slot);
-	if (!s) {
-		if (slot == DW_NO_SLOT)
-			follow_again(sk, 0);
-		return 0;
-	}
+	s = likely_slot_of(sk, &slot);
+	if (!s)
+		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		return DW_FOREIGN;
 	now_ns = segment_time_ns(tp);
-	track_progress(s, tp, 0);
-	track_segment(slot, s, tp, now_ns);
+	if (!is_plain_arrival(s, tp, now_ns))
+		return DW_REST;
+	copy_segment(slot, s, tp, now_ns);
 	s->arrived_jiffies = (__u32)bpf_jiffies64();
-	announce_danger(slot, s, now_ns);
-	return 1;
+	return DW_WATCHED;
 }
 
 /* The reader copied a chunk, or peeked at one; the socket is locked, the segment not yet freed. */
@@ -101,12 +96,12 @@ DW_ENTRY(tcp_rcv_space_adjust, struct sock *sk)
 
 	s = slot_of(sk, &slot);
 	if (!s)
-		return 0;
+		return DW_FOREIGN;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		return DW_FOREIGN;
 	track_progress(s, tp, 1);
-	return 1;
+	return DW_WATCHED;
 }
 
 /*
@@ -120,20 +115,74 @@ DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 	__u32 slot;
 
 	if (ret <= 0)
-		return 0;
+		return DW_FOREIGN;
 	s = slot_of(sk, &slot);
 	if (!s)
-		return 0;
+		return DW_FOREIGN;
 	if (dw_unread_bytes(s))
 		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
-	return 1;
+	return DW_WATCHED;
 }
 
 /*
- * A segment leaves with its final header: the announced window is there to be
- * read. Without sk_data_ready, so is what came in since the last one left.
+ * What an earlier segment brought and sk_data_ready did not tell of (SO_RCVLOWAT
+ * holds it back, and before 6.3 there is none) is seen here, and tcp_clock_cache
+ * still holds its time.
  */
-DW_ENTRY(net_dev_queue, struct sk_buff *skb)
+DW_REST_OF(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u64 earlier_ns;
+	__u32 slot;
+
+	s = slot_of(sk, &slot);
+	if (!s) {
+		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
+			follow_again(sk, brings_data(skb));
+		return DW_FOREIGN;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return DW_FOREIGN;
+	take_received(skb, slot, s, tp->rcv_nxt);
+	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
+		return DW_WATCHED;
+	if (s->window.rcv_nxt == tp->rcv_nxt)
+		return DW_WATCHED;
+	earlier_ns = segment_time_ns(tp);
+	track_progress(s, tp, 0);
+	track_segment(slot, s, tp, earlier_ns);
+	announce_danger(slot, s, earlier_ns);
+	return DW_WATCHED;
+}
+
+DW_REST_OF(sk_data_ready, struct sock *sk)
+{
+	struct tcp_sock *tp;
+	struct dw_slot *s;
+	__u64 now_ns;
+	__u32 slot;
+
+	s = slot_of(sk, &slot);
+	if (!s) {
+		if (slot == DW_NO_SLOT)
+			follow_again(sk, 0);
+		return DW_FOREIGN;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return DW_FOREIGN;
+	now_ns = segment_time_ns(tp);
+	track_progress(s, tp, 0);
+	track_segment(slot, s, tp, now_ns);
+	s->arrived_jiffies = (__u32)bpf_jiffies64();
+	announce_danger(slot, s, now_ns);
+	return DW_WATCHED;
+}
+
+/* Without sk_data_ready, what came in since the last segment left is there to be read as well. */
+DW_REST_OF(net_dev_queue, struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	struct tcp_header tcp = {};
@@ -143,31 +192,30 @@ DW_ENTRY(net_dev_queue, struct sk_buff *skb)
 	int closed;
 
 	if (!sk)
-		return 0;
+		return DW_FOREIGN;
 	s = slot_of(sk, &slot);
 	if (!s)
-		return 0;
-	if (config.tls)
-		take_sent(skb, slot, s);
+		return DW_FOREIGN;
+	take_sent(skb, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
 		track_acknowledged(slot, s, sk, now_ns);
 		announce_danger(slot, s, now_ns);
 	}
 	if (!may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) || read_header(&tcp, skb))
-		return 1;
+		return DW_WATCHED;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
-		return 1;
+		return DW_WATCHED;
 	if ((tcp.flags & (TCP_FLAG_ACK | TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_ACK)
-		return 1;
+		return DW_WATCHED;
 	closed = tcp.window == 0;
 	if (!dw_window_turned(s, closed, &zeros))
-		return 1;
+		return DW_WATCHED;
 	now_ns = bpf_ktime_get_ns();
 	probe_window(&s->window, sk);
 	turn_window(slot, s, closed, zeros, now_ns, 0);
-	return 1;
+	return DW_WATCHED;
 }
 
 /* Who calls connect() or listen() is known here; accepted connections follow their listener. */
@@ -177,10 +225,10 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	struct tcp_sock *tp;
 
 	if (!ref && !may_begin_watch(newstate))
-		return 0;
+		return DW_FOREIGN;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		return DW_FOREIGN;
 	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
 		forget_socket(sk, ref, bpf_ktime_get_ns());
 		ref = NULL;
@@ -195,7 +243,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		adopt(tp, ref);
 	if (newstate == DW_TCP_ESTABLISHED)
 		tell_of_connection(sk);
-	return 0;
+	return DW_FOREIGN;
 }
 
 /* The end of a socket, whatever led to it. */
@@ -208,7 +256,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 
 	forget_unstored(sk);
 	if (!ref || ref->self != (__u64)sk)
-		return 0;
+		return DW_FOREIGN;
 	now_ns = bpf_ktime_get_ns();
 	s = slot_of(sk, &slot);
 	if (s) {
@@ -217,7 +265,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
 	}
 	forget_socket(sk, ref, now_ns);
-	return s != NULL;
+	return s ? DW_WATCHED : DW_FOREIGN;
 }
 
 DW_ENTRY(tcp_receive_reset, struct sock *sk)
@@ -229,7 +277,7 @@ DW_ENTRY(tcp_receive_reset, struct sock *sk)
 	if (s)
 		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s),
 				   0);
-	return s != NULL;
+	return s ? DW_WATCHED : DW_FOREIGN;
 }
 
 /* Also what close() does to unread data. */
@@ -239,12 +287,12 @@ DW_ENTRY(tcp_send_reset, struct sock *sk)
 	__u32 slot;
 
 	if (!sk)
-		return 0;
+		return DW_FOREIGN;
 	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
 				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
-	return s != NULL;
+	return s ? DW_WATCHED : DW_FOREIGN;
 }
 
 /* The kernel's own TLS (6.6): what it encrypts and decrypts itself, it can name. */
@@ -268,7 +316,7 @@ DW_ENTRY(handshake_cmd_accept, struct net *net, struct handshake_req *req, struc
 
 	if (tp)
 		follow_handshake(tp);
-	return 0;
+	return DW_FOREIGN;
 }
 
 /* And says how it went. */
@@ -282,13 +330,13 @@ DW_ENTRY(sched_process_fork, struct task_struct *parent, struct task_struct *chi
 {
 	if (child->tgid != parent->tgid)
 		follow_fork(parent->tgid, child);
-	return 0;
+	return DW_FOREIGN;
 }
 
 DW_ENTRY(sched_process_exec, struct task_struct *task)
 {
 	match_name(task);
-	return 0;
+	return DW_FOREIGN;
 }
 
 /* A daemon may name itself after it started; its threads' names do not count. */
@@ -296,14 +344,14 @@ DW_ENTRY(task_rename, struct task_struct *task, const char *name)
 {
 	if (task->pid == task->tgid)
 		rename_target(task, name);
-	return 0;
+	return DW_FOREIGN;
 }
 
 DW_ENTRY(sched_process_exit, struct task_struct *task)
 {
 	if (!task->signal->live.counter)
 		forget_target(task);
-	return 0;
+	return DW_FOREIGN;
 }
 
 /*
@@ -313,10 +361,9 @@ DW_ENTRY(sched_process_exit, struct task_struct *task)
 SEC("tp_btf/task_rename")
 int empty_hook(void *ctx)
 {
-	struct dw_stopwatch watch = {};
-	struct dw_runs *r = begin_run(DW_RUNS_EMPTY, &watch);
+	struct dw_runs *r = begin_run(DW_RUNS_EMPTY);
 
-	end_run(r, DW_RUNS_EMPTY, &watch);
+	end_run(r, DW_RUNS_EMPTY);
 	return 0;
 }
 

@@ -39,27 +39,35 @@ static __always_inline void merge_arrivals(__u32 slot, struct dw_slot *s)
 	s->unread.count = count;
 }
 
-static __always_inline void track_arrival(__u32 slot, struct dw_slot *s, __u32 data_end,
-					  __u64 arrived_ns)
+/* Make room for an arrival. */
+static __always_inline void merge_if_full(__u32 slot, struct dw_slot *s, __u32 data_end)
 {
 	if (dw_must_merge(s, data_end))
 		merge_arrivals(slot, s);
-	dw_append_arrival(s, data_end, arrived_ns);
 }
 
-/* Copy what the socket holds now; data that is new arrived at arrived_ns. */
+/* Copy what the socket holds now; new data arrived at arrived_ns, and there is room for that. */
+static __always_inline void copy_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
+					 __u64 arrived_ns)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	note_rcvlowat(s, sk->sk_rcvlowat);
+	read_window(&s->window, tp);
+	dw_append_arrival(s, data_end_of(s->window.rcv_nxt, sk->__sk_common.skc_state), arrived_ns);
+	call_attention(slot, s);
+}
+
+/* The same, whether there is room or not. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
-	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	__u8 state = sk->__sk_common.skc_state;
+	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
 
 	if (state == DW_TCP_CLOSE)
 		return;
-	note_rcvlowat(s, sk->sk_rcvlowat);
-	read_window(&s->window, tp);
-	track_arrival(slot, s, data_end_of(s->window.rcv_nxt, state), arrived_ns);
-	call_attention(slot, s);
+	merge_if_full(slot, s, data_end_of(tp->rcv_nxt, state));
+	copy_segment(slot, s, tp, arrived_ns);
 }
 
 /*
@@ -71,12 +79,15 @@ static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, co
 					       __u64 now_ns)
 {
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__u32 data_end;
 
 	if (state == DW_TCP_CLOSE)
 		return;
 	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
 	probe_window(&s->window, sk);
-	track_arrival(slot, s, data_end_of(s->window.rcv_nxt, state), last_arrival_ns(sk, now_ns));
+	data_end = data_end_of(s->window.rcv_nxt, state);
+	merge_if_full(slot, s, data_end);
+	dw_append_arrival(s, data_end, last_arrival_ns(sk, now_ns));
 	call_attention(slot, s);
 }
 
@@ -192,13 +203,19 @@ static __always_inline void heal_announcement(__u32 slot, struct dw_slot *s,
 		turn_window(slot, s, closed, zeros, at_ns, 1);
 }
 
+/* No older than what the user side need not be woken for. */
+static __always_inline int is_young(__u64 oldest_ns, __u64 now_ns)
+{
+	return !oldest_ns || now_ns - oldest_ns < config.danger_age_ns;
+}
+
 /* Wake the user side when an ageing queue has filled by another step. */
 static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64 now_ns)
 {
 	__u64 oldest = dw_fifo_oldest_ns(&s->unread);
 	__u32 level;
 
-	if (!oldest || now_ns - oldest < config.danger_age_ns) {
+	if (is_young(oldest, now_ns)) {
 		if (s->danger)
 			s->danger = 0;
 		return;
@@ -213,6 +230,15 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	danger_woken_ns = now_ns;
 	s->danger = level;
 	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
+}
+
+/* Data came, and all there is to do is copy_segment(): what was read is known, and nobody is told. */
+static __always_inline int is_plain_arrival(const struct dw_slot *s, const struct tcp_sock *tp,
+					    __u64 now_ns)
+{
+	return tp->copied_seq == s->copied_seq && !dw_fifo_is_full(&s->unread) &&
+	       is_young(dw_fifo_oldest_ns(&s->unread), now_ns) && !s->danger &&
+	       tp->inet_conn.icsk_inet.sk.__sk_common.skc_state != DW_TCP_CLOSE;
 }
 
 /* Data has come, or is about to, to a watched connection that has no slot. */

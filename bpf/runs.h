@@ -19,59 +19,121 @@ struct {
 	__type(value, struct dw_runs);
 } runs SEC(".maps");
 
-/* A run that is to be timed: the clock is read twice, to know what reading it takes. */
-struct dw_stopwatch {
-	__u64 set_ns;
-	__u64 began_ns;
-};
-
-/* `what`: a dw_hook, or DW_RUNS_STREAMS. */
-static __always_inline struct dw_runs *begin_run(__u32 what, struct dw_stopwatch *watch)
+/* Those of this CPU. */
+static __always_inline struct dw_runs *runs_here(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct dw_runs *r = bpf_map_lookup_elem(&runs, &cpu);
+
+	return bpf_map_lookup_elem(&runs, &cpu);
+}
+
+/*
+ * `what`: a dw_hook, or DW_RUNS_STREAMS. One that is to be timed reads the clock
+ * twice, to know what that takes.
+ */
+static __always_inline struct dw_runs *begin_run(__u32 what)
+{
+	struct dw_runs *r = runs_here();
+	__u64 set_ns;
 
 	if (r && ++r->count[what] % DW_TIMED_SHARE == 0) {
-		watch->set_ns = bpf_ktime_get_ns();
-		watch->began_ns = bpf_ktime_get_ns();
+		set_ns = bpf_ktime_get_ns();
+		r->began_ns[what] = bpf_ktime_get_ns();
+		r->timed[what].clock_ns = r->began_ns[what] - set_ns;
 	}
 	return r;
 }
 
-static __always_inline void end_run(struct dw_runs *r, __u32 what, const struct dw_stopwatch *watch)
+static __always_inline void end_run(struct dw_runs *r, __u32 what)
 {
-	__u64 run_ns, clock_ns;
+	struct dw_timed *timed;
+	__u64 run_ns;
 
-	if (!r || !watch->began_ns)
+	if (!r || !r->began_ns[what])
 		return;
-	run_ns = bpf_ktime_get_ns() - watch->began_ns;
-	clock_ns = watch->began_ns - watch->set_ns;
+	run_ns = bpf_ktime_get_ns() - r->began_ns[what];
+	r->began_ns[what] = 0;
 	if (run_ns > DW_LONGEST_RUN_NS)
 		return;
-	r->timed[what].runs++;
-	if (run_ns > clock_ns)
-		r->timed[what].ns += run_ns - clock_ns;
+	timed = &r->timed[what];
+	timed->runs++;
+	if (run_ns > timed->clock_ns)
+		timed->ns += run_ns - timed->clock_ns;
 }
+
+/* What became of an event. */
+enum dw_outcome {
+	DW_FOREIGN, /* it is not one of a watched socket */
+	DW_WATCHED, /* it is, and has been followed */
+	DW_REST,    /* of a DW_FRONT: nothing has been done, DW_REST_OF is to do it all */
+};
+
+/* The outcome of f, called with a tracepoint's arguments as BPF_PROG does. */
+#define DW_OUTCOME(f, args...)                                                  \
+	_Pragma("GCC diagnostic push")                                          \
+	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
+	enum dw_outcome outcome = f(___bpf_ctx_cast(args));                     \
+	_Pragma("GCC diagnostic pop")
 
 /*
  * An entry point at a tracepoint; what follows is its body, as with BPF_PROG,
- * which tells whether this was an event of a watched socket.
+ * which gives a dw_outcome.
  */
 #define DW_ENTRY(name, args...)                                                 \
-static __always_inline int on_##name(unsigned long long *ctx, ##args);         \
+static __always_inline enum dw_outcome on_##name(unsigned long long *ctx, ##args); \
 SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
 {                                                                               \
-	struct dw_stopwatch watch = {};                                         \
-	struct dw_runs *r = begin_run(DW_HOOK_##name, &watch);                  \
+	struct dw_runs *r = begin_run(DW_HOOK_##name);                          \
+	DW_OUTCOME(on_##name, args)                                             \
                                                                                 \
-	_Pragma("GCC diagnostic push")                                          \
-	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                  \
-	if (on_##name(___bpf_ctx_cast(args)) && r)                              \
+	if (outcome == DW_WATCHED && r)                                         \
 		r->watched++;                                                   \
-	_Pragma("GCC diagnostic pop")                                           \
-	end_run(r, DW_HOOK_##name, &watch);                                     \
+	end_run(r, DW_HOOK_##name);                                             \
 	return 0;                                                               \
 }                                                                               \
-static __always_inline int on_##name(unsigned long long *ctx, ##args)
+static __always_inline enum dw_outcome on_##name(unsigned long long *ctx, ##args)
+
+/*
+ * An entry point of two programs. The front does what nearly every event needs;
+ * if it says DW_REST, DW_REST_OF(name) does that event from the beginning. Fronts
+ * are small and loaded one after the other, so that they share pages of text:
+ * where the TLB is empty, a page more costs more than all that is done in it.
+ */
+#define DW_FRONT(name, args...)                                                 \
+struct {                                                                        \
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                  \
+	__uint(max_entries, 1); /* the rest, put there after load */            \
+	__type(key, __u32);                                                     \
+	__type(value, __u32);                                                   \
+} rest_of_##name SEC(".maps");                                                  \
+static __always_inline enum dw_outcome front_##name(unsigned long long *ctx, ##args); \
+SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
+{                                                                               \
+	struct dw_runs *r = begin_run(DW_HOOK_##name);                          \
+	DW_OUTCOME(front_##name, args)                                          \
+                                                                                \
+	if (outcome == DW_REST)                                                 \
+		bpf_tail_call_static(ctx, &rest_of_##name, 0);                  \
+	if (outcome == DW_WATCHED && r)                                         \
+		r->watched++;                                                   \
+	end_run(r, DW_HOOK_##name);                                             \
+	return 0;                                                               \
+}                                                                               \
+static __always_inline enum dw_outcome front_##name(unsigned long long *ctx, ##args)
+
+/* Another section than the front's, so that it is loaded after all of them. */
+#define DW_REST_OF(name, args...)                                               \
+static __always_inline enum dw_outcome rest_##name(unsigned long long *ctx, ##args); \
+SEC("?tp_btf/" #name) int name##_rest(unsigned long long *ctx)                 \
+{                                                                               \
+	struct dw_runs *r = runs_here();                                        \
+	DW_OUTCOME(rest_##name, args)                                           \
+                                                                                \
+	if (outcome == DW_WATCHED && r)                                         \
+		r->watched++;                                                   \
+	end_run(r, DW_HOOK_##name);                                             \
+	return 0;                                                               \
+}                                                                               \
+static __always_inline enum dw_outcome rest_##name(unsigned long long *ctx, ##args)
 
 #endif

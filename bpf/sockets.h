@@ -63,6 +63,25 @@ static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *s
 	return s && s->cookie == ref->cookie ? s : NULL;
 }
 
+/* 0 for nearly every socket that is not watched. By storage, it takes no look into ours. */
+static __always_inline int may_be_watched(struct sock *sk)
+{
+	if (config.sockets_by_address)
+		return find_ref(sk) != NULL;
+	return sk->__sk_common.skc_cookie.counter && sk->sk_bpf_storage;
+}
+
+/* By storage: the slot of nearly every watched connection, by the shortest way. Else NULL. */
+static __always_inline struct dw_slot *likely_slot_of(const struct sock *sk, __u32 *slot)
+{
+	__u64 cookie;
+
+	if (config.sockets_by_address)
+		return NULL;
+	cookie = sk->__sk_common.skc_cookie.counter;
+	return cookie ? indexed_slot(cookie, slot) : NULL;
+}
+
 /*
  * The slot of a watched connection; NULL for everything else, and *slot is
  * DW_NO_SLOT for one that is watched and has none. By storage, whoever is

@@ -17,14 +17,13 @@ static __always_inline void send_stream_bytes(struct sk_buff *skb, struct dw_str
 					      __u32 size)
 {
 	__u64 flags = BPF_F_CURRENT_CPU | (__u64)size << 32;
-	struct dw_stopwatch watch = {};
-	struct dw_runs *r = begin_run(DW_RUNS_STREAMS, &watch);
+	struct dw_runs *r = begin_run(DW_RUNS_STREAMS);
 
 	if (bpf_skb_output(skb, &stream_bytes, flags, what, sizeof(*what)))
 		count(DW_COUNT_BYTES_LOST);
 	else
 		count(DW_COUNT_BYTES_SENT);
-	end_run(r, DW_RUNS_STREAMS, &watch);
+	end_run(r, DW_RUNS_STREAMS);
 }
 
 /* A segment with the payload from payload_at on, counted from skb->data. */
@@ -61,6 +60,12 @@ static __always_inline void take_bytes(struct sk_buff *skb, __u32 slot, struct d
 	send_stream_bytes(skb, &what, payload_at + wanted);
 }
 
+/* Are bytes of this connection's streams to be handed on? */
+static __always_inline int wants_streams(const struct dw_slot *s)
+{
+	return config.tls && dw_tls_wants(&s->tls) && !streams_off;
+}
+
 static __always_inline __u32 header_bytes(const struct tcp_header *tcp)
 {
 	return (__u32)(tcp->offset >> 4) * 4;
@@ -82,8 +87,7 @@ static __always_inline void take_received(struct sk_buff *skb, __u32 slot, struc
 	struct tcp_header tcp = {};
 	__u32 end_seq;
 
-	if (!dw_tls_wants(&s->tls) || !takes_streams() ||
-	    bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->data))
+	if (!wants_streams(s) || bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->data))
 		return;
 	end_seq = bpf_ntohl(tcp.seq) + skb->len - header_bytes(&tcp);
 	if (dw_seq_before(rcv_nxt, end_seq))
@@ -96,7 +100,7 @@ static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw
 	struct tcp_header tcp = {};
 	__u32 headers;
 
-	if (!dw_tls_wants(&s->tls) || !takes_streams() || read_header(&tcp, skb))
+	if (!wants_streams(s) || read_header(&tcp, skb))
 		return;
 	/* a tunnel sends the segment again under an outer header */
 	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
@@ -145,7 +149,7 @@ static __always_inline void follow_handshake(struct tcp_sock *tp)
 }
 
 /* The daemon's status is an errno, the kernel's own is negative: net/handshake/netlink.c. */
-static __always_inline int tell_of_completion(struct sock *sk, int status)
+static __always_inline enum dw_outcome tell_of_completion(struct sock *sk, int status)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -154,11 +158,11 @@ static __always_inline int tell_of_completion(struct sock *sk, int status)
 	if (s && dw_tls_in_handshake(&s->tls))
 		send_socket_record(DW_REC_HANDSHAKE_OVER, slot, s, bpf_ktime_get_ns(),
 				   status < 0 ? -status : status, 0);
-	return s != NULL;
+	return s ? DW_WATCHED : DW_FOREIGN;
 }
 
-static __always_inline int tell_of_alert(__u32 kind, struct sock *sk, __u8 level,
-					 __u8 description)
+static __always_inline enum dw_outcome tell_of_alert(__u32 kind, struct sock *sk, __u8 level,
+						     __u8 description)
 {
 	struct dw_slot *s;
 	__u32 slot;
@@ -166,7 +170,7 @@ static __always_inline int tell_of_alert(__u32 kind, struct sock *sk, __u8 level
 	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(kind, slot, s, bpf_ktime_get_ns(), level << 8 | description, 0);
-	return s != NULL;
+	return s ? DW_WATCHED : DW_FOREIGN;
 }
 
 #endif

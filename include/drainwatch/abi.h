@@ -237,17 +237,20 @@ enum dw_hook {
 struct dw_timed {
 	__u64 runs;
 	__u64 ns; /* in those, without the way to the program and back */
+	__u64 clock_ns; /* in the one that is under way: what reading the clock takes */
 };
 
 /*
- * What they have done on one CPU, since the start. A segment runs several: what they count lies in
- * one cache line, and in one page, for the first look into another costs most of what a hook does.
+ * What they have done on one CPU, since the start. A segment runs several: what each of them looks
+ * at lies in a few cache lines, and all in one page, for the first look into another costs most of
+ * what a hook does.
  */
 struct dw_runs {
 	__u64 watched; /* runs for an event of a watched socket */
 	__u64 count[DW_RUNS];
+	__u64 began_ns[DW_RUNS]; /* of a run under way that is timed, else 0 */
 	struct dw_timed timed[DW_RUNS];
-} __attribute__((aligned(64)));
+} __attribute__((aligned(1024)));
 
 /* Counters of the kernel side, one set for each CPU. */
 enum dw_counter {

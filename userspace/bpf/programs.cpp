@@ -21,6 +21,7 @@ namespace drainwatch {
 namespace {
 
 using Programs = decltype(drainwatch_bpf::progs);
+using Maps = decltype(drainwatch_bpf::maps);
 using Links = decltype(drainwatch_bpf::links);
 
 /// A tracepoint that is hooked, and what is lost where the kernel has none.
@@ -29,26 +30,36 @@ struct Hook {
     dw_hook number;
     bpf_program* Programs::*program;
     bpf_link* Links::*link;
+    /// What `program` hands events on to (DW_FRONT), by which map; or nothing.
+    bpf_program* Programs::*rest;
+    bpf_map* Maps::*rest_map;
     /// How much is lost without it, 1 the least, for who has to choose; 0: it cannot go alone.
     unsigned need;
     std::string_view cost;
 };
 
-#define DW_HOOK(name, need, cost)                                        \
-    Hook                                                                 \
-    {                                                                    \
-#name, DW_HOOK_##name, &Programs::name, &Links::name, need, cost \
+#define DW_HOOK(name, need, cost)                                                          \
+    Hook                                                                                   \
+    {                                                                                      \
+#name, DW_HOOK_##name, &Programs::name, &Links::name, nullptr, nullptr, need, cost \
+    }
+#define DW_FRONT(name, need, cost)                                                    \
+    Hook                                                                              \
+    {                                                                                 \
+#name, DW_HOOK_##name, &Programs::name, &Links::name, &Programs::name##_rest, \
+            &Maps::rest_of_##name, need, cost                                         \
     }
 constexpr std::array kHooks{
-    DW_HOOK(tcp_probe, 1,
-            "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts "
-            "of what comes in"),
-    DW_HOOK(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
+    DW_FRONT(tcp_probe, 1,
+             "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts "
+             "of what comes in"),
+    DW_FRONT(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, 0, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
-    DW_HOOK(net_dev_queue, 2,
-            "a zero window is seen at the next look, not on its way out; there are no TLS facts of "
-            "what leaves"),
+    DW_FRONT(
+        net_dev_queue, 2,
+        "a zero window is seen at the next look, not on its way out; there are no TLS facts of "
+        "what leaves"),
     DW_HOOK(inet_sock_set_state, 0, "new connections are seen at the next full look"),
     DW_HOOK(tls_alert_send, 1,
             "alerts that the kernel's own TLS encrypts are told without their names"),
@@ -65,6 +76,7 @@ constexpr std::array kHooks{
     DW_HOOK(task_rename, 0, "a renamed target is found at the next full look"),
     DW_HOOK(sched_process_exit, 0, "the end of a target is seen at the next full look"),
 };
+#undef DW_FRONT
 #undef DW_HOOK
 
 /// Without sk_data_ready, these two tell of arrivals.
@@ -72,6 +84,27 @@ unsigned need_of(const drainwatch_bpf& skeleton, const Hook& hook)
 {
     const bool stands_in = hook.number == DW_HOOK_tcp_probe || hook.number == DW_HOOK_net_dev_queue;
     return stands_in && skeleton.rodata->config.arrivals_by_probe ? 0 : hook.need;
+}
+
+/// Is it to be loaded?
+void select(const drainwatch_bpf& skeleton, const Hook& hook, bool selected)
+{
+    bpf_program__set_autoload(skeleton.progs.*hook.program, selected);
+    if (hook.rest != nullptr) {
+        bpf_program__set_autoload(skeleton.progs.*hook.rest, selected);
+        bpf_map__set_autocreate(skeleton.maps.*hook.rest_map, selected);
+    }
+}
+
+/// Now that both are loaded, the program finds its rest. Returns 0, or the error number.
+int hand_on(const drainwatch_bpf& skeleton, const Hook& hook)
+{
+    if (hook.rest == nullptr) {
+        return 0;
+    }
+    const __u32 first = 0;
+    const int rest = bpf_program__fd(skeleton.progs.*hook.rest);
+    return -bpf_map_update_elem(bpf_map__fd(skeleton.maps.*hook.rest_map), &first, &rest, BPF_ANY);
 }
 
 Result<void> attach(drainwatch_bpf& skeleton, const Hook& hook)
@@ -202,9 +235,12 @@ Attempt load_selection(dw_config config, std::uint32_t slots, const Memory& memo
     }
     bpf_program__set_autoload(skeleton.progs.empty_hook, is_selected(selected, "task_rename"));
     for (std::size_t i = 0; i < kHooks.size(); i++) {
-        bpf_program__set_autoload(skeleton.progs.*kHooks[i].program, selected[i]);
+        select(skeleton, kHooks[i], selected[i]);
     }
     attempt.error = -drainwatch_bpf__load(attempt.skeleton.get());
+    for (std::size_t i = 0; attempt.error == 0 && i < kHooks.size(); i++) {
+        attempt.error = selected[i] ? hand_on(skeleton, kHooks[i]) : 0;
+    }
     if (attempt.error == 0 && memory.has_iterator) {
         attempt.error = can_heal_slots(*attempt.skeleton) ? 0 : EOPNOTSUPP;
     }
