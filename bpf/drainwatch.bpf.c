@@ -431,6 +431,8 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 		enter_again(sk, ref, found.tgid);
 		hand_listener_on(sk, ref, found.tgid);
 	}
+	/* after its storage was made: who comes now is followed */
+	found.waiting = found.listener && BPF_CORE_READ(sk, sk_ack_backlog) != 0;
 	found.fd = ctx->fd;
 	found.slot = ref->slot;
 	found.cookie = ref->cookie;
@@ -453,11 +455,15 @@ int find_connections(struct bpf_iter__tcp *ctx)
 	struct dw_listener *listener;
 	struct tcp_sock *tp;
 	struct dw_ref *ref;
+	int accepted;
 
 	if (!common)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp || !dw_carries_data(common->skc_state))
+		return 0;
+	accepted = SOCK_OF(tp)->sk_socket != NULL;
+	if (accepted && !config.watch_all && !config.sockets_by_address)
 		return 0;
 	ref = find_ref(SOCK_OF(tp));
 	if (ref) {
@@ -465,7 +471,7 @@ int find_connections(struct bpf_iter__tcp *ctx)
 			heal_socket(tp, ref);
 		return 0;
 	}
-	if (!config.watch_all && SOCK_OF(tp)->sk_socket)
+	if (accepted && !config.watch_all)
 		return 0;
 	listener = listener_of(SOCK_OF(tp));
 	if ((config.watch_all || listener) && port_wanted(SOCK_OF(tp)))

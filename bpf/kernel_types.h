@@ -79,6 +79,7 @@ struct sock {
 	int sk_rcvlowat;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
 	unsigned int sk_protocol : 8;  /* a plain u16 since 5.6 */
+	__u32 sk_ack_backlog; /* of a listener: connections that wait to be accepted */
 	struct socket *sk_socket;
 	struct bpf_local_storage *sk_bpf_storage; /* 5.2 */
 };

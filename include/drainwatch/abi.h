@@ -177,7 +177,8 @@ struct dw_descriptor {
 	__u32 netns; /* inode number */
 	__u16 local_port;
 	__u8 listener;
-	__u8 pad[5];
+	__u8 waiting; /* of a listener: connections wait to be accepted */
+	__u8 pad[4];
 };
 
 /* Value of the process map. */

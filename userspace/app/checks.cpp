@@ -1,5 +1,7 @@
 #include "app/checks.hpp"
 
+#include "bpf/hooks.hpp"
+#include "bpf/kernel_btf.hpp"
 #include "bpf/programs.hpp"
 #include "drainwatch/socket_track.h"
 #include "host/capabilities.hpp"
@@ -41,7 +43,7 @@ Check check_kernel()
 
 Check check_btf()
 {
-    if (kernel_has_btf()) {
+    if (KernelBtf::load()) {
         return {"btf", Outcome::ok, "/sys/kernel/btf/vmlinux", ""};
     }
     return {"btf", Outcome::bad, "this kernel does not describe itself",

@@ -6,6 +6,7 @@
 #include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "host/kernel.hpp"
+#include "host/reused_heap.hpp"
 #include "output/alert_event.hpp"
 #include "output/cause_json.hpp"
 #include "output/escape.hpp"
@@ -137,6 +138,7 @@ void add_cause(Event& event, const Result<Cause>& cause)
 
 Result<std::unique_ptr<Session>> Session::open(WatchOptions options, int signals)
 {
+    const ReusedHeap heap;  // the source loads one object, the session another
     auto source = open_source(options);
     if (!source) {
         return tl::unexpected(source.error());

@@ -1,5 +1,6 @@
 #include "bpf/bpf_source.hpp"
 
+#include "bpf/hooks.hpp"
 #include "bpf/iterators.hpp"
 #include "bpf/way.hpp"
 #include "drainwatch.skel.h"

@@ -4,7 +4,9 @@
 
 #include <bpf/libbpf.h>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 /// How an iterator, a walk through one of the kernel's lists, is taken.
@@ -19,7 +21,12 @@ using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 [[nodiscard]] Result<Link> attach_iterator(bpf_program* program, const char* name,
                                            bpf_iter_link_info* limits);
 
-/// Runs the iterator to its end and returns what it wrote.
+/// Runs the iterator to its end and hands on what it writes, piece by piece.
+[[nodiscard]] Result<void> run_iterator(
+    const bpf_link& link, const char* name,
+    const std::function<void(std::span<const std::byte>)>& take);
+
+/// Returns what it wrote.
 [[nodiscard]] Result<std::vector<std::byte>> run_iterator(const bpf_link& link, const char* name);
 
 }  // namespace drainwatch

@@ -8,59 +8,85 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
-#include <array>
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
-#include <memory>
+#include <span>
 #include <thread>
 
 namespace drainwatch {
 namespace {
 
-std::vector<dw_descriptor> decode(const std::vector<std::byte>& bytes)
+/// Appends records as they come, whole or in parts.
+class DescriptorReader {
+public:
+    explicit DescriptorReader(std::vector<dw_descriptor>& into) : into_(into) { into_.clear(); }
+
+    Result<void> read(const bpf_link& link, const char* name)
+    {
+        return run_iterator(link, name, [this](std::span<const std::byte> piece) { take(piece); });
+    }
+
+private:
+    void take(std::span<const std::byte> piece)
+    {
+        constexpr std::size_t kSize = sizeof(dw_descriptor);
+        into_.resize((bytes_ + piece.size() + kSize - 1) / kSize);
+        std::memcpy(reinterpret_cast<std::byte*>(into_.data()) + bytes_, piece.data(),
+                    piece.size());
+        bytes_ += piece.size();
+    }
+
+    std::vector<dw_descriptor>& into_;
+    std::size_t bytes_ = 0;
+};
+
+constexpr auto kDescriptors = "task_file";
+
+/// Fails if the kernel cannot be told to walk through this process alone.
+Result<void> walk_process(drainwatch_bpf& skeleton, std::uint32_t pid, DescriptorReader& reader)
 {
-    std::vector<dw_descriptor> found(bytes.size() / sizeof(dw_descriptor));
-    std::memcpy(found.data(), bytes.data(), found.size() * sizeof(dw_descriptor));
-    return found;
+    bpf_iter_link_info limits{};
+    limits.task.pid = pid;
+    const auto link = attach_iterator(skeleton.progs.find_descriptors, kDescriptors, &limits);
+    if (!link) {
+        return tl::unexpected(link.error());
+    }
+    (void)reader.read(**link, kDescriptors);
+    return {};
+}
+
+void walk_everyone(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
+{
+    DescriptorReader reader(found);
+    const auto link = attach_iterator(skeleton.progs.find_descriptors, kDescriptors, nullptr);
+    if (!link || !reader.read(**link, kDescriptors)) {
+        found.clear();
+    }
 }
 
 }  // namespace
 
-Result<std::vector<dw_descriptor>> find_descriptors(drainwatch_bpf& skeleton,
-                                                    const std::vector<std::uint32_t>& pids)
+void find_descriptors(drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids,
+                      std::vector<dw_descriptor>& found)
 {
-    constexpr auto kName = "task_file";
-    std::vector<dw_descriptor> descriptors;
-    for (const std::uint32_t pid : pids) {
-        bpf_iter_link_info limits{};
-        limits.task.pid = pid;
-        const auto link = attach_iterator(skeleton.progs.find_descriptors, kName, &limits);
-        if (!link) {
-            // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
-            return find_descriptors(skeleton, {});
-        }
-        const auto output = run_iterator(**link, kName);
-        if (output) {
-            const auto found = decode(*output);
-            descriptors.insert(descriptors.end(), found.begin(), found.end());
-        }
+    DescriptorReader reader(found);
+    const bool by_pid =
+        !pids.empty() && std::all_of(pids.begin(), pids.end(), [&](std::uint32_t pid) {
+            return walk_process(skeleton, pid, reader).has_value();
+        });
+    if (!by_pid) {
+        // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
+        walk_everyone(skeleton, found);
     }
-    if (!pids.empty()) {
-        return descriptors;
-    }
-    const auto link = attach_iterator(skeleton.progs.find_descriptors, kName, nullptr);
-    if (!link) {
-        return tl::unexpected(link.error());
-    }
-    return run_iterator(**link, kName).map(decode);
 }
 
-Result<std::vector<dw_descriptor>> find_all_holders(drainwatch_bpf& skeleton)
+void find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
 {
     skeleton.bss->report_everyone = 1;
-    auto found = find_descriptors(skeleton, {});
+    walk_everyone(skeleton, found);
     skeleton.bss->report_everyone = 0;
-    return found;
 }
 
 Result<void> find_connections(drainwatch_bpf& skeleton, const std::string& netns_path)

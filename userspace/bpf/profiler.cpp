@@ -1,5 +1,6 @@
 #include "bpf/profiler.hpp"
 
+#include "bpf/kernel_btf.hpp"
 #include "bpf/readout.hpp"
 #include "drainwatch.skel.h"
 #include "drainwatch/reader_thread.h"
@@ -160,8 +161,11 @@ Result<void> Profiler::attach(const drainwatch_bpf& watch)
     dw_profile_config config{};
     config.grouping = options_.grouping;
     config.stacks = options_.stacks;
-    config.arrivals_by_probe = !kernel_has_tracepoint("sk_data_ready");
-    const bool calls_by_fexit = !kernel_has_tracepoint("sock_recv_length");
+    bool calls_by_fexit = false;
+    if (const auto kernel = KernelBtf::load()) {
+        config.arrivals_by_probe = !kernel->has_tracepoint("sk_data_ready");
+        calls_by_fexit = !kernel->has_tracepoint("sock_recv_length");
+    }
     skeleton_ = load_with_or_without_tls(watch, config, calls_by_fexit);
     if (!skeleton_ && calls_by_fexit) {
         config.reads_by_chunk = true;

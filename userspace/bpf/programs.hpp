@@ -18,12 +18,6 @@ struct SkeletonDeleter {
 };
 using Skeleton = std::unique_ptr<drainwatch_bpf, SkeletonDeleter>;
 
-/// Does this kernel describe itself in BTF (/sys/kernel/btf/vmlinux)?
-[[nodiscard]] bool kernel_has_btf();
-
-/// Has this kernel the tracepoint?
-[[nodiscard]] bool kernel_has_tracepoint(std::string_view tracepoint);
-
 /// libbpf's own messages: to stderr if `verbose`, else nowhere.
 void set_libbpf_verbosity(bool verbose);
 
@@ -55,30 +49,6 @@ void set_libbpf_verbosity(bool verbose);
 
 /// Does what was loaded hand on bytes of streams, for the sake of TLS?
 [[nodiscard]] bool looks_for_tls(const drainwatch_bpf& skeleton);
-
-/// Names of what was loaded.
-[[nodiscard]] std::vector<std::string> loaded_programs(const drainwatch_bpf& skeleton);
-
-/// Attaches what was loaded. Fails if nothing tells of arrivals then.
-[[nodiscard]] Result<void> attach_programs(drainwatch_bpf& skeleton, SourceReport& report);
-
-void detach_programs(drainwatch_bpf& skeleton);
-
-/// What was loaded, and what it costs, where the way to a program and back takes `way_ns`.
-[[nodiscard]] std::vector<HookUse> read_hooks(const drainwatch_bpf& skeleton, std::uint64_t way_ns);
-
-/// What handing on bytes of streams costs, which is part of what two of the hooks do.
-[[nodiscard]] HookRuns read_stream_runs(const drainwatch_bpf& skeleton);
-
-/// Attaches one hook of what was loaded, or detaches it.
-[[nodiscard]] Result<void> set_attached(drainwatch_bpf& skeleton, const std::string& tracepoint,
-                                        bool attached);
-
-/// Runs for events of watched sockets.
-[[nodiscard]] std::uint64_t watched_runs(const drainwatch_bpf& skeleton);
-
-/// Runs that the kernel left out, because one was under way on the CPU.
-[[nodiscard]] std::uint64_t missed_runs(const drainwatch_bpf& skeleton);
 
 /// Kernel memory that the maps take, in bytes.
 [[nodiscard]] std::uint64_t map_memory(const drainwatch_bpf& skeleton);

@@ -17,19 +17,17 @@ namespace {
 /// With more targets than this, one walk over all processes is cheaper than one for each.
 constexpr std::size_t kWalksByPid = 16;
 
-std::vector<dw_descriptor> no_descriptors()
-{
-    return {};
-}
+/// A connection that is just being born as its listener is first seen is in the queue at the next
+/// look. Who comes later is told of by events.
+constexpr unsigned kLooksForWaiting = 2;
 
-std::vector<Holder> to_holders(const std::vector<dw_descriptor>& descriptors)
+void fill(std::vector<Holder>& holders, const std::vector<dw_descriptor>& descriptors)
 {
-    std::vector<Holder> holders(descriptors.size());
+    holders.resize(descriptors.size());
     std::transform(descriptors.begin(), descriptors.end(), holders.begin(),
                    [](const dw_descriptor& d) {
                        return Holder{Cookie{d.cookie}, d.inode, d.tgid, d.fd};
                    });
-    return holders;
 }
 
 }  // namespace
@@ -91,18 +89,19 @@ bool TargetFinder::enters_namespaces() const
            });
 }
 
-std::vector<dw_descriptor> TargetFinder::walk_descriptors()
+void TargetFinder::walk_descriptors()
 {
     const auto& living = processes_.living();
     if (living.empty()) {
-        return {};
+        descriptors_.clear();
+        return;
     }
     std::vector<std::uint32_t> pids;
     if (living.size() <= kWalksByPid) {
         std::transform(living.begin(), living.end(), std::back_inserter(pids),
                        [](const auto& process) { return process.first; });
     }
-    return find_descriptors(skeleton_, pids).value_or(no_descriptors());
+    find_descriptors(skeleton_, pids, descriptors_);
 }
 
 std::set<std::uint32_t> TargetFinder::pids() const
@@ -119,14 +118,21 @@ std::set<std::uint32_t> TargetFinder::pids() const
 
 void TargetFinder::refresh_holders()
 {
-    descriptors_ =
-        targets_.all ? find_all_holders(skeleton_).value_or(no_descriptors()) : walk_descriptors();
-    holders_ = to_holders(descriptors_);
+    if (targets_.all) {
+        find_all_holders(skeleton_, descriptors_);
+    } else {
+        walk_descriptors();
+    }
+    fill(holders_, descriptors_);
 }
 
 std::vector<Holder> TargetFinder::all_holders()
 {
-    return to_holders(find_all_holders(skeleton_).value_or(no_descriptors()));
+    std::vector<dw_descriptor> descriptors;
+    std::vector<Holder> holders;
+    find_all_holders(skeleton_, descriptors);
+    fill(holders, descriptors);
+    return holders;
 }
 
 void TargetFinder::look_through(const std::set<std::uint32_t>& namespaces)
@@ -142,17 +148,19 @@ void TargetFinder::look_through(const std::set<std::uint32_t>& namespaces)
     }
 }
 
-/// Connections that no event told of: a listener that is seen for the first time may have some in
-/// its queue from before; and by address, a connection gets its slot in this look.
+/// Connections that no event told of: a listener that is new may have some in its queue from
+/// before; and by address, a connection gets its slot in this look.
 void TargetFinder::find_waiting_connections()
 {
     std::set<std::uint32_t> namespaces;
-    std::set<std::uint64_t> listeners;
+    std::map<std::uint64_t, unsigned> listeners;
     bool without_slot = false;
     for (const dw_descriptor& d : descriptors_) {
         if (d.listener) {
-            listeners.insert(d.inode);
-            if (!listeners_.contains(d.inode)) {
+            const auto known = listeners_.find(d.inode);
+            const unsigned looks = known != listeners_.end() ? known->second : 0;
+            listeners[d.inode] = looks + 1;
+            if (d.waiting && looks < kLooksForWaiting) {
                 namespaces.insert(d.netns);
             }
         } else if (d.slot == DW_NO_SLOT && by_address_) {

@@ -6,6 +6,7 @@
 #include "host/target_processes.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -57,7 +58,7 @@ private:
     void add_by_pid();
     void add_target(std::uint32_t pid, std::uint32_t flags);
     [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
-    [[nodiscard]] std::vector<dw_descriptor> walk_descriptors();
+    void walk_descriptors();
     void look_through(const std::set<std::uint32_t>& namespaces);
     void find_waiting_connections();
 
@@ -68,7 +69,8 @@ private:
     TargetProcesses processes_;
     std::vector<dw_descriptor> descriptors_;  ///< as of the last look
     std::vector<Holder> holders_;             ///< the same
-    std::set<std::uint64_t> listeners_;       ///< by inode: those that were there at the last one
+    /// By inode: those that were there at the last look; how many looks have seen them.
+    std::map<std::uint64_t, unsigned> listeners_;
     std::uint32_t own_namespace_;
     NetNamespaces net_namespaces_;
     std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()

@@ -24,7 +24,6 @@ constexpr int kR14 = 14;
 constexpr int kR15 = 15;
 constexpr int kIp = 16;
 
-constexpr auto kLate = "no time left";
 
 }  // namespace
 
@@ -71,7 +70,7 @@ bool StackWalk::is_late() const
 bool StackWalk::read(std::uint64_t address, Dwarf_Word& value)
 {
     if (is_late()) {
-        unreadable_ = kLate;
+        unreadable_ = kNoTimeLeft;
         return false;
     }
     const iovec here{&value, sizeof(value)};
@@ -128,7 +127,7 @@ Result<Dwfl_Module*> StackWalk::report(const Mapping& mapping, std::uint64_t add
         return tl::unexpected(image.error());
     }
     if (is_late()) {
-        return fail(kLate);
+        return fail(kNoTimeLeft);
     }
     dwfl_report_begin_add(dwfl_.get());
     Dwfl_Module* module = dwfl_report_module(dwfl_.get(), "", image->begin, image->end);
@@ -174,7 +173,7 @@ int StackWalk::stop(std::string why)
 int StackWalk::stop_at(const Mapping& mapping, const Error& error)
 {
     const std::string name = mapping.file_name();
-    const bool of_the_file = !name.empty() && error.message != kLate;
+    const bool of_the_file = !name.empty() && error.message != kNoTimeLeft;
     return stop(of_the_file ? fmt::format("{}: {}", name, error.message) : error.message);
 }
 
@@ -198,7 +197,7 @@ int StackWalk::take(Dwfl_Frame* state)
     places_.push_back({place, mapping});
     unreadable_.clear();
     if (is_late()) {
-        return stop(kLate);
+        return stop(kNoTimeLeft);
     }
 
     const auto rules = rules_of(*mapping, place);

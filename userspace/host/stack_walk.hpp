@@ -16,6 +16,9 @@
 
 namespace drainwatch {
 
+/// Why a walk ended, if so.
+inline constexpr auto kNoTimeLeft = "no time left";
+
 /// One way up a stack, as libdwfl goes it. It calls back; nothing here throws but for memory.
 class StackWalk {
 public:

@@ -14,7 +14,6 @@
 namespace drainwatch {
 namespace {
 
-constexpr auto kLate = "no time left";
 
 bool is_32_bit(std::uint32_t tid)
 {
@@ -62,7 +61,7 @@ UserStack read_user_stack(std::uint32_t pid, std::uint32_t tid, const UserRegist
     }
     const auto mappings = read_code(pid, tid, begun_ns + limit_ns);
     if (!mappings) {
-        return {{}, kLate};
+        return {{}, kNoTimeLeft};
     }
     if (mappings->empty()) {
         return {{}, "what is mapped cannot be read"};
@@ -76,7 +75,7 @@ UserStack read_user_stack(std::uint32_t pid, std::uint32_t tid, const UserRegist
     UserStack stack{{}, walk.incomplete()};
     for (const StackWalk::Place& place : walk.places()) {
         if (monotonic_ns() >= deadline_ns) {
-            stack.incomplete = kLate;
+            stack.incomplete = kNoTimeLeft;
             break;
         }
         stack.frames.push_back(
@@ -87,7 +86,7 @@ UserStack read_user_stack(std::uint32_t pid, std::uint32_t tid, const UserRegist
     }
     const auto after = read_code(pid, tid, monotonic_ns() + limit_ns);
     if (!after) {
-        return {{}, kLate};
+        return {{}, kNoTimeLeft};
     }
     if (!same_files(*mappings, *after) || !files.are_unchanged()) {
         return {{}, "the process has changed meanwhile"};

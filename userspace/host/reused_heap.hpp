@@ -1,0 +1,16 @@
+#pragma once
+
+namespace drainwatch {
+
+/// While it lives, memory that is freed is kept, and used again. To load BPF objects takes tens of
+/// megabytes, several times over, and the first touch of a page costs more than what is done in
+/// it. At its end, what is free is given back; from then on, a little is kept. One at a time.
+class ReusedHeap {
+public:
+    ReusedHeap();
+    ~ReusedHeap();
+    ReusedHeap(const ReusedHeap&) = delete;
+    ReusedHeap& operator=(const ReusedHeap&) = delete;
+};
+
+}  // namespace drainwatch
