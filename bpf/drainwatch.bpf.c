@@ -3,7 +3,7 @@
  * Entry points. Each is thin: find the socket's slot, call what follows it.
  * The first line of each that sees foreign traffic is the filter: a socket
  * that is not watched costs one load, or one look into a hash (sockets.h).
- * What a segment and a read run comes first, and in fronts (runs.h).
+ * What each segment runs is in fronts (runs.h); what a read runs lies beside them.
  */
 #include "processes.h"
 #include "tls.h"
@@ -40,10 +40,10 @@ DW_FRONT(net_dev_queue, struct sk_buff *skb)
 	__u32 slot;
 
 	if (!sk)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	s = config.arrivals_by_probe ? NULL : likely_slot_of(sk, &slot);
 	if (!s)
-		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
+		return may_be_watched(sk) ? DW_REST : DW_OTHER;
 	return wants_streams(s) || may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) ? DW_REST
 										       : DW_WATCHED;
 }
@@ -58,11 +58,11 @@ DW_FRONT(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	__u32 slot;
 
 	if (!config.tls && !config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	s = config.arrivals_by_probe ? NULL : likely_slot_of(sk, &slot);
 	if (!s)
-		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
-	return sk->sk_rcvlowat > 1 || wants_streams(s) ? DW_REST : DW_WATCHED;
+		return may_be_watched(sk) ? DW_REST : DW_OTHER;
+	return sk->sk_rcvlowat > 1 || wants_streams(s) ? DW_REST : DW_OTHER;
 }
 
 /* Data, or a FIN, has reached the receive queue. */
@@ -75,14 +75,14 @@ DW_FRONT(sk_data_ready, struct sock *sk)
 
 	s = likely_slot_of(sk, &slot);
 	if (!s)
-		return may_be_watched(sk) ? DW_REST : DW_FOREIGN;
+		return may_be_watched(sk) ? DW_REST : DW_OTHER;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	now_ns = segment_time_ns(tp);
 	if (!is_plain_arrival(s, tp, now_ns))
 		return DW_REST;
-	copy_segment(slot, s, tp, now_ns);
+	track_plain_arrival(slot, s, tp, now_ns);
 	s->arrived_jiffies = (__u32)bpf_jiffies64();
 	return DW_WATCHED;
 }
@@ -96,10 +96,10 @@ DW_ENTRY(tcp_rcv_space_adjust, struct sock *sk)
 
 	s = slot_of(sk, &slot);
 	if (!s)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	track_progress(s, tp, 1);
 	return DW_WATCHED;
 }
@@ -115,10 +115,10 @@ DW_ENTRY(sock_recv_length, struct sock *sk, int ret)
 	__u32 slot;
 
 	if (ret <= 0)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	s = slot_of(sk, &slot);
 	if (!s)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	if (dw_unread_bytes(s))
 		s->window.rmem = sk->sk_backlog.rmem_alloc.counter;
 	return DW_WATCHED;
@@ -140,14 +140,14 @@ DW_REST_OF(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!s) {
 		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
 			follow_again(sk, brings_data(skb));
-		return DW_FOREIGN;
+		return DW_OTHER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	take_received(skb, slot, s, tp->rcv_nxt);
 	if (!config.arrivals_by_probe && sk->sk_rcvlowat <= 1)
-		return DW_WATCHED;
+		return DW_OTHER;
 	if (s->window.rcv_nxt == tp->rcv_nxt)
 		return DW_WATCHED;
 	earlier_ns = segment_time_ns(tp);
@@ -168,11 +168,11 @@ DW_REST_OF(sk_data_ready, struct sock *sk)
 	if (!s) {
 		if (slot == DW_NO_SLOT)
 			follow_again(sk, 0);
-		return DW_FOREIGN;
+		return DW_OTHER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	now_ns = segment_time_ns(tp);
 	track_progress(s, tp, 0);
 	track_segment(slot, s, tp, now_ns);
@@ -192,10 +192,10 @@ DW_REST_OF(net_dev_queue, struct sk_buff *skb)
 	int closed;
 
 	if (!sk)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	s = slot_of(sk, &slot);
 	if (!s)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	take_sent(skb, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
@@ -225,10 +225,10 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	struct tcp_sock *tp;
 
 	if (!ref && !may_begin_watch(newstate))
-		return DW_FOREIGN;
+		return DW_OTHER;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
 		forget_socket(sk, ref, bpf_ktime_get_ns());
 		ref = NULL;
@@ -243,7 +243,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		adopt(tp, ref);
 	if (newstate == DW_TCP_ESTABLISHED)
 		tell_of_connection(sk);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 /* The end of a socket, whatever led to it. */
@@ -256,7 +256,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 
 	forget_unstored(sk);
 	if (!ref || ref->self != (__u64)sk)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	now_ns = bpf_ktime_get_ns();
 	s = slot_of(sk, &slot);
 	if (s) {
@@ -265,7 +265,7 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
 	}
 	forget_socket(sk, ref, now_ns);
-	return s ? DW_WATCHED : DW_FOREIGN;
+	return s ? DW_WATCHED : DW_OTHER;
 }
 
 DW_ENTRY(tcp_receive_reset, struct sock *sk)
@@ -277,7 +277,7 @@ DW_ENTRY(tcp_receive_reset, struct sock *sk)
 	if (s)
 		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s),
 				   0);
-	return s ? DW_WATCHED : DW_FOREIGN;
+	return s ? DW_WATCHED : DW_OTHER;
 }
 
 /* Also what close() does to unread data. */
@@ -287,12 +287,12 @@ DW_ENTRY(tcp_send_reset, struct sock *sk)
 	__u32 slot;
 
 	if (!sk)
-		return DW_FOREIGN;
+		return DW_OTHER;
 	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
 				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
-	return s ? DW_WATCHED : DW_FOREIGN;
+	return s ? DW_WATCHED : DW_OTHER;
 }
 
 /* The kernel's own TLS (6.6): what it encrypts and decrypts itself, it can name. */
@@ -316,7 +316,7 @@ DW_ENTRY(handshake_cmd_accept, struct net *net, struct handshake_req *req, struc
 
 	if (tp)
 		follow_handshake(tp);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 /* And says how it went. */
@@ -330,13 +330,13 @@ DW_ENTRY(sched_process_fork, struct task_struct *parent, struct task_struct *chi
 {
 	if (child->tgid != parent->tgid)
 		follow_fork(parent->tgid, child);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 DW_ENTRY(sched_process_exec, struct task_struct *task)
 {
 	match_name(task);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 /* A daemon may name itself after it started; its threads' names do not count. */
@@ -344,14 +344,14 @@ DW_ENTRY(task_rename, struct task_struct *task, const char *name)
 {
 	if (task->pid == task->tgid)
 		rename_target(task, name);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 DW_ENTRY(sched_process_exit, struct task_struct *task)
 {
 	if (!task->signal->live.counter)
 		forget_target(task);
-	return DW_FOREIGN;
+	return DW_OTHER;
 }
 
 /*
@@ -361,9 +361,13 @@ DW_ENTRY(sched_process_exit, struct task_struct *task)
 SEC("tp_btf/task_rename")
 int empty_hook(void *ctx)
 {
-	struct dw_runs *r = begin_run(DW_RUNS_EMPTY);
+	struct dw_stopwatch watch = {};
+	struct dw_runs *r = runs_here();
 
-	end_run(r, DW_RUNS_EMPTY);
+	if (!r)
+		return 0;
+	begin_run(r, DW_RUNS_EMPTY, &watch);
+	end_run(r, DW_RUNS_EMPTY, &watch);
 	return 0;
 }
 

@@ -46,28 +46,37 @@ static __always_inline void merge_if_full(__u32 slot, struct dw_slot *s, __u32 d
 		merge_arrivals(slot, s);
 }
 
-/* Copy what the socket holds now; new data arrived at arrived_ns, and there is room for that. */
-static __always_inline void copy_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
-					 __u64 arrived_ns)
+/* Copy what the socket holds now, once, for it may not be locked; returns how far its data goes. */
+static __always_inline __u32 copy_state(struct dw_slot *s, const struct tcp_sock *tp, __u8 state)
 {
-	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-
-	note_rcvlowat(s, sk->sk_rcvlowat);
+	note_rcvlowat(s, tp->inet_conn.icsk_inet.sk.sk_rcvlowat);
 	read_window(&s->window, tp);
-	dw_append_arrival(s, data_end_of(s->window.rcv_nxt, sk->__sk_common.skc_state), arrived_ns);
-	call_attention(slot, s);
+	return data_end_of(s->window.rcv_nxt, state);
 }
 
-/* The same, whether there is room or not. */
+/* A segment came at arrived_ns: copy what the socket holds now. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
 	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	__u32 data_end;
 
 	if (state == DW_TCP_CLOSE)
 		return;
-	merge_if_full(slot, s, data_end_of(tp->rcv_nxt, state));
-	copy_segment(slot, s, tp, arrived_ns);
+	data_end = copy_state(s, tp, state);
+	merge_if_full(slot, s, data_end);
+	dw_append_arrival(s, data_end, arrived_ns);
+	call_attention(slot, s);
+}
+
+/* The same for a plain arrival, with no room to be made. */
+static __always_inline void track_plain_arrival(__u32 slot, struct dw_slot *s,
+						const struct tcp_sock *tp, __u64 arrived_ns)
+{
+	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+
+	dw_append_arrival(s, copy_state(s, tp, state), arrived_ns);
+	call_attention(slot, s);
 }
 
 /*
@@ -232,7 +241,7 @@ static __always_inline void announce_danger(__u32 slot, struct dw_slot *s, __u64
 	send_socket_record(DW_REC_DANGER, slot, s, now_ns, level, 0);
 }
 
-/* Data came, and all there is to do is copy_segment(): what was read is known, and nobody is told. */
+/* Data came, and all there is to do is to follow it: what was read is known, and nobody is told. */
 static __always_inline int is_plain_arrival(const struct dw_slot *s, const struct tcp_sock *tp,
 					    __u64 now_ns)
 {

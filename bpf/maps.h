@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every map of watch but runs (runs.h): key, value, who writes, how large, and
+ * Every map of watch but those of runs.h: key, value, who writes, how large, and
  * what happens when it is full.
  */
 #ifndef DRAINWATCH_MAPS_H

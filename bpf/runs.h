@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the hooks cost, and what is within them: every run is counted, and one in
+ * How hooks run, and what that costs: every run is counted, and one in
  * DW_TIMED_SHARE is timed.
  */
 #ifndef DRAINWATCH_RUNS_H
@@ -19,6 +19,13 @@ struct {
 	__type(value, struct dw_runs);
 } runs SEC(".maps");
 
+/* What became of an event. */
+enum dw_outcome {
+	DW_OTHER,   /* what is not counted as an event of a watched socket */
+	DW_WATCHED, /* what is */
+	DW_REST,    /* of a DW_FRONT: nothing has been done, DW_REST_OF is to do it all */
+};
+
 /* Those of this CPU. */
 static __always_inline struct dw_runs *runs_here(void)
 {
@@ -28,45 +35,54 @@ static __always_inline struct dw_runs *runs_here(void)
 }
 
 /*
- * `what`: a dw_hook, or DW_RUNS_STREAMS. One that is to be timed reads the clock
- * twice, to know what that takes.
+ * A run of `what`, a dw_hook or a part of one, begins. If it is to be timed, the
+ * clock is read twice, to know what that takes. Else *watch is left as it is: 0.
  */
-static __always_inline struct dw_runs *begin_run(__u32 what)
+static __always_inline void begin_run(struct dw_runs *r, __u32 what, struct dw_stopwatch *watch)
 {
-	struct dw_runs *r = runs_here();
 	__u64 set_ns;
 
-	if (r && ++r->count[what] % DW_TIMED_SHARE == 0) {
-		set_ns = bpf_ktime_get_ns();
-		r->began_ns[what] = bpf_ktime_get_ns();
-		r->timed[what].clock_ns = r->began_ns[what] - set_ns;
-	}
+	if (++r->count[what] % DW_TIMED_SHARE)
+		return;
+	set_ns = bpf_ktime_get_ns();
+	watch->began_ns = bpf_ktime_get_ns();
+	watch->clock_ns = watch->began_ns - set_ns;
+}
+
+static __always_inline void end_run(struct dw_runs *r, __u32 what, struct dw_stopwatch *watch)
+{
+	struct dw_timed *timed = &r->timed[what];
+	__u64 run_ns;
+
+	if (!watch->began_ns)
+		return;
+	run_ns = bpf_ktime_get_ns() - watch->began_ns;
+	watch->began_ns = 0;
+	if (run_ns > DW_LONGEST_RUN_NS)
+		return;
+	timed->runs++;
+	if (run_ns > watch->clock_ns)
+		timed->ns += run_ns - watch->clock_ns;
+}
+
+/* Of a hook, from its first program to its last: begun here, ended there. */
+static __always_inline struct dw_runs *begin_hook(__u32 hook)
+{
+	struct dw_runs *r = runs_here();
+
+	if (r)
+		begin_run(r, hook, &r->under_way[hook]);
 	return r;
 }
 
-static __always_inline void end_run(struct dw_runs *r, __u32 what)
+static __always_inline void end_hook(struct dw_runs *r, __u32 hook, enum dw_outcome outcome)
 {
-	struct dw_timed *timed;
-	__u64 run_ns;
-
-	if (!r || !r->began_ns[what])
+	if (!r)
 		return;
-	run_ns = bpf_ktime_get_ns() - r->began_ns[what];
-	r->began_ns[what] = 0;
-	if (run_ns > DW_LONGEST_RUN_NS)
-		return;
-	timed = &r->timed[what];
-	timed->runs++;
-	if (run_ns > timed->clock_ns)
-		timed->ns += run_ns - timed->clock_ns;
+	if (outcome == DW_WATCHED)
+		r->watched++;
+	end_run(r, hook, &r->under_way[hook]);
 }
-
-/* What became of an event. */
-enum dw_outcome {
-	DW_FOREIGN, /* it is not one of a watched socket */
-	DW_WATCHED, /* it is, and has been followed */
-	DW_REST,    /* of a DW_FRONT: nothing has been done, DW_REST_OF is to do it all */
-};
 
 /* The outcome of f, called with a tracepoint's arguments as BPF_PROG does. */
 #define DW_OUTCOME(f, args...)                                                  \
@@ -83,21 +99,21 @@ enum dw_outcome {
 static __always_inline enum dw_outcome on_##name(unsigned long long *ctx, ##args); \
 SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
 {                                                                               \
-	struct dw_runs *r = begin_run(DW_HOOK_##name);                          \
+	struct dw_runs *r = begin_hook(DW_HOOK_##name);                         \
 	DW_OUTCOME(on_##name, args)                                             \
                                                                                 \
-	if (outcome == DW_WATCHED && r)                                         \
-		r->watched++;                                                   \
-	end_run(r, DW_HOOK_##name);                                             \
+	end_hook(r, DW_HOOK_##name, outcome);                                   \
 	return 0;                                                               \
 }                                                                               \
 static __always_inline enum dw_outcome on_##name(unsigned long long *ctx, ##args)
 
 /*
- * An entry point of two programs. The front does what nearly every event needs;
- * if it says DW_REST, DW_REST_OF(name) does that event from the beginning. Fronts
- * are small and loaded one after the other, so that they share pages of text:
- * where the TLB is empty, a page more costs more than all that is done in it.
+ * An entry point of two programs. The front does what is needed for an event that
+ * is not watched, and for nearly every other; if it says DW_REST, DW_REST_OF(name)
+ * does that event from the beginning. Fronts are small and loaded one after the
+ * other, so that they share pages of text: where the TLB is empty, a page more
+ * costs more than all that is done in it. A tail call does not return, unless
+ * there is no rest, which only is so as the process ends.
  */
 #define DW_FRONT(name, args...)                                                 \
 struct {                                                                        \
@@ -109,14 +125,12 @@ struct {                                                                        
 static __always_inline enum dw_outcome front_##name(unsigned long long *ctx, ##args); \
 SEC("tp_btf/" #name) int name(unsigned long long *ctx)                         \
 {                                                                               \
-	struct dw_runs *r = begin_run(DW_HOOK_##name);                          \
+	struct dw_runs *r = begin_hook(DW_HOOK_##name);                         \
 	DW_OUTCOME(front_##name, args)                                          \
                                                                                 \
 	if (outcome == DW_REST)                                                 \
 		bpf_tail_call_static(ctx, &rest_of_##name, 0);                  \
-	if (outcome == DW_WATCHED && r)                                         \
-		r->watched++;                                                   \
-	end_run(r, DW_HOOK_##name);                                             \
+	end_hook(r, DW_HOOK_##name, outcome);                                   \
 	return 0;                                                               \
 }                                                                               \
 static __always_inline enum dw_outcome front_##name(unsigned long long *ctx, ##args)
@@ -129,9 +143,7 @@ SEC("?tp_btf/" #name) int name##_rest(unsigned long long *ctx)                 \
 	struct dw_runs *r = runs_here();                                        \
 	DW_OUTCOME(rest_##name, args)                                           \
                                                                                 \
-	if (outcome == DW_WATCHED && r)                                         \
-		r->watched++;                                                   \
-	end_run(r, DW_HOOK_##name);                                             \
+	end_hook(r, DW_HOOK_##name, outcome);                                   \
 	return 0;                                                               \
 }                                                                               \
 static __always_inline enum dw_outcome rest_##name(unsigned long long *ctx, ##args)

@@ -17,13 +17,17 @@ static __always_inline void send_stream_bytes(struct sk_buff *skb, struct dw_str
 					      __u32 size)
 {
 	__u64 flags = BPF_F_CURRENT_CPU | (__u64)size << 32;
-	struct dw_runs *r = begin_run(DW_RUNS_STREAMS);
+	struct dw_stopwatch watch = {};
+	struct dw_runs *r = runs_here();
 
+	if (r)
+		begin_run(r, DW_RUNS_STREAMS, &watch);
 	if (bpf_skb_output(skb, &stream_bytes, flags, what, sizeof(*what)))
 		count(DW_COUNT_BYTES_LOST);
 	else
 		count(DW_COUNT_BYTES_SENT);
-	end_run(r, DW_RUNS_STREAMS);
+	if (r)
+		end_run(r, DW_RUNS_STREAMS, &watch);
 }
 
 /* A segment with the payload from payload_at on, counted from skb->data. */
@@ -158,7 +162,7 @@ static __always_inline enum dw_outcome tell_of_completion(struct sock *sk, int s
 	if (s && dw_tls_in_handshake(&s->tls))
 		send_socket_record(DW_REC_HANDSHAKE_OVER, slot, s, bpf_ktime_get_ns(),
 				   status < 0 ? -status : status, 0);
-	return s ? DW_WATCHED : DW_FOREIGN;
+	return s ? DW_WATCHED : DW_OTHER;
 }
 
 static __always_inline enum dw_outcome tell_of_alert(__u32 kind, struct sock *sk, __u8 level,
@@ -170,7 +174,7 @@ static __always_inline enum dw_outcome tell_of_alert(__u32 kind, struct sock *sk
 	s = slot_of(sk, &slot);
 	if (s)
 		send_socket_record(kind, slot, s, bpf_ktime_get_ns(), level << 8 | description, 0);
-	return s ? DW_WATCHED : DW_FOREIGN;
+	return s ? DW_WATCHED : DW_OTHER;
 }
 
 #endif

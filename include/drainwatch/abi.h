@@ -238,7 +238,12 @@ enum dw_hook {
 struct dw_timed {
 	__u64 runs;
 	__u64 ns; /* in those, without the way to the program and back */
-	__u64 clock_ns; /* in the one that is under way: what reading the clock takes */
+};
+
+/* A run under way. */
+struct dw_stopwatch {
+	__u64 began_ns; /* 0: it is not timed */
+	__u64 clock_ns; /* what reading the clock takes */
 };
 
 /*
@@ -249,7 +254,8 @@ struct dw_timed {
 struct dw_runs {
 	__u64 watched; /* runs for an event of a watched socket */
 	__u64 count[DW_RUNS];
-	__u64 began_ns[DW_RUNS]; /* of a run under way that is timed, else 0 */
+	/* Kernels before 6.1 let a hook interrupt itself: then a time, one in many, is wrong. */
+	struct dw_stopwatch under_way[DW_HOOKS];
 	struct dw_timed timed[DW_RUNS];
 } __attribute__((aligned(1024)));
 

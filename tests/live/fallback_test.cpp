@@ -117,6 +117,20 @@ TEST_F(Fallback, connections_without_inet_sock_set_state)
     finish();
 }
 
+/// By address nothing is copied from the listener, and no event tells of the connection's birth: a
+/// full look must come to its network namespace, though nothing waited there at the start.
+TEST_F(Fallback, never_accepted_by_address_without_inet_sock_set_state)
+{
+    without({"sk_storage", "inet_sock_set_state"});
+    make_target({}, accept_nothing);
+    watch();
+    nap(3s);  // the listener is not new any more
+    Sender& sender = connect({.message = 150, .spacing = 20'000us});
+    sender.start();
+    EXPECT_TRUE(watcher().wait_for(about(sender, is_trouble), 5s));
+    finish();
+}
+
 TEST_F(Fallback, targets_without_the_hooks_of_processes)
 {
     without({"sched_process_fork", "sched_process_exec", "task_rename", "sched_process_exit"});

@@ -309,11 +309,7 @@ TEST_F(Ownership, another_network_namespace)
 TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
 {
     const NetworkNamespace netns;
-    make_target({.netns = netns.name()}, [](int /*listener*/, Control& control) {
-        while (!control.quit) {
-            nap(1ms);
-        }
-    });
+    make_target({.netns = netns.name()}, accept_nothing);
     Sender& sender = connect({.netns = netns.name()});
     sender.start();
     nap(500ms);
@@ -326,11 +322,7 @@ TEST_F(Ownership, never_accepted_in_another_network_namespace_before_the_start)
 /// Two listeners on one port, at different addresses: each connection belongs to its own.
 TEST_F(Ownership, the_same_port_at_another_address_is_a_stranger)
 {
-    make_target({}, [](int /*listener*/, Control& control) {
-        while (!control.quit) {
-            nap(1ms);
-        }
-    });
+    make_target({}, accept_nothing);
     constexpr std::uint32_t kElsewhere = 0x7f000002;
     std::uint16_t port = 0;
     const int stranger = listen_on_loopback({.address = kElsewhere, .port = target().port()}, port);
@@ -363,11 +355,7 @@ TEST_F(Ownership, the_same_port_at_another_address_is_a_stranger)
 /// An IPv4 connection may come to an IPv6 listener; before the start, too.
 TEST_F(Ownership, v4_mapped_and_waiting_before_the_start)
 {
-    make_target({.v4_mapped = true}, [](int /*listener*/, Control& control) {
-        while (!control.quit) {
-            nap(1ms);
-        }
-    });
+    make_target({.v4_mapped = true}, accept_nothing);
     Sender& sender = connect(kSlow);
     sender.start();
     nap(500ms);

@@ -115,11 +115,7 @@ TEST_F(Stall, fast_fill_of_a_connection_that_was_never_read)
 
 TEST_F(Stall, connection_that_is_never_accepted)
 {
-    make_target(kSmallBuffer, [](int /*listener*/, Control& control) {
-        while (!control.quit) {
-            nap(1ms);
-        }
-    });
+    make_target(kSmallBuffer, accept_nothing);
     capture();
     watch();
     connect({}).start();
@@ -149,11 +145,7 @@ TEST_F(Stall, already_under_way_at_the_start)
 
 TEST_F(Stall, never_accepted_and_already_under_way)
 {
-    make_target(kSmallBuffer, [](int /*listener*/, Control& control) {
-        while (!control.quit) {
-            nap(1ms);
-        }
-    });
+    make_target(kSmallBuffer, accept_nothing);
     Sender& sender = connect({});
     sender.start();
     nap(1s);

@@ -18,20 +18,25 @@
 namespace drainwatch {
 namespace {
 
-/// Appends records as they come, whole or in parts.
+/// Appends records as they come, whole or in parts; what is left of one as a walk ends is dropped.
 class DescriptorReader {
 public:
     explicit DescriptorReader(std::vector<dw_descriptor>& into) : into_(into) { into_.clear(); }
 
     Result<void> read(const bpf_link& link, const char* name)
     {
-        return run_iterator(link, name, [this](std::span<const std::byte> piece) { take(piece); });
+        const auto ran =
+            run_iterator(link, name, [this](std::span<const std::byte> piece) { take(piece); });
+        into_.resize(bytes_ / kSize);
+        bytes_ = into_.size() * kSize;
+        return ran;
     }
 
 private:
+    static constexpr std::size_t kSize = sizeof(dw_descriptor);
+
     void take(std::span<const std::byte> piece)
     {
-        constexpr std::size_t kSize = sizeof(dw_descriptor);
         into_.resize((bytes_ + piece.size() + kSize - 1) / kSize);
         std::memcpy(reinterpret_cast<std::byte*>(into_.data()) + bytes_, piece.data(),
                     piece.size());

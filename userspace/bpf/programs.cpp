@@ -211,7 +211,7 @@ Attempt load_most(const dw_config& config, std::uint32_t slots, const Memory& me
         }
     }
     if (!tells_of_arrivals(wanted.hooks)) {
-        return {nullptr, EOPNOTSUPP, true};
+        return {nullptr, EOPNOTSUPP};
     }
     return load_selection(config, slots, memory, wanted.hooks);
 }

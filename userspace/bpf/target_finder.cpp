@@ -160,7 +160,8 @@ void TargetFinder::find_waiting_connections()
             const auto known = listeners_.find(d.inode);
             const unsigned looks = known != listeners_.end() ? known->second : 0;
             listeners[d.inode] = looks + 1;
-            if (d.waiting && looks < kLooksForWaiting) {
+            // By address, every later full look comes to what was looked through once.
+            if (by_address_ ? looks == 0 : d.waiting && looks < kLooksForWaiting) {
                 namespaces.insert(d.netns);
             }
         } else if (d.slot == DW_NO_SLOT && by_address_) {

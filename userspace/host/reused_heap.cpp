@@ -5,8 +5,8 @@
 namespace drainwatch {
 namespace {
 
-constexpr int kMiB = 1024 * 1024;
-constexpr int kLargest = 32 * kMiB;  // mallopt(3): the most that M_MMAP_THRESHOLD may be
+constexpr int kLargest = 32 * 1024 * 1024;  // mallopt(3): the most that M_MMAP_THRESHOLD may be
+constexpr int kUsual = 128 * 1024;          // its default, and that of M_TRIM_THRESHOLD
 
 }  // namespace
 
@@ -18,7 +18,8 @@ ReusedHeap::ReusedHeap()
 
 ReusedHeap::~ReusedHeap()
 {
-    mallopt(M_TRIM_THRESHOLD, kMiB);
+    mallopt(M_MMAP_THRESHOLD, kUsual);
+    mallopt(M_TRIM_THRESHOLD, kUsual);
     malloc_trim(0);
 }
 

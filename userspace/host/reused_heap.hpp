@@ -4,7 +4,7 @@ namespace drainwatch {
 
 /// While it lives, memory that is freed is kept, and used again. To load BPF objects takes tens of
 /// megabytes, several times over, and the first touch of a page costs more than what is done in
-/// it. At its end, what is free is given back; from then on, a little is kept. One at a time.
+/// it. At its end, what is free is given back, and from then on as usual. One at a time.
 class ReusedHeap {
 public:
     ReusedHeap();

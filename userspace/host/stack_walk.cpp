@@ -24,7 +24,6 @@ constexpr int kR14 = 14;
 constexpr int kR15 = 15;
 constexpr int kIp = 16;
 
-
 }  // namespace
 
 StackWalk::StackWalk(std::uint32_t tid, const std::vector<Mapping>& mappings, MappedFiles& files,

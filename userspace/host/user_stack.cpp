@@ -14,7 +14,6 @@
 namespace drainwatch {
 namespace {
 
-
 bool is_32_bit(std::uint32_t tid)
 {
     const File program(open(fmt::format("/proc/{}/exe", tid).c_str(), O_RDONLY | O_CLOEXEC));

@@ -44,6 +44,13 @@ void read_all(int fd, Control& control)
     }
 }
 
+void accept_nothing(int /*listener*/, Control& control)
+{
+    while (!control.quit) {
+        nap(1ms);
+    }
+}
+
 int listen_on_loopback(const Listen& listen_as, std::uint16_t& port)
 {
     const bool v6 = listen_as.family == AF_INET6 || listen_as.v4_mapped;

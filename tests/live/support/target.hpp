@@ -13,6 +13,9 @@ namespace drainwatch::live {
 /// Reads what is there until told to hold or quit. The well-behaved reader.
 void read_all(int fd, Control& control);
 
+/// A target that leaves its connections in the listener's queue.
+void accept_nothing(int listener, Control& control);
+
 /// Sleeps and wakes with the control's orders.
 void nap(std::chrono::microseconds time);
 
