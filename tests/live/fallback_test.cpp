@@ -124,7 +124,7 @@ TEST_F(Fallback, never_accepted_by_address_without_inet_sock_set_state)
     without({"sk_storage", "inet_sock_set_state"});
     make_target({}, accept_nothing);
     watch();
-    nap(3s);  // the listener is not new any more
+    nap(8s);  // the listener is not new any more
     Sender& sender = connect({.message = 150, .spacing = 20'000us});
     sender.start();
     EXPECT_TRUE(watcher().wait_for(about(sender, is_trouble), 5s));
