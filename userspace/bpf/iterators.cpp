@@ -25,7 +25,7 @@ public:
 
     Result<void> read(const bpf_link& link, const char* name)
     {
-        const auto ran =
+        auto ran =
             run_iterator(link, name, [this](std::span<const std::byte> piece) { take(piece); });
         into_.resize(bytes_ / kSize);
         bytes_ = into_.size() * kSize;

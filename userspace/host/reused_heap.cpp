@@ -8,18 +8,26 @@ namespace {
 constexpr int kLargest = 32 * 1024 * 1024;  // mallopt(3): the most that M_MMAP_THRESHOLD may be
 constexpr int kUsual = 128 * 1024;          // its default, and that of M_TRIM_THRESHOLD
 
+/// From how many bytes on memory is mapped for itself, and how many may be free at the end of the
+/// heap before they are given back.
+void set_heap(int mmap_threshold, int trim_threshold)
+{
+    // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread, see the header
+    mallopt(M_MMAP_THRESHOLD, mmap_threshold);
+    mallopt(M_TRIM_THRESHOLD, trim_threshold);
+    // NOLINTEND(concurrency-mt-unsafe)
+}
+
 }  // namespace
 
 ReusedHeap::ReusedHeap()
 {
-    mallopt(M_MMAP_THRESHOLD, kLargest);
-    mallopt(M_TRIM_THRESHOLD, 2 * kLargest);
+    set_heap(kLargest, 2 * kLargest);
 }
 
 ReusedHeap::~ReusedHeap()
 {
-    mallopt(M_MMAP_THRESHOLD, kUsual);
-    mallopt(M_TRIM_THRESHOLD, kUsual);
+    set_heap(kUsual, kUsual);
     malloc_trim(0);
 }
 

@@ -4,7 +4,8 @@ namespace drainwatch {
 
 /// While it lives, memory that is freed is kept, and used again. To load BPF objects takes tens of
 /// megabytes, several times over, and the first touch of a page costs more than what is done in
-/// it. At its end, what is free is given back, and from then on as usual. One at a time.
+/// it. At its end, what is free is given back, and from then on as usual. One at a time, and while
+/// there is no other thread.
 class ReusedHeap {
 public:
     ReusedHeap();
