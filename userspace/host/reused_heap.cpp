@@ -5,8 +5,8 @@
 namespace drainwatch {
 namespace {
 
-constexpr int kLargest = 32 * 1024 * 1024;  // mallopt(3): the most that M_MMAP_THRESHOLD may be
-constexpr int kUsual = 128 * 1024;          // its default, and that of M_TRIM_THRESHOLD
+constexpr int kMiB = 1024 * 1024;
+constexpr int kLargest = 32 * kMiB;  // mallopt(3): the most that M_MMAP_THRESHOLD may be
 
 /// From how many bytes on memory is mapped for itself, and how many may be free at the end of the
 /// heap before they are given back.
@@ -27,8 +27,7 @@ ReusedHeap::ReusedHeap()
 
 ReusedHeap::~ReusedHeap()
 {
-    set_heap(kUsual, kUsual);
-    malloc_trim(0);
+    set_heap(6 * kMiB, 12 * kMiB);  // what glibc would have come to by itself
 }
 
 }  // namespace drainwatch
