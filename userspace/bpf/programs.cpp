@@ -163,7 +163,7 @@ bool tells_of_arrivals(const HookSelection& selected)
 /// What may be loaded at all, as far as is known before anything is tried.
 struct Wanted {
     HookSelection hooks{};
-    std::vector<std::string> without;  ///< what was left out
+    std::vector<std::string> without;  ///< parts named by --without
     int iterator_error = 0;            ///< why the kernel takes no iterator over storage, if so
     std::vector<MissingPart> missing;
 
