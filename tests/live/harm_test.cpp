@@ -181,25 +181,27 @@ TEST_F(Harm, every_notice_is_accounted_for)
     EXPECT_GT(told["notices_consumed"], 1000);
 }
 
+void accept_all(int listener, Control& own)
+{
+    while (!own.quit) {
+        accept(listener, nullptr, nullptr);
+        own.accepted++;
+    }
+}
+
 /// Four times as many sockets as the table holds: whichever stops being read is told of.
 TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
 {
-    // One that polls finds out about a socket that it does not follow in a full look: once a
-    // second, but with 0.3 % of a CPU. With both ends of a thousand it takes 7 ms, and 15 when it
-    // looks again for what has become a target's.
-    const double found_within_s = polls() ? 3 : 0.3;
     const std::size_t room = polls() ? 100 : 250;
     const std::size_t sockets = 4 * room;
     // Those among the first have a slot; of the others, more than there is room for at once: most
     // have to be given one that was idle.
     constexpr std::size_t kStalled = 60;
     constexpr std::size_t kTogether = 10;
-    make_target({.backlog = static_cast<int>(sockets)}, [](int listener, Control& own) {
-        while (!own.quit) {
-            accept(listener, nullptr, nullptr);
-            own.accepted++;
-        }
-    });
+    // One that polls finds a socket that it does not follow in a full look, which may take 0.3 % of
+    // a CPU: how soon it comes is a matter of how fast that is.
+    constexpr auto kFound = 20s;
+    make_target({.backlog = static_cast<int>(sockets)}, accept_all);
     for (std::size_t i = 0; i < sockets; i++) {
         connect({.message = 150, .spacing = 20'000us});
     }
@@ -212,15 +214,17 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
         const std::uint64_t began_ns = realtime_ns();
         stalled.start();
         if (i % kTogether == kTogether - 1) {
-            const auto warning = watcher().wait_for(about(stalled, is_trouble), 6s);
+            const auto warning = watcher().wait_for(about(stalled, is_trouble), kFound);
             ASSERT_TRUE(warning) << "socket " << i;
-            EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1 + found_within_s);
+            if (!polls()) {
+                EXPECT_LT(static_cast<double>(warning->read_ns - began_ns) / 1e9, 1.3);
+            }
             nap(300ms);
         }
     }
     for (std::size_t i = 0; i < kStalled; i++) {
         Sender& stalled = *senders()[i * (sockets / kStalled)];
-        EXPECT_TRUE(watcher().wait_for(about(stalled, is_trouble), 3s)) << "socket " << i;
+        EXPECT_TRUE(watcher().wait_for(about(stalled, is_trouble), kFound)) << "socket " << i;
     }
     expect_small(watcher().pid());
     finish();
@@ -230,6 +234,39 @@ TEST_F(Harm, sockets_in_trouble_are_kept_before_the_idle_ones)
     if (!polls()) {
         EXPECT_GT(watcher().lines(event_is("start")).front().json["memory_bytes"], room * 512);
     }
+}
+
+/// Looks are far apart: that a socket has data is not known yet when another one wants its place.
+TEST_F(Harm, a_socket_with_data_does_not_give_its_place_to_another)
+{
+    const std::size_t room = polls() ? 16 : 256;  // the least there is
+    make_target({.backlog = static_cast<int>(2 * room)}, accept_all);
+    const auto connect_some = [&] {
+        const std::size_t sockets = senders().size() + room;
+        while (senders().size() < sockets) {
+            connect({.message = 150, .spacing = 20'000us});
+        }
+        ASSERT_TRUE(wait_until([&] { return control().accepted == sockets; }, 5s));
+    };
+    connect_some();
+    watch({"--max-sockets", std::to_string(room), "--tick", "5s"});
+    connect_some();
+    nap(2500ms);  // they are found, and that there is no room for them
+    for (std::size_t i = 0; i < room; i++) {
+        senders()[i]->start();
+    }
+    nap(100ms);
+    for (std::size_t i = room; i < 2 * room; i++) {
+        senders()[i]->start();
+    }
+    EXPECT_TRUE(watcher().wait_for(event_is("lost"), 15s)) << "there is no place for those";
+    for (std::size_t i = 0; i < room; i++) {
+        EXPECT_TRUE(watcher().wait_for(about(*senders()[i], is_trouble), 15s)) << "socket " << i;
+    }
+    for (std::size_t i = room; i < 2 * room; i++) {
+        EXPECT_TRUE(watcher().lines(about(*senders()[i], is_trouble)).empty()) << "socket " << i;
+    }
+    finish();
 }
 
 /// Files in a folder, and below it.

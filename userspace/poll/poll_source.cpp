@@ -221,6 +221,7 @@ void PollSource::find_unwatched()
 {
     left_out_.begin_look();
     idle_.reset();
+    filled_.clear();
     Strangers strangers;
     std::unordered_map<std::uint32_t, Unwatched> found;
     bool has_unknown = false;
@@ -278,12 +279,15 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
             found.listeners.push_back(socket);
+        } else if (sockets_.contains(socket.cookie)) {
+            if (socket.recv_queue != 0) {
+                filled_.insert(socket.cookie);
+            }
         } else if (is_stranger(socket)) {
             strangers.emplace(socket.cookie, socket.inode);
         } else if (stays_out(socket)) {
             left_out_.keep(socket.cookie);
-        } else if (!sockets_.contains(socket.cookie) &&
-                   (socket.inode != 0 || waits_to_be_accepted(socket))) {
+        } else if (socket.inode != 0 || waits_to_be_accepted(socket)) {
             found.connections.push_back(socket);
             found.has_unknown = found.has_unknown || left_out_.before(socket.cookie) == nullptr;
         }
@@ -322,7 +326,8 @@ std::vector<Cookie> PollSource::idle_sockets() const
 {
     std::vector<std::pair<std::uint64_t, Cookie>> idle;
     for (const auto& [cookie, socket] : sockets_) {
-        if (dw_unread_bytes(&socket.slot()) == 0 && !followed_.contains(cookie)) {
+        if (dw_unread_bytes(&socket.slot()) == 0 && !filled_.contains(cookie) &&
+            !followed_.contains(cookie)) {
             idle.emplace_back(dw_active_ns(&socket.slot()), cookie);
         }
     }

@@ -112,6 +112,7 @@ private:
     Strangers strangers_;                             ///< as of the last look
     LeftOut left_out_;
     std::optional<std::vector<Cookie>> idle_;  ///< in the look that is under way, if needed
+    std::unordered_set<Cookie> filled_;        ///< watched ones in which it has seen unread data
     std::unordered_set<Cookie> followed_;      ///< by whoever asks, as of the last look
     Descriptors descriptors_;                  ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
