@@ -13,10 +13,14 @@ constexpr std::size_t kMostLinks = 64;
 
 constexpr std::size_t kMostGaps = 64;
 
-/// No read from one to the other; the first begins as the connection is accepted. CLOCK_REALTIME.
+/// No read was noted from one to the other; the first begins as the connection is accepted.
+/// CLOCK_REALTIME.
 struct Gap {
-    std::uint64_t begin_ns;
-    std::uint64_t end_ns;
+    std::uint64_t begin_ns = 0;
+    std::uint64_t end_ns = 0;
+    /// Just before the read at the end: that was no earlier, and its thread may have had no CPU to
+    /// note it.
+    std::uint64_t asked_ns = end_ns;
 };
 
 /// What the target's readers did with one link.

@@ -63,6 +63,9 @@ int run_one(const Single& single)
 
 /// Where one run has many links, so many runs all the same.
 constexpr std::uint32_t kFewestRuns = 40;
+/// And what so many readers and senders do at once is to be a matter of drainwatch, not of other
+/// runs.
+constexpr std::uint32_t kMostLinksBesideOthers = 8;
 
 /// Run by run, so that whoever stops half way has as much of each class.
 std::vector<Task> plan_tasks(const Options& options)
@@ -80,8 +83,9 @@ std::vector<Task> plan_tasks(const Options& options)
     for (std::uint32_t run = 0; !open.empty(); run++) {
         std::erase_if(open, [&](const std::string& name) { return !wants(name, run); });
         for (const std::string& name : open) {
-            tasks.push_back({name, options.seed + run});
-            links[name] += make_plan(name, options.seed + run).links;
+            const std::uint32_t of_run = make_plan(name, options.seed + run).links;
+            tasks.push_back({name, options.seed + run, of_run > kMostLinksBesideOthers});
+            links[name] += of_run;
         }
     }
     return tasks;
@@ -101,7 +105,7 @@ int run_many(const Options& options)
         } else {
             fmt::print(stderr, "corpus: {} {}: {}; once more later\n", result.name, result.seed,
                        result.broken);
-            broken.push_back({result.name, result.seed});
+            broken.push_back({result.name, result.seed, true});
         }
     });
     run_all(broken, 1, [&](Result result) { results.add(std::move(result)); });

@@ -37,8 +37,8 @@ Json to_json(const Link& link)
               {"first_unread_ns", or_null(link.witness.first_unread_ns)},
               {"gaps", Json::array()},
               {"said", Json::array()}};
-    for (const Interval& gap : link.gaps) {
-        json["gaps"].push_back(to_json(gap));
+    for (const Gap& gap : link.gaps) {
+        json["gaps"].push_back({gap.begin_ns, gap.asked_ns, gap.end_ns});
     }
     for (const Said& said : link.said) {
         json["said"].push_back(to_json(said));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "corpus/ledger.hpp"
 #include "support/stalls.hpp"
 
 #include <cstdint>
@@ -45,8 +46,8 @@ struct Witness {
 struct Link {
     std::uint16_t peer_port = 0;
     std::uint64_t last_read_ns = 0;  ///< before the trouble, or in it where reads go on; 0: never
-    std::vector<Interval> gaps;  ///< between reads, by the reader's own log: those longer than any
-                                 ///< before, and long ones; the last may be open until the end
+    std::vector<Gap> gaps;  ///< between reads, by the reader's own log: those longer than any
+                            ///< before, and long ones; the last may be open until the end
     Witness witness;
     std::vector<Said> said;
 };

@@ -100,7 +100,7 @@ std::string describe(const Options& options, const Report& report)
     uname(&host);
     std::string text = fmt::format(
         "Made by `scripts/corpus --jobs {}`, with drainwatch {}, on Linux {} with {} cores; "
-        "`--cpu-budget 0`, for several run at once.",
+        "`--cpu-budget 0`, for several run at once; one of many links runs alone.",
         options.jobs, fmt::join(report.versions, " and "), host.release,
         std::thread::hardware_concurrency());
     if (!has_shrink_window()) {

@@ -16,6 +16,7 @@
 #include <ctime>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -48,10 +49,11 @@ void burn(std::chrono::microseconds time)
     }
 }
 
-/// Two locks, for readers that take them in either order.
+/// What the threads share.
 struct Locks {
-    std::timed_mutex first;
+    std::timed_mutex first;  ///< they may take these two in either order
     std::timed_mutex second;
+    std::mutex accepting;
 };
 
 /// One thread and its links.
@@ -156,6 +158,19 @@ private:
         close(epoll);
     }
 
+    struct Accepted {
+        int fd;
+        std::uint32_t number;
+    };
+
+    /// Numbered in the order in which they connected: the links come before the crowd.
+    std::optional<Accepted> accept_next()
+    {
+        const std::scoped_lock turn(locks_.accepting);
+        const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        return fd >= 0 ? std::optional(Accepted{fd, ledger_.links++}) : std::nullopt;
+    }
+
     void accept_link()
     {
         // Links are spread evenly: whoever has its share leaves the rest to others.
@@ -164,19 +179,14 @@ private:
         if (links_.size() >= share && !has_crowd) {
             return;
         }
-        while (true) {
-            const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-            if (fd < 0) {
-                return;
-            }
-            const std::uint32_t number = ledger_.links++;
-            if (number >= plan_.links) {
+        while (const auto accepted = accept_next()) {
+            if (accepted->number >= plan_.links) {
                 continue;  // one of the crowd: held, and never read
             }
-            LinkLedger& ledger = ledger_.link[number];
-            ledger.peer_port = peer_port(fd);
+            LinkLedger& ledger = ledger_.link[accepted->number];
+            ledger.peer_port = peer_port(accepted->fd);
             ledger.accepted_ns = live::realtime_ns();
-            links_.push_back({fd, &ledger});
+            links_.push_back({accepted->fd, &ledger});
             if (links_.size() >= share && !has_crowd) {
                 return;
             }
@@ -230,11 +240,12 @@ private:
             most = plan_.message_bytes;  // which take the work one by one
         }
         std::array<char, kWholeRead> buffer;
+        const std::uint64_t asked_ns = live::realtime_ns();
         const ssize_t length = recv(link.fd, buffer.data(), most, 0);
         if (length <= 0) {
             return length < 0 && errno == EAGAIN;
         }
-        note_read(*link.ledger);
+        note_read(*link.ledger, asked_ns);
         link.ledger->bytes_read += static_cast<std::uint64_t>(length);
         if (plan_.work_us > 0) {
             burn(std::chrono::microseconds(plan_.work_us));
@@ -247,7 +258,7 @@ private:
 
     /// A gap that is neither long nor longer than those before it is the reader's habit. In the
     /// first one, nobody knows here since when there was something to read.
-    static void note_read(LinkLedger& ledger)
+    static void note_read(LinkLedger& ledger, std::uint64_t asked_ns)
     {
         const std::uint64_t now_ns = live::realtime_ns();
         const std::uint64_t before_ns =
@@ -260,7 +271,7 @@ private:
             std::none_of(ledger.gap.begin() + 1, ledger.gap.begin() + gaps,
                          [&](const Gap& gap) { return gap.end_ns - gap.begin_ns >= length; });
         if ((is_record || length >= kLongGapNs) && gaps < kMostGaps) {
-            ledger.gap[gaps] = {before_ns, now_ns};
+            ledger.gap[gaps] = {before_ns, now_ns, asked_ns};
             ledger.gaps = gaps + 1;
         }
     }

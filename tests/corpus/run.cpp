@@ -399,7 +399,7 @@ private:
     void add_gaps(Link& link, const LinkLedger& ledger)
     {
         for (std::uint32_t i = 0; i < ledger.gaps; i++) {
-            link.gaps.push_back({ledger.gap[i].begin_ns, ledger.gap[i].end_ns});
+            link.gaps.push_back(ledger.gap[i]);
         }
         // Data may come before the connection is accepted, or later.
         const auto first_ns = capture_->byte_sent_ns(link.peer_port, 0);

@@ -111,6 +111,11 @@ bool take_output(Job& job)
     return length == 0 || errno != EINTR;
 }
 
+bool may_join(const Task& task, const std::list<Job>& running, std::uint32_t jobs)
+{
+    return running.empty() || (running.size() < jobs && !task.alone && !running.front().task.alone);
+}
+
 }  // namespace
 
 void run_all(const std::vector<Task>& tasks, std::uint32_t jobs,
@@ -126,7 +131,7 @@ void run_all(const std::vector<Task>& tasks, std::uint32_t jobs,
         return running.erase(job);
     };
     while (next != tasks.end() || !running.empty()) {
-        while (next != tasks.end() && running.size() < jobs) {
+        while (next != tasks.end() && may_join(*next, running, jobs)) {
             running.push_back(start(*next++));
         }
         std::vector<pollfd> watched;

@@ -179,12 +179,13 @@ void judge_lead(const Plan& plan, const Observation& run, const Link& link, Verd
     verdict.lead_ms = std::min(lead, *verdict.possible_ms);
 }
 
-/// A reader that gets no CPU is silent for as long as it gets none, by its own log.
+/// A reader that gets no CPU is silent for as long as it gets none, by its own log: until it asked,
+/// at least.
 void judge_starved(const Observation& run, const Link& link, Verdict& verdict)
 {
-    for (const Interval& gap : link.gaps) {
+    for (const Gap& gap : link.gaps) {
         const std::uint64_t latest = gap.begin_ns + kWarnAfterNs + kToldWithinNs;
-        if (gap.begin_ns >= run.trouble.begin_ns && gap.end_ns > latest &&
+        if (gap.begin_ns >= run.trouble.begin_ns && gap.asked_ns > latest &&
             latest < run.trouble.end_ns) {
             verdict.stalled = true;
             verdict.stall_told = warning_of(link.said, latest) != nullptr;
@@ -232,10 +233,11 @@ bool lies_in(std::uint64_t at_ns, const Interval& interval)
 
 /// The silence in which the warning came, by the reader's own log; null if it was none that was
 /// long, or longer than those before it.
-const Interval* silence_at(const Link& link, std::uint64_t at_ns)
+const Gap* silence_at(const Link& link, std::uint64_t at_ns)
 {
-    const auto found = std::find_if(link.gaps.begin(), link.gaps.end(), [&](const Interval& gap) {
-        return gap.end_ns - gap.begin_ns >= kShortestSilenceNs && lies_in(at_ns, gap);
+    const auto found = std::find_if(link.gaps.begin(), link.gaps.end(), [&](const Gap& gap) {
+        return gap.end_ns - gap.begin_ns >= kShortestSilenceNs &&
+               lies_in(at_ns, {gap.begin_ns, gap.end_ns});
     });
     return found != link.gaps.end() ? &*found : nullptr;
 }
@@ -263,8 +265,7 @@ void judge_end(const Observation& run, const Episode& episode, std::uint64_t sin
     verdict.never_cleared += lasts ? 1 : 0;
 }
 
-void judge_pause(const Observation& run, const Episode& episode, const Interval& pause,
-                 Verdict& verdict)
+void judge_pause(const Observation& run, const Episode& episode, const Gap& pause, Verdict& verdict)
 {
     verdict.new_pauses++;
     judge_end(run, episode, pause.end_ns, verdict);
@@ -279,7 +280,7 @@ void judge_alarms(const Observation& run, const Link& link, Verdict& verdict)
         if (episode.first_warning == nullptr || zero_came(link, episode)) {
             continue;
         }
-        const Interval* silence = silence_at(link, episode.first_warning->read_ns);
+        const Gap* silence = silence_at(link, episode.first_warning->read_ns);
         if (silence == nullptr && came(link.witness.holds_ns, episode)) {
             verdict.held_back++;
         } else if (silence == nullptr) {

@@ -262,6 +262,8 @@ TEST(CorpusScore, AStarvedReaderIsSilentByItsOwnLog)
     Observation run = stalled({said("falling_behind", 1900)});
     run.links.front().gaps = {{at(1100), at(2150)}};
     EXPECT_FALSE(judge_one(plan, run).stalled) << "not much longer than a second";
+    run.links.front().gaps = {{at(1100), at(2400), at(2150)}};
+    EXPECT_FALSE(judge_one(plan, run).stalled) << "it may have read long before it could note it";
     run.links.front().gaps = {{at(1100), at(2400)}};
     EXPECT_TRUE(judge_one(plan, run).stalled);
     EXPECT_TRUE(judge_one(plan, run).stall_told);
