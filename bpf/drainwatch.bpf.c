@@ -139,7 +139,7 @@ DW_REST_OF(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	s = slot_of(sk, &slot);
 	if (!s) {
 		if (config.arrivals_by_probe && slot == DW_NO_SLOT)
-			follow_again(sk, brings_data(skb));
+			follow_again(sk, brings_data(skb) ? DW_SEEKS_DATA : DW_SEEKS_EVENT);
 		return DW_OTHER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -167,7 +167,7 @@ DW_REST_OF(sk_data_ready, struct sock *sk)
 	s = slot_of(sk, &slot);
 	if (!s) {
 		if (slot == DW_NO_SLOT)
-			follow_again(sk, 0);
+			follow_again(sk, DW_SEEKS_EVENT);
 		return DW_OTHER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -439,7 +439,7 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	found.waiting = found.listener && BPF_CORE_READ(sk, sk_ack_backlog) != 0;
 	found.fd = ctx->fd;
 	found.slot = ref->slot;
-	found.cookie = ref->cookie;
+	found.cookie = known_cookie(sk, ref);
 	found.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	found.netns = netns_of(sk);
 	found.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -479,6 +479,6 @@ int find_connections(struct bpf_iter__tcp *ctx)
 		return 0;
 	listener = listener_of(SOCK_OF(tp));
 	if ((config.watch_all || listener) && port_wanted(SOCK_OF(tp)))
-		watch_connection(tp, listener ? listener->owner_tgid : 0);
+		watch_connection(tp, listener ? listener->owner_tgid : 0, DW_SEEKS_LOOK);
 	return 0;
 }

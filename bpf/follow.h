@@ -251,13 +251,13 @@ static __always_inline int is_plain_arrival(const struct dw_slot *s, const struc
 }
 
 /* Data has come, or is about to, to a watched connection that has no slot. */
-static __always_inline void follow_again(struct sock *sk, int data_comes)
+static __always_inline void follow_again(struct sock *sk, enum dw_seeker seeker)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct dw_ref *ref = find_ref(sk);
 
 	if (tp && ref)
-		adopt_late(tp, ref, data_comes);
+		adopt_late(tp, ref, seeker);
 }
 
 /* Nothing of it needs to be followed now. */
@@ -281,7 +281,7 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 		if (releases_all)
 			ref->listens_on = 0;
 		else
-			adopt_late(tp, ref, 0);
+			adopt_late(tp, ref, DW_SEEKS_LOOK);
 		return;
 	}
 	s = bpf_map_lookup_elem(&slots, &slot);

@@ -19,6 +19,11 @@ __u32 slots_used = 0;
 __u32 slots_free = 0;
 /* So many are kept for sockets with unread data. */
 __u32 slots_reserve = 0;
+/*
+ * How many slots looks still give to sockets with nothing unread; set by the user side. To fill them is
+ * what takes the first look longest: those that it leaves out are given one right after the start.
+ */
+__u32 slots_to_give = 0;
 /* Set by the user side for a full look: sockets that were idle since before give their slots back. */
 __u64 idle_before_ns = 0;
 /* Set by the user side for a full look: every socket does, and `listeners` is cleared after it. */

@@ -125,6 +125,12 @@ static __always_inline __u64 cookie_of(struct sock *sk, __u32 generation, __u32 
 	return cookie ? cookie : dw_own_cookie(generation, slot);
 }
 
+/* That of its slot; by storage, whoever is watched has it before that. */
+static __always_inline __u64 known_cookie(const struct sock *sk, const struct dw_ref *ref)
+{
+	return config.sockets_by_address ? ref->cookie : sk->__sk_common.skc_cookie.counter;
+}
+
 /* The TCP socket behind a descriptor, or NULL. By address, it is not to be trusted. */
 static __always_inline struct sock *socket_behind(struct file *file)
 {

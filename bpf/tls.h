@@ -140,7 +140,7 @@ static __always_inline void follow_handshake(struct tcp_sock *tp)
 	s = slot_of(sk, &slot);
 	if (!s) {
 		if (slot == DW_NO_SLOT)
-			follow_again(sk, 1);
+			follow_again(sk, DW_SEEKS_DATA);
 		else
 			watch_for_current(tp);
 		s = slot_of(sk, &slot);

@@ -156,21 +156,40 @@ static __always_inline void stay_known(struct sock *sk)
 		bpf_get_socket_cookie(sk);
 }
 
-/*
- * Give the connection that this is about a slot. The last free ones are for
- * those that have something unread, or are about to; others are given one when
- * data comes. If none is free for that, the full look tries again.
- */
-static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
+/* Who seeks a slot for a connection. */
+enum dw_seeker {
+	DW_SEEKS_LOOK, /* a full look has found it */
+	DW_SEEKS_EVENT,
+	DW_SEEKS_DATA, /* an event that brings data */
+};
+
+static __always_inline int has_unread(const struct tcp_sock *tp, enum dw_seeker seeker)
 {
-	int has_unread = data_comes || tp->copied_seq != tp->rcv_nxt;
+	return seeker == DW_SEEKS_DATA || tp->copied_seq != tp->rcv_nxt;
+}
+
+/* The last free slots are for those with something unread, and so it is with what a look may give. */
+static __always_inline int may_have_slot(const struct tcp_sock *tp, enum dw_seeker seeker)
+{
+	if (has_unread(tp, seeker))
+		return 1;
+	return slots_free > slots_reserve && (seeker != DW_SEEKS_LOOK || slots_to_give);
+}
+
+/*
+ * Give the connection that this is about a slot, if it may have one now; else it
+ * is given one when data comes. If none is free for that, the full look tries again.
+ */
+static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref,
+				       enum dw_seeker seeker, int may_have)
+{
 	__u32 slot = DW_NO_SLOT;
 	struct dw_slot *s;
 	__u64 cookie = 0;
 
 	ref->self = (__u64)tp;
 	ref->slot = DW_NO_SLOT;
-	if (has_unread || slots_free > slots_reserve)
+	if (may_have)
 		slot = open_slot(tp, ref->owner_tgid, &cookie);
 	s = bpf_map_lookup_elem(&slots, &slot);
 	ref->cookie = cookie;
@@ -178,25 +197,33 @@ static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref, 
 		dw_tls_keep_alerts(s, ref->alert_bytes);
 		ref->slot = slot;
 		enter_index(cookie, slot);
-		return;
-	}
-	stay_known(&tp->inet_conn.icsk_inet.sk);
-	if (has_unread && !ref->turned_away) {
+		if (seeker == DW_SEEKS_LOOK && slots_to_give)
+			slots_to_give--;
+	} else if (may_have && has_unread(tp, seeker) && !ref->turned_away) {
 		ref->turned_away = 1;
 		count(DW_COUNT_TABLE_FULL);
 	}
 }
 
-/* The same, unless another event or look is just doing so, or has done so. */
-static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
+/*
+ * The same, unless another event or look is just doing so, or has done so. What
+ * comes after the socket is known is followed; what came before is unread.
+ */
+static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref,
+				      enum dw_seeker seeker)
 {
 	__u64 address = (__u64)tp;
 	__u32 claimed = 1;
+	int may_have;
 
+	stay_known(&tp->inet_conn.icsk_inet.sk);
+	may_have = may_have_slot(tp, seeker);
+	if (!may_have && ref->self == address)
+		return;
 	if (bpf_map_update_elem(&claims, &address, &claimed, BPF_NOEXIST))
 		return;
 	if (ref->self != address || ref->slot == DW_NO_SLOT)
-		find_place(tp, ref, data_comes);
+		find_place(tp, ref, seeker, may_have);
 	bpf_map_delete_elem(&claims, &address);
 }
 
@@ -224,13 +251,14 @@ static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
 }
 
 /* Begin to watch a connection that is not known yet. */
-static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tgid)
+static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tgid,
+					     enum dw_seeker seeker)
 {
 	struct dw_ref fresh = {.owner_tgid = owner_tgid};
 	struct dw_ref *ref = store_ref(&tp->inet_conn.icsk_inet.sk, &fresh);
 
 	if (ref && ref->slot == DW_NO_SLOT)
-		take_slot(tp, ref, 0);
+		take_slot(tp, ref, seeker);
 }
 
 /* Begin to watch it if whoever does this is a target. */
@@ -239,7 +267,7 @@ static __always_inline void watch_for_current(struct tcp_sock *tp)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
 	if (is_target(tgid) && port_wanted(&tp->inet_conn.icsk_inet.sk))
-		watch_connection(tp, tgid);
+		watch_connection(tp, tgid, DW_SEEKS_EVENT);
 }
 
 /* A listener has no queue of its own, only children that take after it. */
@@ -273,7 +301,7 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 {
 	ref->listens_on = 0;
 	if (port_wanted(&tp->inet_conn.icsk_inet.sk))
-		take_slot(tp, ref, 0);
+		take_slot(tp, ref, DW_SEEKS_EVENT);
 	else
 		drop_ref(&tp->inet_conn.icsk_inet.sk);
 }
@@ -283,13 +311,14 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
  * then, or it was idle and gave its own back. (The state's hook comes before the
  * state changes, so who is seen as established has had it.)
  */
-static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref, int data_comes)
+static __always_inline void adopt_late(struct tcp_sock *tp, struct dw_ref *ref,
+				       enum dw_seeker seeker)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
 	if (dw_carries_data(sk->__sk_common.skc_state) && port_wanted(sk)) {
 		ref->listens_on = 0;
-		take_slot(tp, ref, data_comes);
+		take_slot(tp, ref, seeker);
 	}
 }
 
@@ -322,7 +351,7 @@ static __always_inline void begin_watch(struct tcp_sock *tp, int oldstate, int n
 		if (config.sockets_by_address && oldstate == DW_TCP_SYN_RECV)
 			listener = listener_of(sk);
 		if ((config.watch_all || listener) && port_wanted(sk))
-			watch_connection(tp, listener ? listener->owner_tgid : 0);
+			watch_connection(tp, listener ? listener->owner_tgid : 0, DW_SEEKS_EVENT);
 	}
 }
 
@@ -373,7 +402,7 @@ static __always_inline struct dw_ref *watch_held(struct sock *sk, int listener, 
 	else if (config.sockets_by_address)
 		store_ref(sk, &fresh);
 	else
-		watch_connection((struct tcp_sock *)sk, tgid);
+		watch_connection((struct tcp_sock *)sk, tgid, DW_SEEKS_LOOK);
 	return find_ref(sk);
 }
 

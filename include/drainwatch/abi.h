@@ -169,7 +169,7 @@ enum dw_stream_part {
 
 /* Written by iter/task_file, one for each descriptor that is a TCP socket. */
 struct dw_descriptor {
-	__u64 cookie; /* that of the slot; 0 without one */
+	__u64 cookie; /* that of its slot, too; 0 if it is not known yet */
 	__u64 inode;
 	__u32 slot;  /* DW_NO_SLOT for a listener, and for a connection that has none yet */
 	__u32 tgid;

@@ -292,8 +292,10 @@ void report_scale(Page& page, const Json& kept)
         "*Resident* counts the mapped part of the table, which is kernel memory seen once more. "
         "The\n"
         "*first look* is what a start takes longer than one with as large a table and nobody to\n"
-        "watch. CPU is of one core; what the programs take in the context of others is in the\n"
-        "tables above.\n\n",
+        "watch; with it every socket is known, and right after it those of more than 2048 that "
+        "are\n"
+        "idle are given their place in the table. CPU is of one core; what the programs take in\n"
+        "the context of others is in the tables above.\n\n",
         kept.at("version").get<std::string>());
     std::vector<std::string> head{"sockets"};
     for (const Json& row : rows) {

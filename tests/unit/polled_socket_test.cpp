@@ -266,6 +266,7 @@ TEST(PolledSocket, AFinIsNoData)
         s = p.look(kBegin + 150 * kMs);
         EXPECT_EQ(s.unread_bytes(), 0U);
         EXPECT_EQ(dw_recv_queue(&s.window), 1U);
+        EXPECT_EQ(unread_bytes(p.socket.state()), 0U);
         EXPECT_TRUE(s.unread.empty());
         p.kernel.read_fin();
         s = p.look(kBegin + 200 * kMs);

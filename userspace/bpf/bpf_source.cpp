@@ -30,6 +30,9 @@ constexpr std::uint32_t kSlotSlack = 256;
 /// One slot in so many, and so many at least, are kept for sockets with unread data.
 constexpr std::uint32_t kReserveShare = 16;
 constexpr std::uint32_t kSmallestReserve = 16;
+/// So many sockets with nothing unread are given a slot before the start; to fill these takes 2 ms,
+/// and the hosts that are watched have fewer. The others are given theirs right after it.
+constexpr std::uint32_t kSlotsBeforeStart = 2048;
 /// A socket with nothing unread for so long is in no episode any more.
 constexpr std::chrono::nanoseconds kShortestIdle = 1s;
 
@@ -152,6 +155,7 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     }
     const std::uint32_t size = source->table_.size();
     source->skeleton_->bss->slots_free = size;
+    source->skeleton_->bss->slots_to_give = kSlotsBeforeStart;
     source->skeleton_->bss->slots_reserve = std::max(size / kReserveShare, kSmallestReserve);
     if (before_attach) {
         if (auto prepared = before_attach(*source->skeleton_); !prepared) {
@@ -437,7 +441,12 @@ bool BpfSource::is_short_of_room() const
 Result<void> BpfSource::heal()
 {
     make_room();
-    return look_through_sockets();
+    const bool has_left_out = std::exchange(skeleton_->bss->slots_to_give, table_.size()) == 0;
+    auto healed = look_through_sockets();
+    if (has_left_out && !heals_by_descriptor(*skeleton_)) {
+        targets_.refresh_holders();  // they have a slot now
+    }
+    return healed;
 }
 
 Result<void> BpfSource::look_through_sockets()

@@ -273,14 +273,14 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         return known != strangers_.end() && known->second == socket.inode;
     };
     const auto stays_out = [&](const SocketState& socket) {
-        return socket.recv_queue == 0 && sockets_.size() >= options_.max_sockets &&
+        return unread_bytes(socket) == 0 && sockets_.size() >= options_.max_sockets &&
                left_out_.before(socket.cookie) != nullptr;
     };
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
             found.listeners.push_back(socket);
         } else if (sockets_.contains(socket.cookie)) {
-            if (socket.recv_queue != 0) {
+            if (unread_bytes(socket) != 0) {
                 filled_.insert(socket.cookie);
             }
         } else if (is_stranger(socket)) {
@@ -296,7 +296,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
         look_failed();
     }
     std::partition(found.connections.begin(), found.connections.end(),
-                   [](const SocketState& socket) { return socket.recv_queue != 0; });
+                   [](const SocketState& socket) { return unread_bytes(socket) != 0; });
     return found;
 }
 
@@ -371,7 +371,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
             continue;
         }
         const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
-        const bool has_unread = connection.recv_queue != 0;
+        const bool has_unread = unread_bytes(connection) != 0;
         if (is_full && (!has_unread || !make_room())) {
             table_full_ += left_out_.add(connection.cookie, *owner, has_unread, new_since_ns);
             continue;

@@ -40,6 +40,11 @@ std::uint8_t estimated_ratio(const SocketState& state)
 
 }  // namespace
 
+std::uint32_t unread_bytes(const SocketState& state)
+{
+    return state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+}
+
 PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                            std::uint32_t owner_tgid, std::uint64_t now_ns)
     : state_(state),
@@ -62,7 +67,7 @@ PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, s
     const auto received = state.info ? state.info->bytes_received : std::nullopt;
     slot_.copied_seq =
         static_cast<std::uint32_t>(received.value_or(state.recv_queue)) - state.recv_queue;
-    slot_.data_end = slot_.copied_seq + state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+    slot_.data_end = slot_.copied_seq + unread_bytes(state);
     slot_.end_at_open = slot_.data_end;
     if (dw_unread_bytes(&slot_) != 0) {
         dw_fifo_push(&slot_.unread, slot_.data_end, newest_arrival_ns(state, now_ns));
@@ -202,8 +207,7 @@ void PolledSocket::update(const SocketState& state, std::uint64_t warn_after_ns,
     if (state.recv_queue != state_.recv_queue || slot_.copied_seq != was_read_up_to) {
         queue_since_ns_ = now_ns;
     }
-    const std::uint32_t data_end =
-        slot_.copied_seq + state.recv_queue - (fin_is_unread(state) ? 1 : 0);
+    const std::uint32_t data_end = slot_.copied_seq + unread_bytes(state);
     if (fin_is_unread(state)) {
         take_fin_back(data_end);
     }
