@@ -111,9 +111,10 @@ TEST_F(Fallback, connections_without_inet_sock_set_state)
 {
     without({"inet_sock_set_state"});
     play({}, {.message = 150, .spacing = 20'000us}, read_all);
-    nap(1500ms);  // the next full look finds it
+    nap(1500ms);
     control().hold = true;
-    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+    // The next full look finds it: how soon that comes is a matter of how fast the machine is.
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 20s));
     finish();
 }
 
