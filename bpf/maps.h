@@ -20,8 +20,8 @@ __u32 slots_free = 0;
 /* So many are kept for sockets with unread data. */
 __u32 slots_reserve = 0;
 /*
- * How many slots looks still give to sockets with nothing unread; set by the user side. To fill them is
- * what takes the first look longest: those that it leaves out are given one right after the start.
+ * How many slots looks still give before those are left out that have nothing unread; set by the user
+ * side. To fill them takes the first look longest: they get theirs from the full look after the start.
  */
 __u32 slots_to_give = 0;
 /* Set by the user side for a full look: sockets that were idle since before give their slots back. */

@@ -168,7 +168,7 @@ static __always_inline int has_unread(const struct tcp_sock *tp, enum dw_seeker 
 	return seeker == DW_SEEKS_DATA || tp->copied_seq != tp->rcv_nxt;
 }
 
-/* The last free slots are for those with something unread, and so it is with what a look may give. */
+/* With nothing unread it may have none of the reserve, and of a look none beyond slots_to_give. */
 static __always_inline int may_have_slot(const struct tcp_sock *tp, enum dw_seeker seeker)
 {
 	if (has_unread(tp, seeker))
