@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::alert_event_test {
 namespace {
 
 using test::kMs;
@@ -208,4 +208,4 @@ TEST(AlertEvent, TextHasTheSameValues)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::alert_event_test

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace drainwatch {
+namespace drainwatch::arrival_queue_test {
 namespace {
 
 using test::kMs;
@@ -130,4 +130,4 @@ TEST_F(ArrivalQueue, it_never_overflows)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::arrival_queue_test

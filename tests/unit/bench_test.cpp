@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-namespace drainwatch::bench {
+namespace drainwatch::bench::bench_test {
 namespace {
 
 std::vector<double> one_to(int count)
@@ -88,4 +88,4 @@ TEST(Results, members_are_replaced)
 }
 
 }  // namespace
-}  // namespace drainwatch::bench
+}  // namespace drainwatch::bench::bench_test

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace drainwatch::cmlog {
+namespace drainwatch::cmlog::cmlog_follower_test {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -130,4 +130,4 @@ TEST_F(CmLogFollower, WhatIsNoFileIsNotOpened)
 }
 
 }  // namespace
-}  // namespace drainwatch::cmlog
+}  // namespace drainwatch::cmlog::cmlog_follower_test

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch::cmlog {
+namespace drainwatch::cmlog::cmlog_line_test {
 namespace {
 
 const std::string kIncident =
@@ -98,4 +98,4 @@ TEST(AddressPattern, WhatIsNone)
 }
 
 }  // namespace
-}  // namespace drainwatch::cmlog
+}  // namespace drainwatch::cmlog::cmlog_line_test

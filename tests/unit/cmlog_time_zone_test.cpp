@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch::cmlog {
+namespace drainwatch::cmlog::cmlog_time_zone_test {
 namespace {
 
 constexpr std::uint64_t kHourNs = 3600ULL * 1'000'000'000;
@@ -63,4 +63,4 @@ TEST(TimeZone, AWrongNameIsOneSentence)
 }
 
 }  // namespace
-}  // namespace drainwatch::cmlog
+}  // namespace drainwatch::cmlog::cmlog_time_zone_test

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace drainwatch {
+namespace drainwatch::connection_count_test {
 namespace {
 
 /// Linux 6.18.
@@ -65,4 +65,4 @@ TEST(ConnectionCount, OneThatCannotReadAlwaysHasNew)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::connection_count_test

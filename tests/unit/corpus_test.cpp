@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace drainwatch::corpus {
+namespace drainwatch::corpus::corpus_test {
 namespace {
 
 using test::kMs;
@@ -458,4 +458,4 @@ TEST(CorpusResults, SurviveTheirFile)
 }
 
 }  // namespace
-}  // namespace drainwatch::corpus
+}  // namespace drainwatch::corpus::corpus_test

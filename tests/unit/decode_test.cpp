@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-namespace drainwatch {
+namespace drainwatch::decode_test {
 namespace {
 
 dw_record record(std::uint32_t kind)
@@ -237,4 +237,4 @@ TEST(DecodeSlot, HabitIsTheGreaterOfBothPeriods)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::decode_test

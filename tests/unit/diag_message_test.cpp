@@ -11,7 +11,7 @@
 #include <memory>
 #include <random>
 
-namespace drainwatch {
+namespace drainwatch::diag_message_test {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -406,4 +406,4 @@ TEST(DiagAnswer, ThatIsGarbageDoesNoHarm)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::diag_message_test

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <csignal>
 
-namespace drainwatch {
+namespace drainwatch::diagnosis_test {
 namespace {
 
 using test::kSecond;
@@ -300,4 +300,4 @@ TEST(WaitingCall, descriptors_of_calls)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::diagnosis_test

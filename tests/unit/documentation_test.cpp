@@ -7,7 +7,7 @@
 #include <regex>
 #include <set>
 
-namespace drainwatch {
+namespace drainwatch::documentation_test {
 namespace {
 
 using Words = std::set<std::string>;
@@ -127,4 +127,4 @@ TEST(Help, IsUnderstoodByTheseTests)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::documentation_test

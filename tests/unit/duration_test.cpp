@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <string>
 
-namespace drainwatch {
+namespace drainwatch::duration_test {
 namespace {
 
 TEST(Duration, WellFormed)
@@ -56,4 +56,4 @@ TEST(Duration, ReadsNoFurtherThanItsText)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::duration_test

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::endpoint_test {
 namespace {
 
 TEST(Endpoint, IsWrittenLikeInUrls)
@@ -42,4 +42,4 @@ TEST(SocketSample, UnreadBytesAreWithoutFinAndAcrossTheWrap)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::endpoint_test

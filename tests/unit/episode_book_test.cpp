@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::episode_book_test {
 namespace {
 
 using test::kBegin;
@@ -97,4 +97,4 @@ TEST(EpisodeBook, WhatIsOutsideOfAnyIsNone)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::episode_book_test

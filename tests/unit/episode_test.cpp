@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::episode_test {
 namespace {
 
 using test::kBegin;
@@ -161,4 +161,4 @@ TEST(Episode, ATimeBeforeItsBeginningIsNoDuration)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::episode_test

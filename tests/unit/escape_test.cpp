@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <string>
 
-namespace drainwatch {
+namespace drainwatch::escape_test {
 namespace {
 
 using namespace std::string_literals;
@@ -53,4 +53,4 @@ TEST(Escape, BytesThatAreNotUtf8)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::escape_test

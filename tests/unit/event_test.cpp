@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::event_test {
 namespace {
 
 constexpr std::uint64_t kWritten = 1795418701'123'456'789;  // 2026-11-23T07:25:01.123456Z
@@ -126,4 +126,4 @@ TEST(TextLine, ANameDoesNotSteerTheTerminal)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::event_test

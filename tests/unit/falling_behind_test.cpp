@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::falling_behind_test {
 namespace {
 
 using test::kMs;
@@ -107,4 +107,4 @@ TEST(FallingBehind, SaysSo)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::falling_behind_test

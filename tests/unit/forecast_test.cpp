@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <cmath>
 
-namespace drainwatch {
+namespace drainwatch::forecast_test {
 namespace {
 
 using test::kMs;
@@ -297,4 +297,4 @@ TEST(ArrivalRate, AcrossTheWrapOfSequenceNumbers)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::forecast_test

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-namespace drainwatch {
+namespace drainwatch::histogram_test {
 namespace {
 
 TEST(Histogram, buckets_follow_one_another_without_a_gap)
@@ -95,4 +95,4 @@ TEST(Distribution, of_two_together)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::histogram_test

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <vector>
 
-namespace drainwatch {
+namespace drainwatch::history_test {
 namespace {
 
 using test::kBegin;
@@ -168,4 +168,4 @@ TEST(Trough, TakesThreeLooks)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::history_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::incidents_test {
 namespace {
 
 using test::kBegin;
@@ -129,4 +129,4 @@ TEST(Incidents, WhatLiesOutsideOfEpisodesIsLeftAlone)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::incidents_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::left_out_test {
 namespace {
 
 constexpr Cookie kSocket{7};
@@ -71,4 +71,4 @@ TEST(LeftOut, ALookThatFailsForgetsNothing)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::left_out_test

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <string>
 
-namespace drainwatch {
+namespace drainwatch::line_queue_test {
 namespace {
 
 constexpr std::size_t kMiB = 1024 * 1024;
@@ -188,4 +188,4 @@ TEST_F(LineQueuePipe, DrainEndsWhenAllIsOut)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::line_queue_test

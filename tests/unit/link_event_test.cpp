@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::link_event_test {
 namespace {
 
 using test::kSecond;
@@ -94,4 +94,4 @@ TEST(PeersJson, ARowForEach)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::link_event_test

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+namespace listener_key_test {
 namespace {
 
 dw_listener_key v4(const char* address)
@@ -86,3 +87,4 @@ TEST(ListenerKey, WideningKeepsPortAndNamespace)
 }
 
 }  // namespace
+}  // namespace listener_key_test

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::log_event_test {
 namespace {
 
 using test::kSecond;
@@ -73,4 +73,4 @@ TEST(LogEvent, OfAnotherError)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::log_event_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::losses_test {
 namespace {
 
 constexpr auto kTableFull = "some sockets with unread data are not followed: raise --max-sockets";
@@ -46,4 +46,4 @@ TEST(LossesInWords, EachCountHasItsOwn)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::losses_test

@@ -4,7 +4,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-namespace drainwatch {
+namespace drainwatch::mapping_test {
 namespace {
 
 std::uint32_t own_pid()
@@ -59,4 +59,4 @@ TEST(Maps, of_what_is_no_thread_of_it_there_are_none)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::mapping_test

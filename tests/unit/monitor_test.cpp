@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <iterator>
 
-namespace drainwatch {
+namespace drainwatch::monitor_test {
 namespace {
 
 using test::kBegin;
@@ -527,4 +527,4 @@ TEST(Monitor, AConnectionThatIsReadIsNotReplaced)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::monitor_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::monitor_window_test {
 namespace {
 
 using test::kBegin;
@@ -252,4 +252,4 @@ TEST_F(MonitorWindow, AReaderOfSingleBytesIsNoFlood)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::monitor_window_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::not_draining_test {
 namespace {
 
 using test::kMs;
@@ -261,4 +261,4 @@ TEST(Suspicion, OfAnAgeingQueueThatFillsOrMayRunFull)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::not_draining_test

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <regex>
 
-namespace drainwatch {
+namespace drainwatch::options_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -260,4 +260,4 @@ TEST(Version, IsATextWithTheCommit)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::options_test

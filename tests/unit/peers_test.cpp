@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace drainwatch {
+namespace drainwatch::peers_test {
 namespace {
 
 using test::kBegin;
@@ -133,4 +133,4 @@ TEST(Peers, BoundedAndThoseThatFlapStay)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::peers_test

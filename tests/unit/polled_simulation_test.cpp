@@ -12,7 +12,7 @@
 #include <iterator>
 #include <random>
 
-namespace drainwatch {
+namespace drainwatch::polled_simulation_test {
 namespace {
 
 using test::kBegin;
@@ -286,4 +286,4 @@ TEST(PolledMonitor, AStallIsToldWithinATickOfTheLimit)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::polled_simulation_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::polled_socket_test {
 namespace {
 
 using test::kBegin;
@@ -532,4 +532,4 @@ TEST(PolledWindow, ThatIsUnknownMakesNoForecast)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::polled_socket_test

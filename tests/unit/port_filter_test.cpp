@@ -7,7 +7,7 @@
 #include <cstring>
 #include <numeric>
 
-namespace drainwatch {
+namespace drainwatch::port_filter_test {
 namespace {
 
 using Program = std::vector<std::byte>;
@@ -159,4 +159,4 @@ TEST(PortFilter, FitsIntoItsAttribute)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::port_filter_test

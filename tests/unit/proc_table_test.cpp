@@ -14,7 +14,7 @@
 #include <random>
 #include <set>
 
-namespace drainwatch {
+namespace drainwatch::proc_table_test {
 namespace {
 
 constexpr std::string_view kV4 =
@@ -207,4 +207,4 @@ TEST(ProcTable, OutlivesTheProcessByWhichItWasOpened)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::proc_table_test

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <random>
 
-namespace drainwatch {
+namespace drainwatch::profile_report_test {
 namespace {
 
 constexpr std::int32_t kRead = 0;
@@ -309,4 +309,4 @@ TEST(Units, have_three_digits)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::profile_report_test

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 
-namespace drainwatch {
+namespace drainwatch::reader_thread_test {
 namespace {
 
 constexpr std::uint64_t kStart = 1'000'000;
@@ -127,4 +127,4 @@ TEST_F(ReaderThread, the_first_waking_counts)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::reader_thread_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::reading_test {
 namespace {
 
 using test::kBegin;
@@ -422,4 +422,4 @@ TEST(Reading, RateOfTheFirstLookIsThatOfTheArrivals)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::reading_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::share_test {
 namespace {
 
 TEST(Share, IsWrittenInPercent)
@@ -30,4 +30,4 @@ TEST(Share, InWords)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::share_test

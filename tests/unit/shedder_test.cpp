@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::shedder_test {
 namespace {
 
 using test::kMs;
@@ -432,4 +432,4 @@ TEST(CostMeter, APartOfAHookHasNoWay)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::shedder_test

@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-namespace drainwatch {
+namespace drainwatch::slot_table_test {
 namespace {
 
 constexpr std::uint32_t kSlots = DW_FILL_BATCH;
@@ -76,4 +76,4 @@ TEST_F(SlotTableAttention, is_taken_back_with_the_slots_word_of_it)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::slot_table_test

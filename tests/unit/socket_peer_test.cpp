@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace drainwatch {
+namespace drainwatch::socket_peer_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -112,4 +112,4 @@ TEST(SocketPeer, OfAProcessThatHasEndedIsNone)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::socket_peer_test

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+namespace socket_track_test {
 namespace {
 
 using drainwatch::test::kMs;
@@ -495,3 +496,4 @@ TEST(Repair, UnreadDataHasAnAge)
 }
 
 }  // namespace
+}  // namespace socket_track_test

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iterator>
 
-namespace drainwatch {
+namespace drainwatch::symbols_test {
 
 /// Has a name that the linker keeps, in C++.
 [[gnu::noinline]] int a_function_to_be_found(int x)
@@ -57,4 +57,4 @@ TEST(Symbols, never_guess)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::symbols_test

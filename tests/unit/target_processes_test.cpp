@@ -11,7 +11,7 @@
 #include <csignal>
 #include <cstring>
 
-namespace drainwatch {
+namespace drainwatch::target_processes_test {
 namespace {
 
 /// A process with a name, that renames itself, forks or ends when it is told to.
@@ -272,4 +272,4 @@ TEST(Descriptors, OfAProcessThatIsGone)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::target_processes_test

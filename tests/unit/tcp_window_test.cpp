@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <random>
 
+namespace tcp_window_test {
 namespace {
 
 /// Half of 128 KiB is window: allowed 65536, floor 4096, and the queue is empty.
@@ -458,3 +459,4 @@ TEST(ReaderIsTold, AsTcpPollDoes)
 }
 
 }  // namespace
+}  // namespace tcp_window_test

@@ -4,7 +4,7 @@
 #include <unistd.h>
 #include <string>
 
-namespace drainwatch {
+namespace drainwatch::text_file_test {
 namespace {
 
 TEST(TextFile, is_read_to_its_end_or_as_far_as_is_wanted)
@@ -25,4 +25,4 @@ TEST(TextFile, that_cannot_be_read_is_empty)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::text_file_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::time_test {
 namespace {
 
 using test::kSecond;
@@ -29,4 +29,4 @@ TEST(ClockPair, PutsKernelTimesOnTheCalendar)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::time_test

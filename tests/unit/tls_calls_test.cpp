@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::tls_calls_test {
 namespace {
 
 constexpr std::uint64_t kSession = 0x5500;
@@ -111,4 +111,4 @@ TEST(TlsHandshake, that_was_never_seen_to_return_took_no_time)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::tls_calls_test

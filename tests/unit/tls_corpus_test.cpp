@@ -10,7 +10,7 @@
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it so
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
-namespace drainwatch {
+namespace drainwatch::tls_corpus_test {
 namespace {
 
 TEST(TlsCorpus, IsSurvived)
@@ -28,4 +28,4 @@ TEST(TlsCorpus, IsSurvived)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::tls_corpus_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch::tls {
+namespace drainwatch::tls::tls_hello_test {
 namespace {
 
 using namespace drainwatch::test;
@@ -136,4 +136,4 @@ TEST(TlsHello, Names)
 }
 
 }  // namespace
-}  // namespace drainwatch::tls
+}  // namespace drainwatch::tls::tls_hello_test

@@ -15,7 +15,7 @@ extern "C" [[gnu::used, gnu::noinline]] int SSL_read(void* session, void* /*buff
     return session != nullptr ? size : 0;
 }
 
-namespace drainwatch {
+namespace drainwatch::tls_library_test {
 namespace {
 
 constexpr auto kSelf = "/proc/self/exe";
@@ -95,4 +95,4 @@ TEST(TlsLibrary, ByTheMemoryMap)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::tls_library_test

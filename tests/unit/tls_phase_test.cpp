@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::tls_phase_test {
 namespace {
 
 __u32 wanted(dw_slot& slot, __u32 offset, __u32 bytes, __u8 part)
@@ -133,4 +133,4 @@ TEST(TlsPhase, GlimpsesOfAnEarlierConnection)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::tls_phase_test

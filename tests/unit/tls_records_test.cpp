@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <numeric>
 
-namespace drainwatch::tls {
+namespace drainwatch::tls::tls_records_test {
 namespace {
 
 using namespace drainwatch::test;
@@ -211,4 +211,4 @@ TEST(TlsRecords, InsideAHandshake)
 }
 
 }  // namespace
-}  // namespace drainwatch::tls
+}  // namespace drainwatch::tls::tls_records_test

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <cerrno>
 
-namespace drainwatch::tls {
+namespace drainwatch::tls::tls_tracker_test {
 namespace {
 
 using test::kMs;
@@ -591,4 +591,4 @@ TEST_F(TlsTracker, BoundedWhateverComes)
 }
 
 }  // namespace
-}  // namespace drainwatch::tls
+}  // namespace drainwatch::tls::tls_tracker_test

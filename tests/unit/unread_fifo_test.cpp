@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+namespace unread_fifo_test {
 namespace {
 
 using drainwatch::test::kMs;
@@ -288,3 +289,4 @@ TEST_P(UnreadFifoModel, OldestIsOverstatedByAThirdOfTheQueueAtMost)
 INSTANTIATE_TEST_SUITE_P(Seeds, UnreadFifoModel, testing::Values(1, 2, 3));
 
 }  // namespace
+}  // namespace unread_fifo_test

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace drainwatch {
+namespace drainwatch::user_stack_files_test {
 namespace {
 
 /// Takes from this thread what /proc/<pid>/map_files wants.
@@ -207,4 +207,4 @@ TEST(ElfSymbols, a_table_that_is_too_long_is_as_if_it_was_not_there)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::user_stack_files_test

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <random>
 
-namespace drainwatch {
+namespace drainwatch::user_stack_garbage_test {
 namespace {
 
 using Random = std::mt19937_64;
@@ -108,4 +108,4 @@ TEST(UserStack, of_corrupt_files_ends)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::user_stack_garbage_test

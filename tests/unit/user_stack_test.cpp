@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <array>
 
-namespace drainwatch {
+namespace drainwatch::user_stack_test {
 namespace {
 
 struct Kind {
@@ -239,4 +239,4 @@ TEST(UserStack, sees_that_a_process_runs_another_program)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::user_stack_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace drainwatch {
+namespace drainwatch::wording_test {
 namespace {
 
 TEST(Wording, OfTime)
@@ -34,4 +34,4 @@ TEST(Wording, OfTheForecast)
 }
 
 }  // namespace
-}  // namespace drainwatch
+}  // namespace drainwatch::wording_test
