@@ -27,7 +27,7 @@ int heal(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !ref)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp && (releases_all || sk->__sk_common.skc_state != DW_TCP_CLOSE))
+	if (tp)
 		heal_socket(tp, ref);
 	return 0;
 }
@@ -230,7 +230,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	if (!tp)
 		return DW_OTHER;
 	if (config.sockets_by_address && ref && is_left_over(ref, oldstate, newstate)) {
-		forget_socket(sk, ref, bpf_ktime_get_ns());
+		forget_socket(sk, ref);
 		ref = NULL;
 	}
 	if (!ref)
@@ -251,20 +251,15 @@ DW_ENTRY(tcp_destroy_sock, struct sock *sk)
 {
 	struct dw_ref *ref = find_ref(sk);
 	struct dw_slot *s;
-	__u64 now_ns;
 	__u32 slot;
 
 	forget_unstored(sk);
 	if (!ref || ref->self != (__u64)sk)
 		return DW_OTHER;
-	now_ns = bpf_ktime_get_ns();
 	s = slot_of(sk, &slot);
-	if (s) {
-		s->ended_ns = now_ns;
-		if (dw_unread_bytes(s))
-			send_socket_record(DW_REC_ENDED, slot, s, now_ns, 0, 0);
-	}
-	forget_socket(sk, ref, now_ns);
+	if (s && dw_unread_bytes(s))
+		send_socket_record(DW_REC_ENDED, slot, s, bpf_ktime_get_ns(), 0, 0);
+	forget_socket(sk, ref);
 	return s ? DW_WATCHED : DW_OTHER;
 }
 
@@ -275,12 +270,14 @@ DW_ENTRY(tcp_receive_reset, struct sock *sk)
 
 	s = slot_of(sk, &slot);
 	if (s)
-		send_socket_record(DW_REC_RESET_IN, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s),
-				   0);
+		tell_of_reset(DW_REC_RESET_IN, slot, s, 0);
 	return s ? DW_WATCHED : DW_OTHER;
 }
 
-/* Also what close() does to unread data. */
+/*
+ * Also what close() does to unread data. Then who runs holds the socket; who runs
+ * as a timer gives the peer up does not.
+ */
 DW_ENTRY(tcp_send_reset, struct sock *sk)
 {
 	struct dw_slot *s;
@@ -290,8 +287,8 @@ DW_ENTRY(tcp_send_reset, struct sock *sk)
 		return DW_OTHER;
 	s = slot_of(sk, &slot);
 	if (s)
-		send_socket_record(DW_REC_RESET_OUT, slot, s, bpf_ktime_get_ns(),
-				   dw_unread_bytes(s), bpf_get_current_pid_tgid() >> 32);
+		tell_of_reset(DW_REC_RESET_OUT, slot, s,
+			      sk->sk_lock.owned ? bpf_get_current_pid_tgid() >> 32 : 0);
 	return s ? DW_WATCHED : DW_OTHER;
 }
 
@@ -418,7 +415,7 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	found.listener = state == DW_TCP_LISTEN;
 	ref = find_ref(sk);
-	if (ref && config.heals_by_descriptor && (releases_all || state != DW_TCP_CLOSE))
+	if (ref && config.heals_by_descriptor)
 		heal_socket((struct tcp_sock *)sk, ref);
 	if (releases_all)
 		return 0;

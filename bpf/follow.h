@@ -47,23 +47,24 @@ static __always_inline void merge_if_full(__u32 slot, struct dw_slot *s, __u32 d
 }
 
 /* Copy what the socket holds now, once, for it may not be locked; returns how far its data goes. */
-static __always_inline __u32 copy_state(struct dw_slot *s, const struct tcp_sock *tp, __u8 state)
+static __always_inline __u32 copy_state(struct dw_slot *s, const struct tcp_sock *tp)
 {
-	note_rcvlowat(s, tp->inet_conn.icsk_inet.sk.sk_rcvlowat);
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	note_rcvlowat(s, sk->sk_rcvlowat);
 	read_window(&s->window, tp);
-	return data_end_of(s->window.rcv_nxt, state);
+	return data_end_of(s->window.rcv_nxt, sk->__sk_common.skc_flags);
 }
 
 /* A segment came at arrived_ns: copy what the socket holds now. */
 static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp,
 					  __u64 arrived_ns)
 {
-	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
 	__u32 data_end;
 
-	if (state == DW_TCP_CLOSE)
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == DW_TCP_CLOSE)
 		return;
-	data_end = copy_state(s, tp, state);
+	data_end = copy_state(s, tp);
 	merge_if_full(slot, s, data_end);
 	dw_append_arrival(s, data_end, arrived_ns);
 	call_attention(slot, s);
@@ -73,9 +74,7 @@ static __always_inline void track_segment(__u32 slot, struct dw_slot *s, const s
 static __always_inline void track_plain_arrival(__u32 slot, struct dw_slot *s,
 						const struct tcp_sock *tp, __u64 arrived_ns)
 {
-	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
-
-	dw_append_arrival(s, copy_state(s, tp, state), arrived_ns);
+	dw_append_arrival(s, copy_state(s, tp), arrived_ns);
 	call_attention(slot, s);
 }
 
@@ -87,14 +86,13 @@ static __always_inline void track_plain_arrival(__u32 slot, struct dw_slot *s,
 static __always_inline void track_acknowledged(__u32 slot, struct dw_slot *s, const struct sock *sk,
 					       __u64 now_ns)
 {
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	__u32 data_end;
 
-	if (state == DW_TCP_CLOSE)
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == DW_TCP_CLOSE)
 		return;
 	note_rcvlowat(s, BPF_CORE_READ(sk, sk_rcvlowat));
 	probe_window(&s->window, sk);
-	data_end = data_end_of(s->window.rcv_nxt, state);
+	data_end = data_end_of(s->window.rcv_nxt, BPF_CORE_READ(sk, __sk_common.skc_flags));
 	merge_if_full(slot, s, data_end);
 	dw_append_arrival(s, data_end, last_arrival_ns(sk, now_ns));
 	call_attention(slot, s);
@@ -147,6 +145,63 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	};
 
 	send_record(&record);
+}
+
+/*
+ * Both sides have said their last word, and all that the peer has sent is there: it
+ * may be read as before, though the kernel says TCP_CLOSE.
+ */
+static __always_inline int ended_in_order(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags & (1UL << SOCK_DONE) && !sk->sk_err;
+}
+
+/* No reader can help any more. */
+static __always_inline void give_up_unread(struct dw_slot *s)
+{
+	dw_fifo_clear(&s->unread);
+	s->state = DW_TCP_CLOSE;
+}
+
+/* The connection is at its end. What was reset has been told. */
+static __always_inline void follow_end(__u32 slot, struct dw_slot *s, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	if (ended_in_order(sk)) {
+		/* which its last segment may do, with its last bytes */
+		track_segment(slot, s, tp, segment_time_ns(tp));
+		s->state = DW_TCP_CLOSE;
+		return;
+	}
+	give_up_unread(s);
+	if (sk->sk_err && dw_unread_bytes(s) && !(s->flags & DW_SLOT_RESET))
+		send_socket_record(DW_REC_BROKEN, slot, s, bpf_ktime_get_ns(), sk->sk_err, 0);
+}
+
+/* A watched socket changes its state. */
+static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int newstate)
+{
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (!s)
+		return;
+	if (newstate == DW_TCP_CLOSE) {
+		follow_end(slot, s, tp);
+		return;
+	}
+	/* a connect() has learned its addresses and window scale */
+	if (newstate == DW_TCP_ESTABLISHED)
+		start_tracking(slot, s, tp);
+	s->state = newstate;
+}
+
+/* A reset came, or was sent. */
+static __always_inline void tell_of_reset(__u32 kind, __u32 slot, struct dw_slot *s, __u32 pid)
+{
+	s->flags |= DW_SLOT_RESET;
+	give_up_unread(s);
+	send_socket_record(kind, slot, s, bpf_ktime_get_ns(), dw_unread_bytes(s), pid);
 }
 
 /* A connection has just been established. */
@@ -294,9 +349,13 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	if (!belongs_to(s, ref, sk)) {
 		/* storage ends with its socket; and its iterator holds a lock, in old kernels */
 		if (config.sockets_by_address)
-			forget_socket(sk, ref, bpf_ktime_get_ns());
+			forget_socket(sk, ref);
 		else if (s->cookie != ref->cookie)
 			ref->slot = DW_NO_SLOT;
+		return;
+	}
+	if (sk->__sk_common.skc_state == DW_TCP_CLOSE) {
+		track_progress(s, tp, 0);
 		return;
 	}
 	read_limits(s, tp);

@@ -56,6 +56,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie; /* 0 until someone asks for it */
+	unsigned long skc_flags; /* bits of enum sock_flags */
 };
 
 struct bpf_local_storage;
@@ -75,8 +76,12 @@ struct sock {
 		int len;
 	} sk_backlog;
 	struct sk_buff_head sk_receive_queue;
+	struct {
+		int owned;
+	} sk_lock;
 	int sk_rcvbuf;
 	int sk_rcvlowat;
+	int sk_err;
 	unsigned int sk_userlocks : 4; /* a plain u8 since 6.8 */
 	unsigned int sk_protocol : 8;  /* a plain u16 since 5.6 */
 	__u32 sk_ack_backlog; /* of a listener: connections that wait to be accepted */
@@ -267,7 +272,9 @@ struct tcp_header {
 
 #define AF_INET		 2
 #define AF_INET6	 10
+#define EEXIST 17
 #define SOCK_RCVBUF_LOCK 2
+#define SOCK_DONE 1 /* of enum sock_flags, include/net/sock.h: a FIN has come */
 #define SOCK_STREAM	 1
 #define IPPROTO_TCP	 6
 #define S_IFMT		 0170000

@@ -61,8 +61,8 @@ struct {
 
 /*
  * Address of a sock -> 1 while a slot is sought for it: a segment may come to a
- * socket that a full look is just finding. Written and deleted here. Full: the
- * next event or look tries again.
+ * socket that a full look is just finding. And number of a slot -> 1 while it is
+ * given back. Written and deleted here. Full: the next event or look tries again.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -38,7 +38,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!tp)
 		return 0;
 	/* what filled a gap, or came as the connection was half closed */
-	measure_arrival(slot, m, data_end_of(tp->rcv_nxt, sk->__sk_common.skc_state),
+	measure_arrival(slot, m, data_end_of(tp->rcv_nxt, sk->__sk_common.skc_flags),
 			segment_time_ns(tp));
 	seq = BPF_CORE_READ(segment, seq);
 	end_seq = BPF_CORE_READ(segment, end_seq);
@@ -62,7 +62,7 @@ int BPF_PROG(sk_data_ready, struct sock *sk)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
-		measure_arrival(slot, m, data_end_of(tp->rcv_nxt, sk->__sk_common.skc_state),
+		measure_arrival(slot, m, data_end_of(tp->rcv_nxt, sk->__sk_common.skc_flags),
 				arrival_ns(m, tp));
 	return 0;
 }

@@ -17,9 +17,13 @@ static __always_inline __u64 segment_time_ns(const struct tcp_sock *tp)
 	return bpf_ktime_get_ns();
 }
 
-static __always_inline __u32 data_end_of(__u32 rcv_nxt, __u8 state)
+/*
+ * How far its data goes. The state will not do: a FIN that is the last word of both
+ * sides is acknowledged before the state says so (tcp_fin(), net/ipv4/tcp_input.c).
+ */
+static __always_inline __u32 data_end_of(__u32 rcv_nxt, unsigned long sock_flags)
 {
-	return dw_fin_received(state) ? rcv_nxt - 1 : rcv_nxt;
+	return sock_flags & (1UL << SOCK_DONE) ? rcv_nxt - 1 : rcv_nxt;
 }
 
 #endif

@@ -50,15 +50,19 @@ static __always_inline struct dw_slot *indexed_slot(__u64 cookie, __u32 *slot)
 	return s && s->cookie == cookie && !s->ended_ns ? s : NULL;
 }
 
-/* The slot that the socket's own reference names. */
+/*
+ * The slot that the socket's own reference names. One that still is its listener's,
+ * for the connection's birth was missed, names none.
+ */
 static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *slot)
 {
 	struct dw_ref *ref = find_ref(sk);
 	struct dw_slot *s;
 
-	if (!ref || ref->self != (__u64)sk)
+	*slot = 0;
+	if (!ref)
 		return NULL;
-	*slot = ref->slot;
+	*slot = ref->self == (__u64)sk ? ref->slot : DW_NO_SLOT;
 	s = bpf_map_lookup_elem(&slots, slot);
 	return s && s->cookie == ref->cookie ? s : NULL;
 }
@@ -92,7 +96,6 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 	struct dw_slot *s = NULL;
 	__u64 cookie;
 
-	*slot = 0;
 	if (!config.sockets_by_address) {
 		cookie = sk->__sk_common.skc_cookie.counter;
 		if (!cookie)

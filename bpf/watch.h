@@ -111,7 +111,7 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	read_limits(s, tp);
 	read_window(&s->window, tp);
 	s->copied_seq = tp->copied_seq;
-	s->data_end = data_end_of(s->window.rcv_nxt, s->state);
+	s->data_end = data_end_of(s->window.rcv_nxt, sk->__sk_common.skc_flags);
 	s->end_at_open = s->data_end;
 	s->received_from = s->window.rcv_nxt;
 	s->sent_from = tp->snd_nxt;
@@ -227,19 +227,29 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref,
 	bpf_map_delete_elem(&claims, &address);
 }
 
-/* The watch of this socket is over: its slot is free for another. */
-static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 now_ns)
+/*
+ * The watch of the socket with this cookie is over: its slot is free for another. A
+ * look and the socket's end may come to it at once: one of them gives it back.
+ */
+static __always_inline void end_slot(__u32 slot, struct dw_slot *s, __u64 cookie)
 {
-	s->ended_ns = now_ns;
-	dw_fifo_clear(&s->unread);
-	if (!bpf_map_push_elem(&free_slots, &slot, 0))
-		__sync_fetch_and_add(&slots_free, 1);
+	__u64 key = slot; /* no address */
+	__u32 claimed = 1;
+
+	if (bpf_map_update_elem(&claims, &key, &claimed, BPF_NOEXIST) == -EEXIST)
+		return;
+	if (s->cookie == cookie && !s->ended_ns) {
+		s->ended_ns = bpf_ktime_get_ns();
+		dw_fifo_clear(&s->unread);
+		if (!bpf_map_push_elem(&free_slots, &slot, 0))
+			__sync_fetch_and_add(&slots_free, 1);
+	}
+	bpf_map_delete_elem(&claims, &key);
 }
 
 /* The socket stays known, and takes a slot again when data comes. */
 static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
 	__u32 slot = ref->slot;
 
 	/* its end may have come meanwhile, and given it back */
@@ -247,7 +257,7 @@ static __always_inline void release_slot(struct dw_ref *ref, struct dw_slot *s)
 		return;
 	ref->slot = DW_NO_SLOT;
 	ref->alert_bytes = s->tls.alert_bytes;
-	end_slot(slot, s, now_ns);
+	end_slot(slot, s, ref->cookie);
 }
 
 /* Begin to watch a connection that is not known yet. */
@@ -281,13 +291,13 @@ static __always_inline void watch_listener(struct sock *sk, __u32 owner_tgid)
 }
 
 /* Forget the socket; what is known of it ends with it, or was left over from an earlier one. */
-static __always_inline void forget_socket(struct sock *sk, const struct dw_ref *ref, __u64 now_ns)
+static __always_inline void forget_socket(struct sock *sk, const struct dw_ref *ref)
 {
 	__u32 slot = ref->slot;
 	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
 
-	if (s && s->cookie == ref->cookie)
-		end_slot(slot, s, now_ns);
+	if (s)
+		end_slot(slot, s, ref->cookie);
 	if (ref->listens_on)
 		leave_listener(sk, ref->listens_on);
 	drop_ref(sk);
@@ -353,23 +363,6 @@ static __always_inline void begin_watch(struct tcp_sock *tp, int oldstate, int n
 		if ((config.watch_all || listener) && port_wanted(sk))
 			watch_connection(tp, listener ? listener->owner_tgid : 0, DW_SEEKS_EVENT);
 	}
-}
-
-/* A watched socket changes its state. */
-static __always_inline void follow_state(__u32 slot, struct tcp_sock *tp, int newstate)
-{
-	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
-
-	if (!s)
-		return;
-	if (newstate == DW_TCP_ESTABLISHED) {
-		/* a connect() has learned its addresses and window scale */
-		start_tracking(slot, s, tp);
-	} else if (newstate == DW_TCP_CLOSE) {
-		/* no reader can help any more */
-		dw_fifo_clear(&s->unread);
-	}
-	s->state = newstate;
 }
 
 /*

@@ -60,6 +60,7 @@ struct dw_tls {
 #define DW_SLOT_CLOSED 0x2u      /* the last announced window was zero */
 #define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
 #define DW_SLOT_TURN_ESTIMATED 0x8u /* the last turn of the window was not seen as it was announced */
+#define DW_SLOT_RESET 0x10u      /* it was reset, and that was told */
 
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and
@@ -111,6 +112,7 @@ enum dw_record_kind {
 	DW_REC_REOPENED,     /* an open window announced after it; value: zero_count */
 	DW_REC_RESET_IN,     /* reset received; value: unread bytes */
 	DW_REC_RESET_OUT,    /* reset sent; value: unread bytes */
+	DW_REC_BROKEN,       /* given up by the kernel with unread data, without a reset; value: the errno */
 	DW_REC_ENDED,        /* destroyed with unread data */
 	DW_REC_CLOSED,       /* by either side, before its TLS handshake was past, if there was any */
 	DW_REC_CONNECTED,    /* a connection is established, and watched */

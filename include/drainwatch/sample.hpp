@@ -75,6 +75,7 @@ struct SocketNotice {
         reopened,
         reset_received,
         reset_sent,
+        broken,  ///< the kernel gave the connection up, without a reset
         ended,
         closed,           ///< by either side, before its TLS handshake was past
         connected,        ///< a connection is established
@@ -88,7 +89,7 @@ struct SocketNotice {
     std::uint64_t at_ns = 0;
     std::uint32_t value = 0;  ///< zero_window, reopened: the how many-th of this socket; alerts:
                               ///< level << 8 | description; handshake_over: 0, or the errno of
-                              ///< why not; else unread bytes
+                              ///< why not; broken: the errno; else unread bytes
     std::uint32_t pid = 0;    ///< who did it; 0 if not known
 };
 

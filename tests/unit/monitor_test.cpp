@@ -4,6 +4,7 @@
 #include "link.hpp"
 
 #include <gtest/gtest.h>
+#include <cerrno>
 #include <iterator>
 
 namespace drainwatch::monitor_test {
@@ -182,14 +183,17 @@ TEST(Monitor, NamesTheNextThreshold)
 {
     Watch w;
     Link link;
-    EXPECT_FALSE(w.monitor.next_threshold_ns());
+    EXPECT_FALSE(w.monitor.next_threshold_ns(kBegin));
     link.arrive(100, kBegin);
     w.look(link, kBegin + 300 * kMs);
-    EXPECT_EQ(w.monitor.next_threshold_ns(), kBegin + 1000 * kMs);
+    EXPECT_EQ(w.monitor.next_threshold_ns(kBegin + 300 * kMs), kBegin + 1000 * kMs);
+    EXPECT_EQ(w.monitor.next_threshold_ns(kBegin + 1000 * kMs), kBegin + 2000 * kMs)
+        << "what was not looked at when it was due is not waited for";
+    EXPECT_FALSE(w.monitor.next_threshold_ns(kBegin + 2000 * kMs));
     w.look(link, kBegin + 1000 * kMs);
-    EXPECT_EQ(w.monitor.next_threshold_ns(), kBegin + 2000 * kMs);
+    EXPECT_EQ(w.monitor.next_threshold_ns(kBegin + 1000 * kMs), kBegin + 2000 * kMs);
     w.look(link, kBegin + 2000 * kMs);
-    EXPECT_FALSE(w.monitor.next_threshold_ns()) << "all is told";
+    EXPECT_FALSE(w.monitor.next_threshold_ns(kBegin)) << "all is told";
 }
 
 TEST(Monitor, SaysHowEachEpisodeStands)
@@ -322,13 +326,57 @@ TEST(Monitor, AResetOutsideOfAnEpisodeIsAWarningToo)
     Monitor monitor{Limits{}};
     Link link;
     link.arrive(10, kBegin);
-    const auto alerts = monitor.notice(link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10),
-                                       link.sample(kBegin + 2));
+    SocketNotice reset = link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10);
+    reset.pid = 4242;
+    const auto alerts = monitor.notice(reset, link.sample(kBegin + 2));
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts[0].episode, 0U);
     EXPECT_EQ(alerts[0].reason, "reset by this side with 10 bytes unread");
     EXPECT_EQ(alerts[0].reset_by, Side::local);
     EXPECT_EQ(monitor.totals().episodes, 0U);
+}
+
+TEST(Monitor, AResetThatNoProcessAskedForIsTheKernels)
+{
+    Monitor monitor{Limits{}};
+    Link link;
+    link.arrive(10, kBegin);
+    const auto alerts = monitor.notice(link.notice(SocketNotice::Kind::reset_sent, kBegin + 1, 10),
+                                       link.sample(kBegin + 2));
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].reason, "reset by the kernel of this side with 10 bytes unread");
+    EXPECT_EQ(alerts[0].reset_by, Side::local);
+}
+
+TEST(Monitor, AConnectionThatIsGivenUpEndsTheEpisode)
+{
+    Watch w;
+    Link link;
+    link.arrive(1000, kBegin);
+    w.look_until(link, kBegin + 1500 * kMs);
+    const auto alerts =
+        w.monitor.notice(link.notice(SocketNotice::Kind::broken, kBegin + 1600 * kMs, ETIMEDOUT),
+                         link.sample(kBegin + 1601 * kMs));
+    ASSERT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(alerts[0].kind, Kind::ended);
+    EXPECT_EQ(alerts[0].severity, Severity::warning);
+    EXPECT_EQ(alerts[0].at_ns, kBegin + 1600 * kMs);
+    EXPECT_EQ(alerts[0].error, ETIMEDOUT);
+    EXPECT_EQ(alerts[0].duration_ns, 600 * kMs);
+    EXPECT_EQ(alerts[0].reason,
+              "the connection was given up (Connection timed out) with 1000 bytes unread");
+    EXPECT_EQ(w.monitor.totals().resets, 0U);
+    EXPECT_FALSE(w.monitor.follows(Cookie{77}));
+}
+
+TEST(Monitor, AConnectionThatIsGivenUpWithEverythingReadIsNoNews)
+{
+    Monitor monitor{Limits{}};
+    const Link link;
+    EXPECT_TRUE(monitor
+                    .notice(link.notice(SocketNotice::Kind::broken, kBegin, ETIMEDOUT),
+                            link.sample(kBegin + 1))
+                    .empty());
 }
 
 TEST(Monitor, AResetWithEverythingReadIsNone)

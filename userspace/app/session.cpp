@@ -376,6 +376,7 @@ void Session::take(const SocketNotice& notice)
             }
             print(tls_.end(notice.cookie, tls::Result::reset, notice.at_ns));
             break;
+        case Kind::broken:
         case Kind::closed: print(tls_.end(notice.cookie, tls::Result::closed, notice.at_ns)); break;
         case Kind::handshake_begun: tls_.begin(notice.cookie); break;
         case Kind::handshake_over:
@@ -440,6 +441,7 @@ void Session::take_notices()
 
 void Session::look()
 {
+    const std::uint64_t began_ns = monotonic_ns();
     Look look = source_->look(monitor_.followed());
     // All are judged before the causes of the first are looked for.
     std::vector<Alert> alerts;
@@ -468,7 +470,7 @@ void Session::look()
         healing_.make_due(soonest_healing_ns_);
     }
     plan_look(now_ns + look_spacing_ns(look.samples.empty()), now_ns);
-    if (const auto threshold_ns = monitor_.next_threshold_ns()) {
+    if (const auto threshold_ns = monitor_.next_threshold_ns(began_ns)) {
         plan_look(std::max(*threshold_ns, now_ns + kClosestLookNs), now_ns);
     }
 }

@@ -4,6 +4,7 @@
 #include "bpf/iterators.hpp"
 #include "bpf/way.hpp"
 #include "drainwatch.skel.h"
+#include "drainwatch/socket_track.h"
 #include "host/clock.hpp"
 #include "state/slot.hpp"
 
@@ -61,11 +62,11 @@ dw_config make_config(const SourceOptions& options)
     return config;
 }
 
-/// A connection that may still be read. One that was reset is not, though its socket may live on.
-bool is_open(const dw_slot& slot)
+/// At its end, what the peer has sent may still be read if it ended in order; else what was unread
+/// is given up, though the socket may live on.
+bool is_given_up(const dw_slot& slot)
 {
-    constexpr __u8 kTcpClose = 7;  // include/net/tcp_states.h
-    return slot.cookie != 0 && slot.ended_ns == 0 && slot.state != kTcpClose;
+    return slot.state == DW_TCP_CLOSE && slot.unread.count == 0 && dw_unread_bytes(&slot) != 0;
 }
 
 void clear_map(const bpf_map* map)
@@ -319,6 +320,11 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
     Look look;
     std::unordered_map<Cookie, std::uint32_t> seen;
     const std::uint32_t end = slots_in_use();
+    // Of a connection at its end, only that hook tells of reads.
+    const bool sees_last_reads = is_attached("tcp_rcv_space_adjust");
+    const auto is_past = [&](const dw_slot& value) {
+        return is_given_up(value) || (value.state == DW_TCP_CLOSE && !sees_last_reads);
+    };
     const auto take = [&](std::uint32_t slot, const dw_slot& value) {
         seen[Cookie{value.cookie}] = slot;
         look.samples.push_back(decode_slot(value, monotonic_ns()));
@@ -328,7 +334,7 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
             continue;
         }
         const auto value = table_.read(slot);
-        if (value && is_open(*value)) {
+        if (value && is_taken(*value) && !is_past(*value)) {
             take(slot, *value);
         }
     }
@@ -344,12 +350,12 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
             continue;
         }
         const auto value = table_.read(*slot);
-        if (value && (Cookie{value->cookie} != cookie || value->ended_ns != 0)) {
+        if (!value) {
+            seen[cookie] = *slot;  // changing fast: not now
+        } else if (Cookie{value->cookie} != cookie || !is_taken(*value) || is_past(*value)) {
             look.gone.push_back(cookie);
-        } else if (value && is_open(*value)) {
-            take(*slot, *value);
         } else {
-            seen[cookie] = *slot;  // changing fast, or about to end: not now
+            take(*slot, *value);
         }
     }
     slot_of_ = std::move(seen);

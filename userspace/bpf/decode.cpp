@@ -32,6 +32,7 @@ std::optional<Record> decode_record(std::span<const std::byte> bytes)
         case DW_REC_REOPENED: return socket_record(record, SocketKind::reopened);
         case DW_REC_RESET_IN: return socket_record(record, SocketKind::reset_received);
         case DW_REC_RESET_OUT: return socket_record(record, SocketKind::reset_sent);
+        case DW_REC_BROKEN: return socket_record(record, SocketKind::broken);
         case DW_REC_ENDED: return socket_record(record, SocketKind::ended);
         case DW_REC_ALERT_OUT: return socket_record(record, SocketKind::alert_sent);
         case DW_REC_ALERT_IN: return socket_record(record, SocketKind::alert_received);

@@ -33,12 +33,12 @@ std::size_t whole_pages(std::size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
+}  // namespace
+
 bool is_taken(const dw_slot& slot)
 {
     return slot.cookie != 0 && slot.ended_ns == 0;
 }
-
-}  // namespace
 
 SlotTable::SlotTable(int slots_fd, std::uint32_t size)
     : slots_fd_(slots_fd), size_(size), windows_(size / kWindow)

@@ -13,6 +13,9 @@
 
 namespace drainwatch {
 
+/// A socket has this slot, and has not been destroyed.
+[[nodiscard]] bool is_taken(const dw_slot& slot);
+
 /// The kernel side's table of sockets, mapped: a look costs no system call. Of the slots, only
 /// those parts are mapped that were asked for lately, so that a large table of idle sockets does
 /// not count as memory of ours. Written to from here are only what calls for attention, and that a

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <string_view>
+#include <system_error>
 
 namespace drainwatch {
 namespace {
@@ -15,15 +17,24 @@ bool is_own(Cookie cookie)
     return static_cast<std::uint64_t>(cookie) >= 1ULL << 52;
 }
 
-}  // namespace
-namespace {
-
 /// Of the others, the look that follows says it all, or they are not about the queue.
 bool changes_a_verdict(SocketNotice::Kind kind)
 {
     using Kind = SocketNotice::Kind;
     return kind == Kind::zero_window || kind == Kind::reopened || kind == Kind::reset_received ||
-           kind == Kind::reset_sent;
+           kind == Kind::reset_sent || kind == Kind::broken;
+}
+
+/// Polling cannot tell a reset from a connection that the kernel gave up.
+std::string_view who_reset(const SocketNotice& notice, const SocketSample& sample)
+{
+    if (sample.estimated) {
+        return "the link broke (a reset or a timeout)";
+    }
+    if (notice.kind == SocketNotice::Kind::reset_received) {
+        return "reset by the peer";
+    }
+    return notice.pid != 0 ? "reset by this side" : "reset by the kernel of this side";
 }
 
 }  // namespace
@@ -234,6 +245,41 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     return alerts;
 }
 
+void Monitor::reset(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts)
+{
+    if (notice.value == 0) {
+        return;
+    }
+    totals_.resets++;
+    const bool received = notice.kind == SocketNotice::Kind::reset_received;
+    Alert alert = make_alert(Alert::Kind::link_reset, Severity::warning, socket, notice.at_ns, "");
+    sum_up(alert, socket, notice.at_ns);
+    alert.reason =
+        fmt::format("{} with {} bytes unread", who_reset(notice, socket.last), notice.value);
+    alert.reset_by = received ? Side::peer : Side::local;
+    alert.pid = notice.pid;
+    alert.zero_in_s.reset();
+    alerts.push_back(std::move(alert));
+    forget(notice.cookie);
+}
+
+/// What was unread is lost, or all but lost, as with a reset.
+void Monitor::give_up(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts)
+{
+    if (socket.reading.unread_bytes == 0) {
+        return;  // it has been read since
+    }
+    Alert alert = make_alert(Alert::Kind::ended, Severity::warning, socket, notice.at_ns, "");
+    sum_up(alert, socket, notice.at_ns);
+    alert.error = static_cast<int>(notice.value);
+    alert.reason =
+        fmt::format("the connection was given up ({}) with {} bytes unread",
+                    std::generic_category().message(alert.error), socket.reading.unread_bytes);
+    alert.zero_in_s.reset();
+    alerts.push_back(std::move(alert));
+    forget(notice.cookie);
+}
+
 std::vector<Alert> Monitor::notice(const SocketNotice& notice,
                                    const std::optional<SocketSample>& sample)
 {
@@ -269,25 +315,8 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
             }
             break;
         case SocketNotice::Kind::reset_received:
-        case SocketNotice::Kind::reset_sent: {
-            if (notice.value == 0) {
-                break;
-            }
-            totals_.resets++;
-            const bool received = notice.kind == SocketNotice::Kind::reset_received;
-            Alert alert =
-                make_alert(Alert::Kind::link_reset, Severity::warning, socket, notice.at_ns, "");
-            sum_up(alert, socket, notice.at_ns);
-            alert.reason =
-                fmt::format("{} with {} bytes unread",
-                            received ? "reset by the peer" : "reset by this side", notice.value);
-            alert.reset_by = received ? Side::peer : Side::local;
-            alert.pid = notice.pid;
-            alert.zero_in_s.reset();
-            alerts.push_back(std::move(alert));
-            forget(notice.cookie);
-            break;
-        }
+        case SocketNotice::Kind::reset_sent: reset(socket, notice, alerts); break;
+        case SocketNotice::Kind::broken: give_up(socket, notice, alerts); break;
         case SocketNotice::Kind::closed:
         case SocketNotice::Kind::connected:
         case SocketNotice::Kind::alert_sent:
@@ -420,7 +449,7 @@ bool Monitor::awaits_zero() const
     });
 }
 
-std::optional<std::uint64_t> Monitor::next_threshold_ns() const
+std::optional<std::uint64_t> Monitor::next_threshold_ns(std::uint64_t after_ns) const
 {
     std::optional<std::uint64_t> next;
     for (const auto& [cookie, socket] : sockets_) {
@@ -432,7 +461,9 @@ std::optional<std::uint64_t> Monitor::next_threshold_ns() const
             const auto limit_ns = static_cast<std::uint64_t>(limit.count());
             if (reading.silent_ns < limit_ns) {
                 const std::uint64_t at_ns = reading.at_ns + limit_ns - reading.silent_ns;
-                next = std::min(next.value_or(at_ns), at_ns);
+                if (at_ns > after_ns) {
+                    next = std::min(next.value_or(at_ns), at_ns);
+                }
             }
         }
     }

@@ -26,7 +26,8 @@ struct Alert {
         recovered,
         link_reset,
         link_replaced,  ///< its peer has connected anew while it waits unread
-        ended,          ///< the socket ended in the middle of an episode, without a reset
+        ended,          ///< the socket ended in the middle of an episode, without a reset; or the
+                        ///< kernel gave the connection up while data was unread
         queue,          ///< how an episode stands
     };
     Kind kind{};
@@ -39,6 +40,7 @@ struct Alert {
     std::string reason;
     Side reset_by = Side::peer;  ///< link_reset
     std::uint32_t pid = 0;       ///< whose process did it, where this side did and that is known
+    int error = 0;               ///< ended: the errno of a connection that was given up, or 0
     Endpoint replaced_by;        ///< link_replaced: where the new connection comes from
 
     // recovered, link_reset, ended
@@ -90,8 +92,9 @@ public:
     /// Some window is closed in effect: that it is announced so may have gone unseen.
     [[nodiscard]] bool awaits_zero() const;
     /// When the silence of some reader will reach --warn-after or --critical-after, if it goes on;
-    /// nothing if all that is told already.
-    [[nodiscard]] std::optional<std::uint64_t> next_threshold_ns() const;
+    /// nothing if all that is told already. What should have come by `after_ns` is waited for no
+    /// more.
+    [[nodiscard]] std::optional<std::uint64_t> next_threshold_ns(std::uint64_t after_ns) const;
 
     /// From now on samples come from another source, which counts from where it began: episodes go
     /// on, ages are kept, rates begin anew.
@@ -134,6 +137,8 @@ private:
     void reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
     void follow_window(Followed& socket, std::vector<Alert>& alerts);
     void judge(Followed& socket, std::vector<Alert>& alerts);
+    void reset(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts);
+    void give_up(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts);
     /// Adds what is known of the episode as a whole.
     static void sum_up(Alert& alert, const Followed& socket, std::uint64_t now_ns);
 

@@ -3,6 +3,7 @@
 #include "drainwatch/units.hpp"
 
 #include <cmath>
+#include <cstring>
 
 namespace drainwatch {
 namespace {
@@ -107,6 +108,10 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
                 fields["side"] = side_of(alert);
                 fields["by_pid"] = alert.pid != 0 ? Json(alert.pid) : Json(nullptr);
                 fields["unread_bytes"] = alert.reading.unread_bytes;
+            }
+            if (alert.kind == Alert::Kind::ended) {
+                fields["error"] =
+                    alert.error != 0 ? Json(strerrorname_np(alert.error)) : Json(nullptr);
             }
             fields["duration_ms"] = ms(alert.duration_ns);
             fields["max_queue_bytes"] = alert.max_queue_bytes;

@@ -43,11 +43,16 @@ std::uint64_t ns(std::chrono::nanoseconds d)
     return static_cast<std::uint64_t>(d.count());
 }
 
+/// This side has not said its last word.
+bool may_send(const SocketState& socket)
+{
+    return socket.state == DW_TCP_ESTABLISHED || socket.state == DW_TCP_CLOSE_WAIT;
+}
+
 /// In an accept queue, as against one that its process has closed already.
 bool waits_to_be_accepted(const SocketState& socket)
 {
-    return socket.inode == 0 &&
-           (socket.state == DW_TCP_ESTABLISHED || socket.state == DW_TCP_CLOSE_WAIT);
+    return socket.inode == 0 && may_send(socket);
 }
 
 /// The listeners that this connection may have come from: those with its address, or else those
@@ -479,13 +484,14 @@ std::vector<SocketState> PollSource::ask(SocketTable& table,
 }
 
 /// The socket is in no table any more. If its descriptor is still open, it was not closed here: it
-/// was reset.
+/// was reset, or given up, unless this side had said its last word.
 void PollSource::end(Cookie cookie, std::uint64_t now_ns)
 {
     const auto ended = sockets_.find(cookie);
     const PolledSocket& socket = ended->second;
     const std::uint32_t unread = dw_unread_bytes(&socket.slot());
-    if (unread != 0 && descriptors_.still_held(socket.state().inode)) {
+    const bool broke = unread != 0 && may_send(socket.state());
+    if (broke && descriptors_.still_held(socket.state().inode)) {
         notices_.emplace_back(
             SocketNotice{SocketNotice::Kind::reset_received, cookie, now_ns, unread, 0});
     }
