@@ -96,6 +96,7 @@ static __always_inline struct dw_slot *slot_of(struct sock *sk, __u32 *slot)
 	struct dw_slot *s = NULL;
 	__u64 cookie;
 
+	*slot = 0;
 	if (!config.sockets_by_address) {
 		cookie = sk->__sk_common.skc_cookie.counter;
 		if (!cookie)

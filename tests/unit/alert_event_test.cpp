@@ -3,6 +3,7 @@
 #include "link.hpp"
 
 #include <gtest/gtest.h>
+#include <cerrno>
 
 namespace drainwatch::alert_event_test {
 namespace {
@@ -194,6 +195,16 @@ TEST(AlertEvent, AResetSaysWhenAndByWhom)
     a.reading.estimated = true;
     EXPECT_TRUE(json_of(a).at("side").is_null());
     EXPECT_EQ(json_of(a).at("by_pid"), 99);
+}
+
+TEST(AlertEvent, AnEndingNamesTheErrorOfAConnectionThatWasGivenUp)
+{
+    Alert ended = alert(Kind::ended);
+    EXPECT_EQ(json_of(ended).at("error"), nullptr);
+    ended.error = ETIMEDOUT;
+    EXPECT_EQ(json_of(ended).at("error"), "ETIMEDOUT");
+    ended.error = 100'000;  // none that the C library knows
+    EXPECT_EQ(json_of(ended).at("error"), nullptr);
 }
 
 TEST(AlertEvent, TextHasTheSameValues)

@@ -320,7 +320,7 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
     Look look;
     std::unordered_map<Cookie, std::uint32_t> seen;
     const std::uint32_t end = slots_in_use();
-    // Of a connection at its end, only that hook tells of reads.
+    // By address, no full look comes to a connection at its end: only that hook tells of reads.
     const bool sees_last_reads = is_attached("tcp_rcv_space_adjust");
     const auto is_past = [&](const dw_slot& value) {
         return is_given_up(value) || (value.state == DW_TCP_CLOSE && !sees_last_reads);

@@ -55,6 +55,13 @@ void add_queue(Json& fields, const Alert& alert)
         alert.zero_in_s ? Json(std::llround(*alert.zero_in_s * 1e3)) : Json(nullptr);
 }
 
+/// "ETIMEDOUT"
+Json error_name(int error)
+{
+    const char* name = error != 0 ? strerrorname_np(error) : nullptr;
+    return name != nullptr ? Json(name) : Json(nullptr);
+}
+
 /// Polling sees only that it is over, with its descriptor still open.
 Json side_of(const Alert& alert)
 {
@@ -110,8 +117,7 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
                 fields["unread_bytes"] = alert.reading.unread_bytes;
             }
             if (alert.kind == Alert::Kind::ended) {
-                fields["error"] =
-                    alert.error != 0 ? Json(strerrorname_np(alert.error)) : Json(nullptr);
+                fields["error"] = error_name(alert.error);
             }
             fields["duration_ms"] = ms(alert.duration_ns);
             fields["max_queue_bytes"] = alert.max_queue_bytes;
