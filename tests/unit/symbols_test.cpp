@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iterator>
 
-namespace drainwatch::symbols_test {
+namespace drainwatch {
 
 /// Has a name that the linker keeps, in C++.
 [[gnu::noinline]] int a_function_to_be_found(int x)
@@ -16,6 +16,9 @@ namespace drainwatch::symbols_test {
     return x + 1;
 }
 
+}  // namespace drainwatch
+
+namespace drainwatch::symbols_test {
 namespace {
 
 std::uint64_t address_of(int (*function)(int))
