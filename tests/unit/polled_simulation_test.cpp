@@ -172,9 +172,9 @@ private:
     Shape shape_;
     Play play_;
     std::uint64_t now_ns_;
-    PolledSocket socket_;
-    std::uint32_t first_read_ = 0;
     std::uint64_t truly_first_read_ = 0;
+    std::uint32_t first_read_ = 0;
+    PolledSocket socket_;
 };
 
 struct Named {
