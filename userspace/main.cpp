@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -40,6 +41,9 @@ struct Run {
     Result<int> operator()(const HelpText& help) const
     {
         fmt::print("{}", help.text);
+        if (std::fflush(stdout) != 0 && errno != EPIPE) {
+            return tl::unexpected(system_error("write", "the output", errno));
+        }
         return 0;
     }
 };

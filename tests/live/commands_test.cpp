@@ -140,6 +140,27 @@ TEST_F(Commands, a_thread_is_no_process)
     EXPECT_NE(outcome.err.find(std::to_string(target.pid())), std::string::npos) << outcome.err;
 }
 
+TEST_F(Commands, output_that_cannot_be_written_is_one_sentence_and_exit_3)
+{
+    const std::vector<std::vector<std::string>> cases{
+        {"watch", "--process", "nobody", "--duration", "10s"},
+        {"doctor", "--output", "json"},
+        {"profile", "--process", "nobody", "--duration", "100ms"},
+        {"demo"},
+        {"--help"},
+    };
+    for (const auto& arguments : cases) {
+        std::vector<std::string> command{"sh", "-c", "exec \"$@\" >/dev/full", "sh",
+                                         drainwatch_executable()};
+        command.insert(command.end(), arguments.begin(), arguments.end());
+        const Outcome outcome = run(command);
+        EXPECT_EQ(outcome.code, 3) << arguments[0];
+        const auto last = outcome.err.rfind("drainwatch: write the output: No space left");
+        ASSERT_NE(last, std::string::npos) << arguments[0] << ": " << outcome.err;
+        EXPECT_EQ(outcome.err.find('\n', last), outcome.err.size() - 1) << outcome.err;
+    }
+}
+
 TEST_F(Commands, stdout_that_was_never_open)
 {
     const Outcome outcome = run({"sh", "-c", "exec \"$0\" watch >&-", drainwatch_executable()});

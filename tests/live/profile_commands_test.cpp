@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 namespace drainwatch::live {
 namespace {
@@ -77,6 +80,48 @@ TEST_F(ProfileCommands, no_traffic_is_no_table_of_zeros)
     EXPECT_EQ(outcome.code, 0);
     EXPECT_TRUE(outcome.out.starts_with("no reads in 1")) << outcome.out;
     EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1) << outcome.out;
+}
+
+TEST_F(ProfileCommands, a_reader_that_stops_is_not_said_to_keep_up)
+{
+    const std::string comm = unique_comm();
+    Target target(comm, {}, Target::one_connection(read_all));
+    Sender sender(target.port(), {.spacing = 2ms});
+    sender.start();
+    ProfileRun run(comm);
+    nap(1s);
+    target.control().hold = true;
+    nap(1500ms);
+    const Json profile = run.stop();
+    target.control().quit = true;
+    EXPECT_LT(profile["read_latency_ns"]["p99"], 10e6) << "else it is slow in any case";
+    EXPECT_NE(profile["reason"].get<std::string>().find("has stopped reading"), std::string::npos)
+        << profile["reason"];
+    EXPECT_EQ(profile["unread_sockets"], 1);
+    EXPECT_GE(profile["oldest_unread_ms"], 1000.0);
+    EXPECT_LE(profile["oldest_unread_ms"], profile["duration_ms"]);
+}
+
+/// What is there stays until there is something to take its place.
+TEST_F(ProfileCommands, a_saved_profile_stays_if_there_is_no_new_one)
+{
+    std::ofstream(path_) << "as it was";
+    Process process = Process::spawn({drainwatch_executable(), "profile", "--process",
+                                      unique_comm(), "--duration", "1h", "--save", path_});
+    ASSERT_TRUE(wait_until(
+        [&] {
+            const auto open = std::filesystem::directory_iterator(
+                "/proc/" + std::to_string(process.pid()) + "/fd");
+            return std::any_of(begin(open), end(open), [&](const auto& fd) {
+                std::error_code gone;
+                return std::filesystem::read_symlink(fd.path(), gone) == path_;
+            });
+        },
+        5s));
+    process.signal(SIGKILL);
+    process.wait();
+    std::ifstream file(path_);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "as it was");
 }
 
 TEST_F(ProfileCommands, a_target_that_is_not_there)

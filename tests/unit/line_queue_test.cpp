@@ -167,6 +167,27 @@ TEST_F(LineQueuePipe, AReaderWhoGoesWhileThePipeIsFullIsNoticed)
     EXPECT_TRUE(queue.broken());
 }
 
+TEST_F(LineQueuePipe, AReaderWhoIsGoneIsNoError)
+{
+    LineQueue queue(writer_);
+    EXPECT_TRUE(queue.status());
+    close_reader();
+    queue.push("one");
+    ASSERT_TRUE(queue.broken());
+    EXPECT_TRUE(queue.status());
+}
+
+TEST(LineQueueFile, AFullDiskIsAnError)
+{
+    const File full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+    ASSERT_TRUE(full);
+    LineQueue queue(full.get());
+    queue.push("one");
+    EXPECT_TRUE(queue.broken());
+    ASSERT_FALSE(queue.status());
+    EXPECT_NE(queue.status().error().message.find("No space left"), std::string::npos);
+}
+
 TEST_F(LineQueuePipe, DrainEndsWhenTheTimeIsUp)
 {
     LineQueue queue(writer_);

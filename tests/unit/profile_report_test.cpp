@@ -14,6 +14,13 @@ namespace {
 constexpr std::int32_t kRead = 0;
 constexpr std::int32_t kFutex = 202;
 
+bool has_line_with(const std::vector<std::string>& lines, const std::string& text)
+{
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+        return line.find(text) != std::string::npos;
+    });
+}
+
 Measurement busy_measurement()
 {
     Measurement m;
@@ -76,6 +83,76 @@ TEST(ProfileReport, says_that_it_is_not_slow)
     EXPECT_TRUE(verdict(make_report(m, DW_GROUP_ALL, "gip")).starts_with("gip keeps up"));
 }
 
+/// Reads for nine seconds, each within 50 us, and then none.
+Measurement stopped_measurement(std::uint64_t unread_for_ns)
+{
+    Measurement m;
+    m.duration_ns = 10'000'000'000;
+    m.processes[1] = "gip";
+    m.groups[0].distributions[DW_DIST_READ_LATENCY].add(50'000, 1000);
+    m.groups[0].distributions[DW_DIST_READ_BYTES].add(150, 1000);
+    m.groups[0].waiting.add(DW_THREAD_SLEEPING, kFutex, unread_for_ns);
+    m.groups[0].unread = {1, 36'000, unread_for_ns};
+    return m;
+}
+
+TEST(ProfileReport, fast_reads_do_not_hide_that_there_are_none_any_more)
+{
+    const Report report = make_report(stopped_measurement(4'200'000'000), DW_GROUP_ALL, "gip");
+    EXPECT_EQ(verdict(report),
+              "gip has stopped reading: unread are 36000 bytes in 1 socket, the oldest for 4.20 s, "
+              "because it sleeps: 100 % of the time that data waited, in futex 100 %");
+    const Json json = to_event(report).fields;
+    EXPECT_EQ(json["unread_sockets"], 1);
+    EXPECT_EQ(json["unread_bytes"], 36'000);
+    EXPECT_EQ(json["oldest_unread_ms"], 4200.0);
+}
+
+/// A measurement ends between an arrival and its read now and then.
+TEST(ProfileReport, what_came_a_moment_ago_is_not_left_unread)
+{
+    Measurement m = stopped_measurement(300'000'000);
+    Report report = make_report(m, DW_GROUP_ALL, "gip");
+    EXPECT_TRUE(verdict(report).starts_with("gip keeps up")) << verdict(report);
+    EXPECT_TRUE(has_line_with(to_text(report),
+                              "unread at the end: 36000 bytes in 1 socket, the oldest for 300 ms"));
+    m.duration_ns = 1'000'000'000;  // of which it is the greater part here
+    report = make_report(m, DW_GROUP_ALL, "gip");
+    EXPECT_TRUE(verdict(report).starts_with("gip has stopped reading")) << verdict(report);
+    m.groups[0].unread = {};
+    report = make_report(m, DW_GROUP_ALL, "gip");
+    EXPECT_FALSE(has_line_with(to_text(report), "unread at the end"));
+    EXPECT_TRUE(to_event(report).fields["oldest_unread_ms"].is_null());
+}
+
+/// Whose reads never came to the end of what had arrived has no latencies: that is not none.
+TEST(ProfileReport, what_was_not_measured_is_no_zero)
+{
+    Measurement m;
+    m.duration_ns = 10'000'000'000;
+    m.processes[7] = "gip";
+    m.threads[7] = {7, "gip"};
+    m.groups[7].distributions[DW_DIST_READ_BYTES].add(1, 3);
+    m.groups[7].unread = {1, 60'000, 9'000'000'000};
+    Report report = make_report(m, DW_GROUP_THREAD, "gip");
+    EXPECT_TRUE(has_line_with(
+        to_text(report), "        3        -        -        -   9.00 s     -      -     -  gip"));
+    const Figures measured = make_report(busy_measurement(), DW_GROUP_ALL, "gip").figures;
+    report.comparison = compare("x", measured, report.figures);
+    const Json json = to_json(*report.comparison);
+    EXPECT_TRUE(json["read_latency_ns"]["p99"]["after"].is_null());
+    EXPECT_TRUE(json["read_latency_ns"]["p99"]["ratio"].is_null());
+    EXPECT_TRUE(json["waiting"]["sleeping"]["after"].is_null());
+    EXPECT_TRUE(json["read_latency_ns"]["p99"]["before"].is_number());
+    EXPECT_TRUE(json["reads_per_s"]["ratio"].is_number());
+    const auto lines = to_text(report);
+    const auto row = std::find_if(lines.begin(), lines.end(), [](const std::string& line) {
+        return line.starts_with("read_latency_ns.p99 ");
+    });
+    ASSERT_NE(row, lines.end());
+    EXPECT_TRUE(row->ends_with(" -           -")) << *row;
+}
+
 TEST(ProfileReport, no_reads_are_one_line)
 {
     Measurement m;
@@ -113,13 +190,6 @@ TEST(ProfileReport, text_fits_the_terminal)
     for (const std::string& line : to_text(report)) {
         EXPECT_LE(line.size(), 80U) << line;
     }
-}
-
-bool has_line_with(const std::vector<std::string>& lines, const std::string& text)
-{
-    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
-        return line.find(text) != std::string::npos;
-    });
 }
 
 TEST(ProfileReport, tells_of_tls_calls)
@@ -213,6 +283,15 @@ TEST(SavedProfile, of_an_older_version)
     EXPECT_EQ(figures->of(DW_DIST_TLS_READ).count(), 0U);
     json["tls_read_ns"] = 5;
     EXPECT_FALSE(parse_saved(json.dump()));
+}
+
+TEST(SavedProfile, what_is_wrong_is_said_in_our_words)
+{
+    Json json = Json::parse(saved());
+    json["waiting"].erase("calls");
+    EXPECT_EQ(parse_saved(json.dump()).error().message, "it has no \"calls\"");
+    json["read_latency_ns"] = 5;
+    EXPECT_EQ(parse_saved(json.dump()).error().message, "it has no \"buckets\"");
 }
 
 TEST(SavedProfile, garbage_is_refused)

@@ -71,6 +71,9 @@ Result<int> run_doctor(const DoctorOptions& options)
         print_table(diagnosis, lines);
     }
     lines.drain(1s);
+    if (auto written = lines.status(); !written) {
+        return tl::unexpected(written.error());
+    }
     if (!diagnosis.tier) {
         return kExitCannot;
     }

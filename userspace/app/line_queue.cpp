@@ -68,6 +68,7 @@ void LineQueue::flush()
                 return;
             }
             broken_ = true;
+            errno_ = errno;
             return;
         }
         bytes_ -= static_cast<std::size_t>(written);
@@ -76,6 +77,15 @@ void LineQueue::flush()
             lines_.pop_front();
         }
     }
+}
+
+Result<void> LineQueue::status() const
+{
+    if (!broken_ || errno_ == EPIPE || errno_ == ECONNRESET) {
+        return {};
+    }
+    return fail(system_error("write", "the output", errno_).message +
+                "; what follows is lost: make room, or write elsewhere, and start again");
 }
 
 void LineQueue::drain(std::chrono::milliseconds limit)

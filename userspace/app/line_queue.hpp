@@ -1,5 +1,6 @@
 #pragma once
 
+#include "drainwatch/result.hpp"
 #include "host/file.hpp"
 
 #include <sys/types.h>
@@ -26,8 +27,10 @@ public:
 
     [[nodiscard]] int fd() const { return fd_; }
     [[nodiscard]] bool pending() const { return !lines_.empty(); }
-    /// The reader has gone away: nothing can be written any more.
+    /// Nothing can be written any more: the reader has gone away, or there is an error.
     [[nodiscard]] bool broken() const { return broken_; }
+    /// The error, unless it is that the reader has gone away, as `head` does.
+    [[nodiscard]] Result<void> status() const;
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
 
 private:
@@ -41,6 +44,7 @@ private:
     std::size_t bytes_ = 0;
     std::uint64_t left_out_ = 0;
     bool broken_ = false;
+    int errno_ = 0;  ///< why it is broken
 };
 
 }  // namespace drainwatch

@@ -1,5 +1,6 @@
 #include "app/commands.hpp"
 #include "app/line_queue.hpp"
+#include "app/output_file.hpp"
 #include "app/privileges.hpp"
 #include "app/stop_signals.hpp"
 #include "app/target_pids.hpp"
@@ -23,7 +24,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <iterator>
 
 namespace drainwatch {
 namespace {
@@ -103,31 +103,6 @@ void measure(Profiler& profiler, std::chrono::nanoseconds duration, int signals)
     }
 }
 
-/// Opened before anything is measured, so that a wrong name is told of at once.
-Result<std::ofstream> open_for_writing(const std::string& path)
-{
-    std::ofstream file;
-    if (!path.empty()) {
-        file.open(path);
-        if (!file) {
-            return tl::unexpected(system_error("write", path, errno));
-        }
-    }
-    return file;
-}
-
-Result<void> write_to(std::ofstream& file, const std::string& path, const std::string& text)
-{
-    if (path.empty()) {
-        return {};
-    }
-    file << text << std::flush;
-    if (!file) {
-        return tl::unexpected(system_error("write", path, errno));
-    }
-    return {};
-}
-
 Result<Figures> read_saved(const std::string& path)
 {
     std::ifstream file(path, std::ios::binary);
@@ -147,7 +122,7 @@ Result<Figures> read_saved(const std::string& path)
     return figures;
 }
 
-void print(const Report& report, const Event& event, OutputFormat format)
+Result<void> print(const Report& report, const Event& event, OutputFormat format)
 {
     LineQueue lines(STDOUT_FILENO);
     if (format == OutputFormat::json) {
@@ -158,6 +133,7 @@ void print(const Report& report, const Event& event, OutputFormat format)
         }
     }
     lines.drain(1s);
+    return lines.status();
 }
 
 std::string folded(const Measurement& measurement)
@@ -189,8 +165,8 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!libraries) {
         return tl::unexpected(libraries.error());
     }
-    auto save = open_for_writing(options.save);
-    auto stacks = open_for_writing(options.stacks);
+    const auto save = OutputFile::open(options.save);
+    const auto stacks = OutputFile::open(options.stacks);
     if (!save || !stacks) {
         return tl::unexpected(!save ? save.error() : stacks.error());
     }
@@ -228,14 +204,13 @@ Result<int> run_profile(const ProfileOptions& options)
     event.fields["kernel"] = kernel_release();
     event.fields["version"] = version();
     event.fields["targets"] = to_json(options.targets);
-    print(report, event, options.output);
-    const std::string saved = render(event, OutputFormat::json, realtime_ns()) + "\n";
-    if (auto written = write_to(*save, options.save, saved); !written) {
-        return tl::unexpected(written.error());
-    }
-    if (!options.stacks.empty()) {
-        if (auto written = write_to(*stacks, options.stacks, folded(measurement)); !written) {
-            return tl::unexpected(written.error());
+    const auto printed = print(report, event, options.output);
+    const auto saved = save->write(render(event, OutputFormat::json, realtime_ns()) + "\n");
+    const auto stacks_saved =
+        options.stacks.empty() ? Result<void>() : stacks->write(folded(measurement));
+    for (const auto* written : {&printed, &saved, &stacks_saved}) {
+        if (!*written) {
+            return tl::unexpected(written->error());
         }
     }
     return 0;

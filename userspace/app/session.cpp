@@ -608,6 +608,9 @@ Result<int> Session::run()
     lines_.drain(kLastWords);  // the summary needs room, and counts what found none
     print_summary();
     lines_.drain(kLastWords);
+    if (auto written = lines_.status(); !written) {
+        return tl::unexpected(written.error());
+    }
     return static_cast<int>(worst_);
 }
 

@@ -30,7 +30,8 @@ public:
     std::function<void()> on_started;
 
     /// Until the duration is over, a signal comes, or nobody reads the output. Returns the exit
-    /// code: 0, 1 or 2 by the worst that was printed. Fails if the first full look does.
+    /// code: 0, 1 or 2 by the worst that was printed. Fails if the first full look does, or if the
+    /// output cannot be written, though someone would read it.
     [[nodiscard]] Result<int> run();
 
 private:

@@ -1,6 +1,7 @@
 #include "bpf/readout.hpp"
 
 #include "drainwatch/reader_thread.h"
+#include "drainwatch/unread_fifo.h"
 #include "profile.skel.h"
 
 #include <bpf/bpf.h>
@@ -135,9 +136,11 @@ void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping 
             continue;
         }
         const std::uint32_t unread = m->data_end - m->copied_seq;
-        into.unread_bytes += unread;
-        into.unread_sockets += unread != 0 ? 1 : 0;
         const std::uint64_t group = group_of(grouping, m->cookie, m->reader_tgid, m->reader_tid);
+        if (unread != 0) {
+            into.groups[group].unread.add(
+                {1, unread, dw_later_by(now_ns, dw_fifo_oldest_ns(&s.unread))});
+        }
         const std::uint64_t us = dw_later_by(now_ns, m->depth_since_ns) / 1000;
         into.groups[group].distributions[DW_DIST_QUEUE_BYTES].add(unread, us);
         if (m->waits != 0 && m->reader_tid == 0) {

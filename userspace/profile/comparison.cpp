@@ -2,6 +2,7 @@
 
 #include "output/escape.hpp"
 
+#include <fmt/format.h>
 #include <cmath>
 
 namespace drainwatch {
@@ -10,22 +11,22 @@ namespace {
 /// JSON without an end of its nesting would need a stack without an end.
 constexpr int kDeepest = 16;
 
-Json number_json(double value)
+Json number_json(std::optional<double> value)
 {
-    return std::round(value * 1e6) / 1e6;
+    return value ? Json(std::round(*value * 1e6) / 1e6) : Json(nullptr);
 }
 
 }  // namespace
 
 std::optional<double> Change::ratio() const
 {
-    return before > 0 ? std::optional(after / before) : std::nullopt;
+    return after && before.value_or(0) > 0 ? std::optional(*after / *before) : std::nullopt;
 }
 
 Comparison compare(std::string file, const Figures& before, const Figures& after)
 {
     Comparison comparison{std::move(file), {}};
-    const auto add = [&](std::string name, double was, double is) {
+    const auto add = [&](std::string name, std::optional<double> was, std::optional<double> is) {
         comparison.changes.push_back({std::move(name), was, is});
     };
     const auto reads = [](const Figures& figures) -> const Distribution& {
@@ -35,27 +36,37 @@ Comparison compare(std::string file, const Figures& before, const Figures& after
         after.rate(static_cast<double>(reads(after).count())));
     add("bytes_per_s", before.rate(reads(before).sum()), after.rate(reads(after).sum()));
     for (const NamedDistribution& named : kNamedDistributions) {
-        const Distribution& was = before.of(named.which);
-        const Distribution& is = after.of(named.which);
-        const std::string name(named.name);
-        add(name + ".mean", was.mean(), is.mean());
+        const auto add_both = [&](std::string_view figure, const auto& of) {
+            const auto if_any = [&](const Figures& figures) {
+                const Distribution& values = figures.of(named.which);
+                return values.count() != 0 ? std::optional<double>(of(values)) : std::nullopt;
+            };
+            add(fmt::format("{}.{}", named.name, figure), if_any(before), if_any(after));
+        };
+        add_both("mean", [](const Distribution& values) { return values.mean(); });
         for (const NamedQuantile& quantile : kNamedQuantiles) {
-            add(name + "." + std::string(quantile.name), was.quantile(quantile.q),
-                is.quantile(quantile.q));
+            add_both(quantile.name,
+                     [&](const Distribution& values) { return values.quantile(quantile.q); });
         }
-        add(name + ".max", static_cast<double>(was.max()), static_cast<double>(is.max()));
+        add_both("max",
+                 [](const Distribution& values) { return static_cast<double>(values.max()); });
     }
-    add("tls_above_socket", before.tls_above_socket().value_or(0),
-        after.tls_above_socket().value_or(0));
+    add("tls_above_socket", before.tls_above_socket(), after.tls_above_socket());
     const auto add_count = [&](const char* name, dw_distribution which) {
         add(name, before.rate(static_cast<double>(before.of(which).count())),
             after.rate(static_cast<double>(after.of(which).count())));
     };
     add_count("tls_read_errors_per_s", DW_DIST_TLS_READ_ERRORS);
     add_count("tls_handshake_errors_per_s", DW_DIST_TLS_HANDSHAKE_ERRORS);
-    add("waiting.running", before.waiting.running, after.waiting.running);
-    add("waiting.runnable", before.waiting.runnable, after.waiting.runnable);
-    add("waiting.sleeping", before.waiting.sleeping, after.waiting.sleeping);
+    const auto add_share = [&](const char* name, double Shares::*share) {
+        const auto if_any = [&](const Shares& waiting) {
+            return waiting.total_ns != 0 ? std::optional(waiting.*share) : std::nullopt;
+        };
+        add(name, if_any(before.waiting), if_any(after.waiting));
+    };
+    add_share("waiting.running", &Shares::running);
+    add_share("waiting.runnable", &Shares::runnable);
+    add_share("waiting.sleeping", &Shares::sleeping);
     return comparison;
 }
 

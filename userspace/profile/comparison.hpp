@@ -11,10 +11,10 @@ namespace drainwatch {
 
 /// A figure before and after.
 struct Change {
-    std::string name;  ///< "read_latency_ns.p99", as in JSON
-    double before = 0;
-    double after = 0;
-    /// after / before; nothing if there was nothing before.
+    std::string name;              ///< "read_latency_ns.p99", as in JSON
+    std::optional<double> before;  ///< nothing: it was not measured, as there were no such events
+    std::optional<double> after;
+    /// after / before; nothing if either was not measured, or there was nothing before.
     [[nodiscard]] std::optional<double> ratio() const;
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <cmath>
+#include <stdexcept>
 
 namespace drainwatch {
 namespace {
@@ -50,10 +51,20 @@ Json to_json(const Shares& shares)
     return json;
 }
 
+/// A member of what ought to be an object that has it.
+const Json& member(const Json& object, std::string_view key)
+{
+    const auto found = object.find(std::string(key));
+    if (found == object.end()) {
+        throw std::invalid_argument(fmt::format("it has no \"{}\"", key));
+    }
+    return *found;
+}
+
 /// A number of the object, in a range; a NaN cannot be written in JSON.
 double number(const Json& object, std::string_view key, double most)
 {
-    const Json& value = object.at(std::string(key));
+    const Json& value = member(object, key);
     if (!value.is_number()) {
         throw std::invalid_argument(fmt::format("\"{}\" is no number", key));
     }
@@ -78,7 +89,7 @@ std::uint64_t whole_number(const Json& value, std::string_view what)
 Distribution distribution_from(const Json& json, std::string_view name)
 {
     Distribution distribution;
-    const Json& buckets = json.at("buckets");
+    const Json& buckets = member(json, "buckets");
     if (!buckets.is_array()) {
         throw std::invalid_argument(fmt::format("the buckets of \"{}\" are no list", name));
     }
@@ -97,18 +108,19 @@ Distribution distribution_from(const Json& json, std::string_view name)
         least = lower + 1;
         distribution.add(bucket, {count, 0, lower});
     }
-    if (whole_number(json.at("count"), "a count") != distribution.count()) {
+    if (whole_number(member(json, "count"), "a count") != distribution.count()) {
         throw std::invalid_argument(fmt::format("the buckets of \"{}\" miss its count", name));
     }
-    distribution.set_exact(number(json, "mean", kMost), whole_number(json.at("max"), "a maximum"));
+    distribution.set_exact(number(json, "mean", kMost),
+                           whole_number(member(json, "max"), "a maximum"));
     return distribution;
 }
 
 /// Profiles that were saved before TLS calls were measured have nothing of them: NULL.
-const Json* member(const Json& json, std::string_view name)
+const Json* measured_member(const Json& json, std::string_view name)
 {
-    const std::string key(name);
-    return name.starts_with("tls_") && !json.contains(key) ? nullptr : &json.at(key);
+    return name.starts_with("tls_") && !json.contains(std::string(name)) ? nullptr
+                                                                         : &member(json, name);
 }
 
 Shares shares_from(const Json& json)
@@ -122,7 +134,7 @@ Shares shares_from(const Json& json)
     shares.runnable = number(json, "runnable", 1);
     shares.sleeping = number(json, "sleeping", 1);
     shares.unknown = number(json, "unknown", 1);
-    const Json& calls = json.at("calls");
+    const Json& calls = member(json, "calls");
     if (!calls.is_object()) {
         throw std::invalid_argument("\"calls\" is no object");
     }
@@ -150,6 +162,7 @@ Figures to_figures(const Measured& measured, std::uint64_t duration_ns)
     Figures figures;
     figures.duration_ns = duration_ns;
     figures.distributions = measured.distributions;
+    figures.unread = measured.unread;
     const Waiting& waiting = measured.waiting;
     Shares& shares = figures.waiting;
     shares.total_ns = static_cast<double>(waiting.total_ns());
@@ -184,6 +197,12 @@ Json to_json(const Figures& figures)
     const auto above = figures.tls_above_socket();
     json["tls_above_socket"] = above ? Json(rounded(*above, 1e6)) : Json(nullptr);
     json["waiting"] = to_json(figures.waiting);
+    const Unread& unread = figures.unread;
+    json["unread_sockets"] = unread.sockets;
+    json["unread_bytes"] = unread.bytes;
+    json["oldest_unread_ms"] =
+        unread.sockets != 0 ? Json(rounded(static_cast<double>(unread.oldest_ns) / kNsPerMs, 1e3))
+                            : Json(nullptr);
     return json;
 }
 
@@ -194,22 +213,22 @@ Result<Figures> figures_from_json(const Json& json)
         figures.duration_ns =
             static_cast<std::uint64_t>(number(json, "duration_ms", kMost / kNsPerMs) * kNsPerMs);
         for (const NamedDistribution& named : kNamedDistributions) {
-            if (const Json* value = member(json, named.name)) {
+            if (const Json* value = measured_member(json, named.name)) {
                 figures.distributions[static_cast<std::size_t>(named.which)] =
                     distribution_from(*value, named.name);
             }
         }
         for (const NamedCount& named : kNamedCounts) {
-            const Json* value = member(json, named.name);
+            const Json* value = measured_member(json, named.name);
             const std::uint64_t counted = value != nullptr ? whole_number(*value, named.name) : 0;
             if (counted != 0) {
                 figures.distributions[static_cast<std::size_t>(named.which)].add(0,
                                                                                  {counted, 0, 0});
             }
         }
-        figures.waiting = shares_from(json.at("waiting"));
+        figures.waiting = shares_from(member(json, "waiting"));
         return figures;
-    } catch (const std::exception& error) {  // nlohmann's own, or one of ours
+    } catch (const std::invalid_argument& error) {
         return fail(error.what());
     }
 }

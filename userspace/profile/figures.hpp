@@ -27,6 +27,7 @@ struct Figures {
     std::uint64_t duration_ns = 0;
     std::array<Distribution, DW_DISTRIBUTIONS> distributions;
     Shares waiting;
+    Unread unread;  ///< at the end
 
     [[nodiscard]] const Distribution& of(dw_distribution which) const
     {
@@ -85,7 +86,8 @@ inline constexpr std::array kNamedQuantiles{NamedQuantile{0.5, "p50"}, NamedQuan
 /// As fields of the `profile` event.
 [[nodiscard]] Json to_json(const Figures& figures);
 
-/// The contrary. The JSON is someone else's: anything may be in it.
+/// The contrary, but for what lay unread at the end. The JSON is someone else's: anything may be in
+/// it.
 [[nodiscard]] Result<Figures> figures_from_json(const Json& json);
 
 }  // namespace drainwatch

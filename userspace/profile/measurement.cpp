@@ -1,5 +1,7 @@
 #include "profile/measurement.hpp"
 
+#include <algorithm>
+
 namespace drainwatch {
 
 std::uint64_t Waiting::sleeping_ns() const
@@ -36,12 +38,20 @@ void Waiting::add(std::uint32_t state, std::int32_t call, std::uint64_t ns)
     }
 }
 
+void Unread::add(const Unread& other)
+{
+    sockets += other.sockets;
+    bytes += other.bytes;
+    oldest_ns = std::max(oldest_ns, other.oldest_ns);
+}
+
 void Measured::add(const Measured& other)
 {
     for (std::size_t i = 0; i < distributions.size(); i++) {
         distributions[i].add(other.distributions[i]);
     }
     waiting.add(other.waiting);
+    unread.add(other.unread);
 }
 
 }  // namespace drainwatch

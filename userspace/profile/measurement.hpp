@@ -27,10 +27,20 @@ struct Waiting {
     void add(std::uint32_t state, std::int32_t call, std::uint64_t ns);
 };
 
+/// What lies unread when the measurement ends: no read tells of it.
+struct Unread {
+    std::uint32_t sockets = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t oldest_ns = 0;  ///< age of the oldest byte; at least, if it was there before
+
+    void add(const Unread& other);
+};
+
 /// All that is measured of one group of reads.
 struct Measured {
     std::array<Distribution, DW_DISTRIBUTIONS> distributions;
     Waiting waiting;
+    Unread unread;
 
     [[nodiscard]] const Distribution& of(dw_distribution which) const
     {
@@ -93,8 +103,6 @@ struct Measurement {
     std::map<std::uint32_t, ReaderThread> threads;
     std::map<std::uint64_t, MeasuredSocket> sockets;
     std::vector<StackWait> stacks;
-    std::uint32_t unread_sockets = 0;  ///< at the end
-    std::uint64_t unread_bytes = 0;    ///< at the end
     NotMeasured not_measured;
     TlsTraced tls;
 };

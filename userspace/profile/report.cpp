@@ -1,5 +1,6 @@
 #include "profile/report.hpp"
 
+#include "drainwatch/units.hpp"
 #include "output/escape.hpp"
 #include "output/source_json.hpp"
 #include "profile/units.hpp"
@@ -12,6 +13,16 @@ namespace {
 
 /// An engineer asks when more than one read in a hundred is later than this.
 constexpr double kSlowNs = 10e6;
+
+/// And when what came has waited for longer than this at the end, or than a tenth of a measurement
+/// that was shorter than ten times of it. By then `watch` would have warned.
+constexpr std::uint64_t kStoppedNs = kNsPerS;
+
+/// No completed read tells of data that nobody has read yet.
+bool has_stopped(const Figures& figures)
+{
+    return figures.unread.oldest_ns > std::min(kStoppedNs, figures.duration_ns / 10);
+}
 
 std::string process_name(const Measurement& measurement, std::uint32_t tgid)
 {
@@ -88,6 +99,12 @@ std::string chief_occupation(const Shares& waiting)
                        chief_call(waiting));
 }
 
+/// ", because it sleeps: ..."; nothing if there was no time in which data lay unread.
+std::string because(const Shares& waiting)
+{
+    return waiting.total_ns != 0 ? ", because " + chief_occupation(waiting) : "";
+}
+
 Json to_json(const NotMeasured& not_measured)
 {
     return {{"samples", not_measured.samples},
@@ -146,8 +163,6 @@ Report make_report(const Measurement& measurement, dw_grouping grouping, std::st
         report.groups.begin(), report.groups.end(),
         [&](const ReportGroup& a, const ReportGroup& b) { return reads(a) > reads(b); });
     report.target_was_seen = !measurement.processes.empty();
-    report.unread_sockets = measurement.unread_sockets;
-    report.unread_bytes = measurement.unread_bytes;
     report.not_measured = measurement.not_measured;
     report.tls = measurement.tls;
     return report;
@@ -164,21 +179,31 @@ std::string verdict(const Report& report)
             return text + ": no such process with a TCP connection was there (" + report.target +
                    ")";
         }
-        if (report.unread_sockets != 0) {
-            text += fmt::format("; {} bytes wait unread in {} socket{}", report.unread_bytes,
-                                report.unread_sockets, report.unread_sockets == 1 ? "" : "s");
+        if (const auto unread = unread_in_words(figures.unread)) {
+            text += "; unread are " + *unread;
         }
-        if (figures.waiting.total_ns != 0) {
-            text += ", because " + chief_occupation(figures.waiting);
-        }
-        return text;
+        return text + because(figures.waiting);
     }
     // Reads that never come to the end of what arrived have no latency yet.
     if (latency.count() != 0 && latency.quantile(0.99) < kSlowNs) {
+        if (const auto unread = unread_in_words(figures.unread); unread && has_stopped(figures)) {
+            return fmt::format("{} has stopped reading: unread are {}{}", report.target, *unread,
+                               because(figures.waiting));
+        }
         return fmt::format("{} keeps up: 99 of 100 reads come within {}", report.target,
                            duration_in_words(latency.quantile(0.99)));
     }
     return fmt::format("{} is slow because {}", report.target, chief_occupation(figures.waiting));
+}
+
+std::optional<std::string> unread_in_words(const Unread& unread)
+{
+    if (unread.sockets == 0) {
+        return std::nullopt;
+    }
+    return fmt::format("{} bytes in {} socket{}, the oldest for {}", unread.bytes, unread.sockets,
+                       unread.sockets == 1 ? "" : "s",
+                       duration_in_words(static_cast<double>(unread.oldest_ns)));
 }
 
 std::optional<MissingPart> tls_not_found(const Report& report)
@@ -208,8 +233,6 @@ Event to_event(const Report& report)
             event.fields["groups"].push_back(std::move(json));
         }
     }
-    event.fields["unread_sockets"] = report.unread_sockets;
-    event.fields["unread_bytes"] = report.unread_bytes;
     event.fields["not_measured"] = to_json(report.not_measured);
     event.fields["tls"] = to_json(report.tls.libraries);
     event.fields["missing"] = to_json(all_missing(report));

@@ -20,10 +20,8 @@ struct Report {
     std::string target;           ///< in words: "gip and pid 29543, port 8765"
     bool target_was_seen = true;  ///< a process of it, with a TCP connection
     Figures figures;
-    bool is_grouped = false;           ///< with --per
-    std::vector<ReportGroup> groups;   ///< most reads first
-    std::uint32_t unread_sockets = 0;  ///< at the end
-    std::uint64_t unread_bytes = 0;    ///< at the end
+    bool is_grouped = false;          ///< with --per
+    std::vector<ReportGroup> groups;  ///< most reads first
     NotMeasured not_measured;
     TlsTraced tls;
     std::string tls_library;  ///< raw: the only one that was to be traced; empty: any
@@ -37,6 +35,9 @@ struct Report {
 
 /// Why the target is slow, if it is: one sentence.
 [[nodiscard]] std::string verdict(const Report& report);
+
+/// "300 bytes in 1 socket, the oldest for 4.20 s": what lies unread at the end, if anything does.
+[[nodiscard]] std::optional<std::string> unread_in_words(const Unread& unread);
 
 /// Nothing was traced, for no target has such a library: which may be as it should be. Nothing if
 /// that is not so.

@@ -156,23 +156,32 @@ void add_waiting(Lines& lines, const Shares& waiting)
     add("not known: nobody has read yet", waiting.unknown, 2);
 }
 
+/// For how long the oldest has waited at the end.
+std::string unread_for(const Unread& unread)
+{
+    return unread.sockets != 0 ? duration_in_words(static_cast<double>(unread.oldest_ns)) : "-";
+}
+
 void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
 {
-    constexpr auto kGroupRow = "{:>9} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6}  {}";
-    lines.push_back(
-        fmt::format(kGroupRow, "reads", "p50", "p99", "max", "run", "no CPU", "sleep", "group"));
+    constexpr auto kGroupRow = "{:>9} {:>8} {:>8} {:>8} {:>8} {:>5} {:>6} {:>5}  {}";
+    lines.push_back(fmt::format(kGroupRow, "reads", "p50", "p99", "max", "unread", "run", "no CPU",
+                                "sleep", "group"));
     for (std::size_t i = 0; i < std::min(groups.size(), kMostGroups); i++) {
         const Figures& figures = groups[i].figures;
         const Distribution& latency = figures.of(DW_DIST_READ_LATENCY);
         const Shares& waiting = figures.waiting;
+        const auto if_any = [&](double ns) {
+            return latency.count() != 0 ? duration_in_words(ns) : "-";
+        };
         const auto percent = [&](double share) {
             return waiting.total_ns != 0 ? fmt::format("{:.0f} %", share * 100) : "-";
         };
         lines.push_back(fmt::format(
-            kGroupRow, figures.of(DW_DIST_READ_BYTES).count(),
-            duration_in_words(latency.quantile(0.5)), duration_in_words(latency.quantile(0.99)),
-            duration_in_words(static_cast<double>(latency.max())), percent(waiting.running),
-            percent(waiting.runnable), percent(waiting.sleeping), groups[i].name));
+            kGroupRow, figures.of(DW_DIST_READ_BYTES).count(), if_any(latency.quantile(0.5)),
+            if_any(latency.quantile(0.99)), if_any(static_cast<double>(latency.max())),
+            unread_for(figures.unread), percent(waiting.running), percent(waiting.runnable),
+            percent(waiting.sleeping), groups[i].name));
     }
     if (groups.size() > kMostGroups) {
         lines.push_back(
@@ -180,8 +189,12 @@ void add_groups(Lines& lines, const std::vector<ReportGroup>& groups)
     }
 }
 
-std::string in_words(const std::string& name, double value)
+std::string in_words(const std::string& name, std::optional<double> measured)
 {
+    if (!measured) {
+        return "-";
+    }
+    const double value = *measured;
     if (name.starts_with("waiting") || name == "tls_above_socket") {
         return fmt::format("{:.1f} %", value * 100);
     }
@@ -199,7 +212,7 @@ void add_comparison(Lines& lines, const Comparison& comparison)
     constexpr auto kChangeRow = "{:<24}{:>14}{:>14}{:>12}";
     lines.push_back(fmt::format(kChangeRow, "", "before", "now", "ratio"));
     for (const Change& change : comparison.changes) {
-        if (change.before == 0 && change.after == 0) {
+        if (change.before.value_or(0) == 0 && change.after.value_or(0) == 0) {
             continue;
         }
         const auto ratio = change.ratio();
@@ -273,6 +286,9 @@ std::vector<std::string> to_text(const Report& report)
         lines.emplace_back();
     }
     add_waiting(lines, figures.waiting);
+    if (const auto unread = unread_in_words(figures.unread); unread && reads.count() != 0) {
+        add_wrapped(lines, "unread at the end: " + *unread);
+    }
     if (!report.groups.empty()) {
         lines.emplace_back();
         add_groups(lines, report.groups);
