@@ -24,8 +24,16 @@ struct Targets {
     bool all = false;                  ///< every process
 };
 
+/// Processes that are targets, or awaited, though their name need not lead to them.
+struct FollowedProcesses {
+    std::vector<std::uint32_t> by_pid;    ///< they were named by pid
+    std::vector<std::uint32_t> children;  ///< of targets; those may have ended
+};
+
 struct SourceOptions {
     Targets targets;
+    /// Targets as well: children of targets, known from before.
+    std::vector<std::uint32_t> children;
     /// Silences as long as this are never taken for a habit of the reader.
     std::chrono::nanoseconds warn_after = std::chrono::seconds(1);
     /// How often sockets are polled, where no event tells of them.
@@ -184,11 +192,11 @@ public:
 
     /// Detaches for a while, and forgets every socket: nothing of ours runs in the kernel.
     [[nodiscard]] virtual Result<void> pause() = 0;
-    /// Attaches again; the full looks that follow find what is there now. `pids`: the processes
-    /// that are followed, or waited for, by their pid.
-    [[nodiscard]] virtual Result<void> resume(const std::vector<std::uint32_t>& pids) = 0;
+    /// Attaches again, with these targets beside those that are known by their name; the full looks
+    /// that follow find what is there now.
+    [[nodiscard]] virtual Result<void> resume(const FollowedProcesses& followed) = 0;
     /// These, as of now: they end, and have children.
-    [[nodiscard]] virtual std::vector<std::uint32_t> followed_by_pid() const = 0;
+    [[nodiscard]] virtual FollowedProcesses followed() const = 0;
 
     [[nodiscard]] virtual Losses losses() const = 0;
     [[nodiscard]] virtual NoticeAccounts accounts() const = 0;

@@ -197,6 +197,42 @@ TEST_F(Ownership, inherited_by_a_child)
     finish();
 }
 
+/// Its name does not lead to it, and no event tells of it any more.
+TEST_F(Ownership, inherited_by_a_child_before_the_start)
+{
+    make_target({}, [](int listener, Control& control) {
+        const pid_t child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            prctl(PR_SET_NAME, "worker");
+            std::uint16_t port = 0;
+            const int own = listen_on_loopback({}, port);
+            control.child = port;
+            const int fd = accept(own, nullptr, nullptr);
+            read_all(fd, control);
+            _exit(0);
+        }
+        close(listener);
+        waitpid(child, nullptr, 0);
+    });
+    ASSERT_TRUE(wait_until([&] { return control().child != 0; }, 5s));
+    watch();
+    Sender to_child(static_cast<std::uint16_t>(control().child.load()), kSlow);
+    to_child.start();
+    nap(500ms);
+    control().hold = true;
+    ASSERT_NO_FATAL_FAILURE(expect_stall_of(to_child));
+    EXPECT_EQ(watcher().lines(is_trouble).front().json["process"]["comm"], "worker");
+    const auto appeared = [](const Line& line) {
+        return line.json["event"] == "target" && line.json["process"]["comm"] == "worker";
+    };
+    const auto lines = watcher().lines(appeared);
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_EQ(lines.front().json["state"], "appeared");
+    control().quit = true;
+    finish();
+}
+
 /// What a target's child listens to and accepts is watched as well, whatever it calls itself.
 TEST_F(Ownership, accepted_by_a_child)
 {

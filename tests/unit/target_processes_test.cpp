@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <functional>
+#include <string>
 
 namespace drainwatch::target_processes_test {
 namespace {
@@ -43,6 +45,8 @@ public:
     [[nodiscard]] std::uint32_t pid() const { return static_cast<std::uint32_t>(pid_); }
     void rename() { (void)tell('r'); }
     [[nodiscard]] std::uint32_t fork_one() { return tell('f'); }
+    /// A child that runs another program.
+    [[nodiscard]] std::uint32_t start_one() { return tell('x'); }
 
     /// A zombie until it is waited for.
     void end_but_stay()
@@ -83,10 +87,13 @@ private:
             value = 0;
             if (order == 'r') {
                 prctl(PR_SET_NAME, "dw-other");
-            } else if (order == 'f') {
+            } else if (order == 'f' || order == 'x') {
                 const pid_t one = fork();
                 if (one == 0) {
                     prctl(PR_SET_PDEATHSIG, SIGKILL);
+                    if (order == 'x') {
+                        execlp("sleep", "sleep", "60", nullptr);
+                    }
                     pause();
                     _exit(0);
                 }
@@ -118,8 +125,9 @@ Targets numbered(std::uint32_t pid)
 std::vector<ProcessNotice> full_scan(TargetProcesses& processes)
 {
     auto notices = processes.scan();
-    const auto more = processes.scan_families();
-    notices.insert(notices.end(), more.begin(), more.end());
+    for (const auto& more : {processes.scan_changes(), processes.scan_all()}) {
+        notices.insert(notices.end(), more.begin(), more.end());
+    }
     return notices;
 }
 
@@ -209,9 +217,58 @@ TEST(TargetProcesses, AChildOfATargetIsOneAndStaysOne)
     kill(static_cast<pid_t>(pid), SIGKILL);
 }
 
-/// Its exit code is all that is left: it neither appears nor ends again and again.
-/// What another source is to go on following.
-TEST(TargetProcesses, WhomNoNameLeadsToIsKnownByItsPid)
+bool eventually(const std::function<bool()>& holds)
+{
+    for (int i = 0; i < 5000 && !holds(); i++) {
+        usleep(1000);
+    }
+    return holds();
+}
+
+bool runs(std::uint32_t pid, const std::string& program)
+{
+    const auto process = proc::identity(pid);
+    return process && process->comm == program;
+}
+
+TEST(TargetProcesses, AChildFromBeforeTheFirstLookIsOne)
+{
+    Child parent("dw-parent");
+    const std::uint32_t pid = parent.fork_one();
+    TargetProcesses processes(named("dw-parent"));
+    const auto notices = full_scan(processes);
+    ASSERT_EQ(notices.size(), 2U);
+    EXPECT_TRUE(std::all_of(notices.begin(), notices.end(), [](const ProcessNotice& notice) {
+        return notice.kind == ProcessNotice::Kind::appeared;
+    }));
+    EXPECT_TRUE(processes.is_child(pid));
+    EXPECT_FALSE(processes.is_child(parent.pid()));
+    kill(static_cast<pid_t>(pid), SIGKILL);
+}
+
+TEST(TargetProcesses, AChildThatRunsAnotherProgramIsNone)
+{
+    Child parent("dw-parent");
+    const std::uint32_t before = parent.start_one();
+    ASSERT_TRUE(eventually([&] { return runs(before, "sleep"); }));
+    TargetProcesses processes(named("dw-parent"));
+    ASSERT_EQ(full_scan(processes).size(), 1U);
+    const std::uint32_t after = parent.start_one();
+    ASSERT_TRUE(eventually([&] {
+        (void)full_scan(processes);  // it may be seen before its exec
+        return runs(after, "sleep");
+    }));
+    (void)full_scan(processes);
+    EXPECT_EQ(processes.living().size(), 1U);
+    EXPECT_TRUE(processes.living().contains(parent.pid()));
+    EXPECT_TRUE(processes.followed().children.empty());
+    kill(static_cast<pid_t>(before), SIGKILL);
+    kill(static_cast<pid_t>(after), SIGKILL);
+}
+
+/// Children of a target stay targets beyond its end, and beyond a change of the source; but what is
+/// a target by its name, or by descent, is none by its pid.
+TEST(TargetProcesses, WhatAnotherSourceIsToGoOnFollowing)
 {
     Child parent("dw-parent");
     Child other("dw-named");
@@ -221,18 +278,23 @@ TEST(TargetProcesses, WhomNoNameLeadsToIsKnownByItsPid)
     (void)full_scan(processes);
     const std::uint32_t child = parent.fork_one();
     (void)full_scan(processes);
-    auto pids = processes.not_by_name();
-    std::sort(pids.begin(), pids.end());
-    std::vector<std::uint32_t> expected{parent.pid(), child};
-    std::sort(expected.begin(), expected.end());
-    EXPECT_EQ(pids, expected);
-    kill(static_cast<pid_t>(child), SIGKILL);
+    EXPECT_EQ(processes.followed().by_pid, std::vector<std::uint32_t>{parent.pid()});
+    EXPECT_EQ(processes.followed().children, std::vector<std::uint32_t>{child});
     parent.end();
     (void)full_scan(processes);
-    pids = processes.not_by_name();
-    EXPECT_EQ(std::count(pids.begin(), pids.end(), parent.pid()), 0);
+    const FollowedProcesses followed = processes.followed();
+    EXPECT_TRUE(followed.by_pid.empty());
+
+    TargetProcesses next(named("dw-named"), followed.children);
+    EXPECT_EQ(next.followed().children, followed.children);
+    for (const std::uint32_t pid : followed.children) {
+        EXPECT_TRUE(next.living().contains(pid));
+        EXPECT_TRUE(next.is_child(pid));
+        kill(static_cast<pid_t>(pid), SIGKILL);
+    }
 }
 
+/// Its exit code is all that is left: it neither appears nor ends again and again.
 TEST(TargetProcesses, AZombieIsNoTarget)
 {
     Child child("dw-zombie");
@@ -240,8 +302,8 @@ TEST(TargetProcesses, AZombieIsNoTarget)
     TargetProcesses by_name(named("dw-zombie"));
     for (int i = 0; i < 3; i++) {
         EXPECT_TRUE(by_name.scan().empty());
-        EXPECT_TRUE(by_name.scan_names().empty());
-        EXPECT_TRUE(by_name.scan_families().empty());
+        EXPECT_TRUE(by_name.scan_changes().empty());
+        EXPECT_TRUE(by_name.scan_all().empty());
     }
 }
 

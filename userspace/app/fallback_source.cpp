@@ -13,7 +13,9 @@ FallbackSource::~FallbackSource() = default;
 Result<void> FallbackSource::fall_back(const std::string& why)
 {
     SourceOptions options = options_;
-    options.targets.pids = first_->followed_by_pid();
+    FollowedProcesses followed = first_->followed();
+    options.targets.pids = std::move(followed.by_pid);
+    options.children = std::move(followed.children);
     auto polling = PollSource::open(options, why);
     if (!polling) {
         return tl::unexpected(polling.error());
@@ -29,7 +31,7 @@ Result<void> FallbackSource::return_to_hooks()
     if (!polling_) {
         return {};  // it never came to that
     }
-    if (auto resumed = first_->resume(polling_->followed_by_pid()); !resumed) {
+    if (auto resumed = first_->resume(polling_->followed()); !resumed) {
         return resumed;
     }
     polling_.reset();

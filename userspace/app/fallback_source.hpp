@@ -65,14 +65,11 @@ public:
     }
     void stop() override { first_->stop(); }
     [[nodiscard]] Result<void> pause() override { return first_->pause(); }
-    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override
+    [[nodiscard]] Result<void> resume(const FollowedProcesses& followed) override
     {
-        return first_->resume(pids);
+        return first_->resume(followed);
     }
-    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
-    {
-        return current_->followed_by_pid();
-    }
+    [[nodiscard]] FollowedProcesses followed() const override { return current_->followed(); }
     /// Those of polling are not of the same kind, and are not added up.
     [[nodiscard]] Losses losses() const override { return first_->losses(); }
     [[nodiscard]] NoticeAccounts accounts() const override { return first_->accounts(); }

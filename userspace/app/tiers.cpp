@@ -56,9 +56,13 @@ Result<std::unique_ptr<Source>> open_best(const WatchOptions& options,
 Result<std::unique_ptr<FallbackSource>> open_source(const WatchOptions& options)
 {
     set_libbpf_verbosity(options.verbose);
-    SourceOptions source_options{options.targets, options.limits.warn_after,
-                                 options.tick,    options.max_sockets,
-                                 options.tls,     options.without};
+    SourceOptions source_options{options.targets,
+                                 {},
+                                 options.limits.warn_after,
+                                 options.tick,
+                                 options.max_sockets,
+                                 options.tls,
+                                 options.without};
     auto best = open_best(options, source_options);
     if (!best) {
         return tl::unexpected(best.error());

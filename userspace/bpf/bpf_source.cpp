@@ -418,9 +418,8 @@ HeldSockets BpfSource::sockets_of(std::uint32_t pid, std::size_t most) const
 std::vector<ProcessNotice> BpfSource::find_targets()
 {
     const std::uint64_t ring_full = count(DW_COUNT_RING_FULL);
-    const bool missed =
-        relies_on_finding() || ring_full != std::exchange(ring_full_at_scan_, ring_full);
-    return targets_.find(missed);
+    const bool missed = ring_full != std::exchange(ring_full_at_scan_, ring_full);
+    return targets_.find(relies_on_finding() ? Told::nothing : missed ? Told::not_all : Told::all);
 }
 
 /// The table runs full: the sockets that were idle longest are to give their slots back.
@@ -537,7 +536,7 @@ Result<void> BpfSource::pause()
     return released;
 }
 
-Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
+Result<void> BpfSource::resume(const FollowedProcesses& followed)
 {
     // What was told before the pause is of sockets and processes that may be others by now.
     ring_buffer__consume(ring_.get());
@@ -545,7 +544,7 @@ Result<void> BpfSource::resume(const std::vector<std::uint32_t>& pids)
     if (streams_) {
         (void)streams_->take();
     }
-    targets_.follow(pids);
+    targets_.follow(followed);
     for (const std::string& hook : paused_) {
         if (auto attached = set_attached(hook, true); !attached) {
             detach_programs(*skeleton_);

@@ -55,11 +55,8 @@ public:
     [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override;
     [[nodiscard]] Result<void> pause() override;
-    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& pids) override;
-    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
-    {
-        return targets_.followed_by_pid();
-    }
+    [[nodiscard]] Result<void> resume(const FollowedProcesses& followed) override;
+    [[nodiscard]] FollowedProcesses followed() const override { return targets_.followed(); }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override;
     [[nodiscard]] std::uint64_t events_seen() const override;

@@ -42,11 +42,14 @@ TargetFinder::TargetFinder(Targets targets, drainwatch_bpf& skeleton)
     add_by_pid();
 }
 
-void TargetFinder::follow(const std::vector<std::uint32_t>& pids)
+void TargetFinder::follow(const FollowedProcesses& followed)
 {
-    targets_.pids = pids;
-    processes_ = TargetProcesses(targets_);
+    targets_.pids = followed.by_pid;
+    processes_ = TargetProcesses(targets_, followed.children);
     add_by_pid();
+    for (const auto& [pid, comm] : processes_.living()) {
+        add_target(pid, target_flags(pid, comm));
+    }
 }
 
 void TargetFinder::forget()
@@ -69,12 +72,27 @@ void TargetFinder::add_target(std::uint32_t pid, std::uint32_t flags)
     bpf_map_update_elem(bpf_map__fd(skeleton_.maps.targets), &pid, &flags, BPF_ANY);
 }
 
-std::uint32_t TargetFinder::target_flags(const ProcessNotice& process) const
+void TargetFinder::forget_target(std::uint32_t pid)
+{
+    bpf_map_delete_elem(bpf_map__fd(skeleton_.maps.targets), &pid);
+}
+
+std::uint32_t TargetFinder::target_flags(std::uint32_t pid, const std::string& comm) const
 {
     const auto& pids = targets_.pids;
-    const bool by_pid = std::find(pids.begin(), pids.end(), process.pid) != pids.end();
-    return (by_pid ? DW_TARGET_BY_PID : 0) |
-           (processes_.has_name(process.comm) ? DW_TARGET_BY_NAME : 0);
+    const bool by_pid = std::find(pids.begin(), pids.end(), pid) != pids.end();
+    return (by_pid ? DW_TARGET_BY_PID : 0) | (processes_.has_name(comm) ? DW_TARGET_BY_NAME : 0) |
+           (processes_.is_child(pid) ? DW_TARGET_BY_FORK : 0);
+}
+
+/// What a look has found, and no event has told of.
+void TargetFinder::tell_kernel(const ProcessNotice& notice)
+{
+    if (notice.kind == ProcessNotice::Kind::ended || !notice.target) {
+        forget_target(notice.pid);
+    } else {
+        add_target(notice.pid, target_flags(notice.pid, notice.comm));
+    }
 }
 
 /// What becomes a target later is seen by events in every namespace. Those that were there before
@@ -184,17 +202,20 @@ void TargetFinder::find_waiting_connections()
     }
 }
 
-std::vector<ProcessNotice> TargetFinder::find(bool missed)
+std::vector<ProcessNotice> TargetFinder::find(Told told)
 {
     auto notices = processes_.scan();
-    if (!targets_.all && (missed || !scanned_)) {
-        const auto named = processes_.scan_names();
-        notices.insert(notices.end(), named.begin(), named.end());
+    const auto add = [&](const std::vector<ProcessNotice>& more) {
+        notices.insert(notices.end(), more.begin(), more.end());
+    };
+    if (!targets_.all && told == Told::nothing) {
+        add(processes_.scan_changes());
+    }
+    if (!targets_.all && (told != Told::all || !scanned_)) {
+        add(processes_.scan_all());
     }
     for (const ProcessNotice& notice : notices) {
-        if (notice.kind == ProcessNotice::Kind::appeared) {
-            add_target(notice.pid, target_flags(notice));
-        }
+        tell_kernel(notice);
     }
     if (!targets_.all) {
         refresh_holders();

@@ -15,6 +15,9 @@ struct drainwatch_bpf;
 
 namespace drainwatch {
 
+/// What events have told of new processes, and of new names.
+enum class Told { all, not_all, nothing };
+
 /// The full look for targets: which processes they are, which of their sockets no event told of,
 /// and who holds which watched socket. Tells the kernel side by its maps and iterators.
 class TargetFinder {
@@ -28,9 +31,8 @@ public:
         return processes_.note(notice);
     }
 
-    /// The look itself. `missed`: an event may have been lost, or none tells of new processes.
-    /// Returns what is new about them.
-    [[nodiscard]] std::vector<ProcessNotice> find(bool missed);
+    /// The look itself. `told`: by events, since the last one. Returns what is new about processes.
+    [[nodiscard]] std::vector<ProcessNotice> find(Told told);
     /// By address: the counters of every socket in these network
     /// namespaces, and in those that were looked through before, are taken again.
     void look_through_again(std::set<std::uint32_t> namespaces);
@@ -38,11 +40,8 @@ public:
     /// Nothing of what was found holds any more.
     void forget();
     /// In place of the processes that were asked for by pid, these.
-    void follow(const std::vector<std::uint32_t>& pids);
-    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const
-    {
-        return processes_.not_by_name();
-    }
+    void follow(const FollowedProcesses& followed);
+    [[nodiscard]] FollowedProcesses followed() const { return processes_.followed(); }
     /// Processes that are targets, or held a watched socket at the last look.
     [[nodiscard]] std::set<std::uint32_t> pids() const;
 
@@ -57,7 +56,9 @@ public:
 private:
     void add_by_pid();
     void add_target(std::uint32_t pid, std::uint32_t flags);
-    [[nodiscard]] std::uint32_t target_flags(const ProcessNotice& process) const;
+    void forget_target(std::uint32_t pid);
+    void tell_kernel(const ProcessNotice& notice);
+    [[nodiscard]] std::uint32_t target_flags(std::uint32_t pid, const std::string& comm) const;
     void walk_descriptors();
     void look_through(const std::set<std::uint32_t>& namespaces);
     void find_waiting_connections();

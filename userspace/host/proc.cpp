@@ -87,6 +87,10 @@ std::optional<Identity> identity(std::uint32_t pid)
         rest >> skipped;
     }
     rest >> found.threads;
+    for (int field = 21; field < 28; field++) {  // from itrealvalue up to endcode
+        rest >> skipped;
+    }
+    rest >> found.start_stack;
     // The first thread may end before the others do.
     found.zombie = found.state == 'Z' && found.threads <= 1;
     return rest ? std::optional(found) : std::nullopt;

@@ -18,6 +18,9 @@ struct Identity {
     bool zombie = false;
     char state = '?';      ///< of its first thread: 'R' if that runs, or could; 'S', 'D', ...
     unsigned threads = 0;  ///< how many it has
+    /// Where its stack began with its last exec: a fork keeps that, the next exec moves it. 0 if it
+    /// may not be known.
+    std::uint64_t start_stack = 0;
 };
 [[nodiscard]] std::optional<Identity> identity(std::uint32_t pid);
 

@@ -1,18 +1,32 @@
 #include "host/target_processes.hpp"
 
-#include "host/proc.hpp"
-
 #include <algorithm>
+#include <utility>
 
 namespace drainwatch {
 
-TargetProcesses::TargetProcesses(const Targets& targets)
+TargetProcesses::TargetProcesses(const Targets& targets, const std::vector<std::uint32_t>& children)
     : names_(targets.names), awaited_(targets.pids)
-{}
+{
+    for (const std::uint32_t pid : children) {
+        const auto process = proc::identity(pid);
+        if (process && !process->zombie) {
+            children_[pid] = process->start_stack;
+            living_[pid] = process->comm;
+        }
+    }
+}
 
 bool TargetProcesses::has_name(const std::string& comm) const
 {
     return std::find(names_.begin(), names_.end(), comm) != names_.end();
+}
+
+void TargetProcesses::forget(std::uint32_t pid)
+{
+    by_pid_.erase(pid);
+    children_.erase(pid);
+    living_.erase(pid);
 }
 
 std::optional<ProcessNotice> TargetProcesses::note(const ProcessNotice& notice)
@@ -23,8 +37,12 @@ std::optional<ProcessNotice> TargetProcesses::note(const ProcessNotice& notice)
         if (known == living_.end()) {
             return std::nullopt;
         }
-        living_.erase(known);
+        forget(notice.pid);
         return told;
+    }
+    if (notice.kind == ProcessNotice::Kind::forked) {
+        const auto process = proc::identity(notice.pid);
+        children_[notice.pid] = process ? process->start_stack : 0;
     }
     if (known == living_.end()) {
         if (notice.kind == ProcessNotice::Kind::renamed) {
@@ -37,95 +55,119 @@ std::optional<ProcessNotice> TargetProcesses::note(const ProcessNotice& notice)
     return told;
 }
 
-ProcessNotice TargetProcesses::appeared(std::uint32_t pid, const std::string& comm)
-{
-    living_[pid] = comm;
-    return {ProcessNotice::Kind::appeared, pid, 0, true, comm};
-}
-
 std::vector<ProcessNotice> TargetProcesses::scan()
 {
     std::vector<ProcessNotice> notices;
-    std::erase_if(living_, [&](const auto& process) {
-        const auto now = proc::identity(process.first);
-        const bool ended = !now || now->zombie;
-        if (ended) {
-            kept_.erase(process.first);
-            notices.push_back({ProcessNotice::Kind::ended, process.first, 0, true, process.second});
+    for (const auto& [pid, comm] : living_) {
+        const auto now = proc::identity(pid);
+        if (!now || now->zombie) {
+            notices.push_back({ProcessNotice::Kind::ended, pid, 0, true, comm});
         }
-        return ended;
-    });
+    }
+    for (const ProcessNotice& ended : notices) {
+        forget(ended.pid);
+    }
     // A pid is waited for until it appears; after its end the number may be another's.
     std::erase_if(awaited_, [&](std::uint32_t pid) {
         const auto comm = proc::comm(pid);
-        if (comm && !living_.contains(pid)) {
-            kept_.insert(pid);
-            notices.push_back(appeared(pid, *comm));
+        if (comm) {
+            by_pid_.insert(pid);
+            if (living_.emplace(pid, *comm).second) {
+                notices.push_back({ProcessNotice::Kind::appeared, pid, 0, true, *comm});
+            }
         }
         return comm.has_value();
     });
     return notices;
 }
 
-std::vector<ProcessNotice> TargetProcesses::scan_names()
+/// And runs what that runs.
+bool TargetProcesses::is_child_of_target(const proc::Identity& process) const
+{
+    if (!living_.contains(process.parent)) {
+        return false;
+    }
+    const auto parent = proc::identity(process.parent);
+    return parent && process.start_stack != 0 && parent->start_stack == process.start_stack;
+}
+
+std::vector<ProcessNotice> TargetProcesses::scan_all()
 {
     std::vector<ProcessNotice> notices;
-    if (names_.empty()) {
-        return notices;
-    }
+    std::vector<std::pair<std::uint32_t, proc::Identity>> others;
+    std::vector<std::pair<std::uint32_t, proc::Identity>> found;
     for (const std::uint32_t pid : proc::pids()) {
-        const auto comm = proc::comm(pid);
-        if (!comm || living_.contains(pid) || !has_name(*comm)) {
-            continue;
+        if (!living_.contains(pid)) {
+            if (auto process = proc::identity(pid); process && !process->zombie) {
+                others.emplace_back(pid, std::move(*process));
+            }
         }
-        const auto process = proc::identity(pid);
-        if (process && !process->zombie) {
-            notices.push_back(appeared(pid, *comm));
+    }
+    // Nobody knows how long those of the first look have been there.
+    const auto kind_of_child =
+        has_looked_ ? ProcessNotice::Kind::forked : ProcessNotice::Kind::appeared;
+    has_looked_ = true;
+    const auto add = [&](const auto& other) {
+        const auto& [pid, process] = other;
+        const bool child = is_child_of_target(process);
+        if (!child && !has_name(process.comm)) {
+            return false;
+        }
+        const auto kind = child ? kind_of_child : ProcessNotice::Kind::appeared;
+        living_[pid] = process.comm;
+        found.emplace_back(pid, process);
+        notices.push_back({kind, pid, child ? process.parent : 0, true, process.comm});
+        return true;
+    };
+    while (std::erase_if(others, add) != 0) {
+    }
+    // The parent may have come after the child.
+    for (const auto& [pid, process] : found) {
+        if (is_child_of_target(process)) {
+            children_[pid] = process.start_stack;
         }
     }
     return notices;
 }
 
-std::vector<std::uint32_t> TargetProcesses::not_by_name() const
+std::vector<ProcessNotice> TargetProcesses::scan_changes()
 {
-    std::vector<std::uint32_t> pids = awaited_;
+    std::vector<ProcessNotice> notices;
     for (const auto& [pid, comm] : living_) {
-        if (kept_.contains(pid) || !has_name(comm)) {
-            pids.push_back(pid);
+        const auto process = proc::identity(pid);
+        if (!process) {
+            continue;  // scan() tells of its end
+        }
+        const auto child = children_.find(pid);
+        if (child != children_.end() && child->second != process->start_stack) {
+            children_.erase(child);
+        }
+        const bool stays = by_pid_.contains(pid) || is_child(pid) || has_name(process->comm);
+        if (comm != process->comm || !stays) {
+            notices.push_back({ProcessNotice::Kind::renamed, pid, 0, stays, process->comm});
         }
     }
-    return pids;
-}
-
-std::vector<ProcessNotice> TargetProcesses::scan_families()
-{
-    std::vector<ProcessNotice> notices;
-    for (const std::uint32_t pid : proc::pids()) {
-        const auto process = proc::identity(pid);
-        if (!process || process->zombie) {
-            continue;
-        }
-        const auto known = living_.find(pid);
-        if (known == living_.end()) {
-            if (living_.contains(process->parent)) {
-                kept_.insert(pid);
-                living_[pid] = process->comm;
-                notices.push_back(
-                    {ProcessNotice::Kind::forked, pid, process->parent, true, process->comm});
-            } else if (has_name(process->comm)) {
-                notices.push_back(appeared(pid, process->comm));
-            }
-        } else if (known->second != process->comm) {
-            const bool stays = kept_.contains(pid) || has_name(process->comm);
-            notices.push_back({ProcessNotice::Kind::renamed, pid, 0, stays, process->comm});
-            if (stays) {
-                known->second = process->comm;
-            } else {
-                living_.erase(known);
-            }
+    for (const ProcessNotice& changed : notices) {
+        if (changed.target) {
+            living_[changed.pid] = changed.comm;
+        } else {
+            forget(changed.pid);
         }
     }
     return notices;
+}
+
+FollowedProcesses TargetProcesses::followed() const
+{
+    FollowedProcesses followed{awaited_, {}};
+    followed.by_pid.insert(followed.by_pid.end(), by_pid_.begin(), by_pid_.end());
+    for (const auto& [pid, start_stack] : children_) {
+        const auto process = proc::identity(pid);
+        if (process && process->start_stack == start_stack) {
+            followed.children.push_back(pid);
+        }
+    }
+    return followed;
 }
 
 }  // namespace drainwatch

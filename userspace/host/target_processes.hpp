@@ -1,8 +1,10 @@
 #pragma once
 
 #include "drainwatch/source.hpp"
+#include "host/proc.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,10 +13,13 @@
 
 namespace drainwatch {
 
-/// The processes that are watched, by name and by pid: which of them live, and what is new.
+/// The processes that are watched, by name, by pid and by descent: which of them live, and what is
+/// new. A child of a target is one until it runs another program.
 class TargetProcesses {
 public:
-    explicit TargetProcesses(const Targets& targets);
+    /// `children`: of targets, known from before.
+    explicit TargetProcesses(const Targets& targets,
+                             const std::vector<std::uint32_t>& children = {});
 
     /// An event about a process. Returns what is to be told of it: an exec, for one, may be told
     /// twice, and what changes nothing is not passed on.
@@ -23,17 +28,17 @@ public:
     /// Looks in /proc for those that ended and for pids that appeared.
     [[nodiscard]] std::vector<ProcessNotice> scan();
 
-    /// Looks at every process of the host for the names.
-    [[nodiscard]] std::vector<ProcessNotice> scan_names();
+    /// Looks at every process of the host for the names, and for children of targets.
+    [[nodiscard]] std::vector<ProcessNotice> scan_all();
 
-    /// Likewise, where no event tells of them, for children of targets and for changed names.
-    [[nodiscard]] std::vector<ProcessNotice> scan_families();
+    /// Where no event tells of it: targets that go by another name, or run another program.
+    [[nodiscard]] std::vector<ProcessNotice> scan_changes();
 
     [[nodiscard]] bool has_name(const std::string& comm) const;
+    [[nodiscard]] bool is_child(std::uint32_t pid) const { return children_.contains(pid); }
 
-    /// Those that their name does not lead to: waited for by their pid, named by it, or descended
-    /// from a target.
-    [[nodiscard]] std::vector<std::uint32_t> not_by_name() const;
+    /// Those that their name need not lead to, as of now.
+    [[nodiscard]] FollowedProcesses followed() const;
 
     /// Name by pid.
     [[nodiscard]] const std::unordered_map<std::uint32_t, std::string>& living() const
@@ -42,12 +47,16 @@ public:
     }
 
 private:
-    [[nodiscard]] ProcessNotice appeared(std::uint32_t pid, const std::string& comm);
+    [[nodiscard]] bool is_child_of_target(const proc::Identity& process) const;
+    void forget(std::uint32_t pid);
 
     std::vector<std::string> names_;
     std::vector<std::uint32_t> awaited_;  ///< pids that have not appeared yet
-    std::set<std::uint32_t> kept_;        ///< named by pid or by descent: whatever their name
+    std::set<std::uint32_t> by_pid_;      ///< named by pid, and alive: whatever their name
+    /// Their Identity::start_stack, as they became targets.
+    std::map<std::uint32_t, std::uint64_t> children_;
     std::unordered_map<std::uint32_t, std::string> living_;
+    bool has_looked_ = false;
 };
 
 }  // namespace drainwatch

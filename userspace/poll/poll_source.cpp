@@ -89,7 +89,7 @@ Result<void> check_targets_can_be_read(const Targets& targets)
 {
     TargetProcesses processes(targets);
     auto found = processes.scan();
-    const auto named = processes.scan_names();
+    const auto named = processes.scan_all();
     found.insert(found.end(), named.begin(), named.end());
     const auto readable = [](const ProcessNotice& process) {
         return proc::descriptors_can_be_read(process.pid);
@@ -120,7 +120,7 @@ Result<std::unique_ptr<Source>> PollSource::open(const SourceOptions& options,
 
 PollSource::PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf)
     : options_(options),
-      processes_(options.targets),
+      processes_(options.targets, options.children),
       // The session comes once a tick: what is due a little later would wait for the next.
       sweeping_(ns(options.tick) * 9 / 10, own.tells_windows ? kSweepShare : kProcShare),
       looking_closely_(0, own.tells_windows ? kCloseLookShare : kProcShare),
@@ -159,8 +159,9 @@ std::vector<ProcessNotice> PollSource::find_targets()
 {
     auto notices = processes_.scan();
     if (!options_.targets.all) {
-        const auto more = processes_.scan_families();
-        notices.insert(notices.end(), more.begin(), more.end());
+        for (const auto& more : {processes_.scan_changes(), processes_.scan_all()}) {
+            notices.insert(notices.end(), more.begin(), more.end());
+        }
     }
     follow_namespaces();
     for (ProcessNotice& notice : notices) {

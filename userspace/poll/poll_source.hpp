@@ -53,14 +53,11 @@ public:
     [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override {}
     [[nodiscard]] Result<void> pause() override { return {}; }
-    [[nodiscard]] Result<void> resume(const std::vector<std::uint32_t>& /*pids*/) override
+    [[nodiscard]] Result<void> resume(const FollowedProcesses& /*followed*/) override
     {
         return {};
     }
-    [[nodiscard]] std::vector<std::uint32_t> followed_by_pid() const override
-    {
-        return processes_.not_by_name();
-    }
+    [[nodiscard]] FollowedProcesses followed() const override { return processes_.followed(); }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }
     [[nodiscard]] std::uint64_t events_seen() const override { return answers_; }
