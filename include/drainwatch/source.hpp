@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -122,6 +123,7 @@ struct HookUse {
 /// What a look has found.
 struct Look {
     std::vector<SocketSample> samples;  ///< sockets with unread data, and those asked for
+    std::vector<Cookie> unchanged;      ///< of `all_told`; a source may give samples instead
     std::vector<Cookie> gone;           ///< of those asked for
 };
 
@@ -157,8 +159,10 @@ public:
     /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
     [[nodiscard]] virtual bool tells_of_filling() const = 0;
 
-    /// Sockets with unread data, and those of `followed`.
-    [[nodiscard]] virtual Look look(const std::vector<Cookie>& followed) = 0;
+    /// Sockets with unread data, and those of `followed`. Of `all_told`, which are of these, no
+    /// sample is wanted while nothing but time changes there.
+    [[nodiscard]] virtual Look look(const std::vector<Cookie>& followed,
+                                    const std::unordered_set<Cookie>& all_told) = 0;
 
     /// The latest of one socket that a look or a notice has named, even if it has ended since.
     [[nodiscard]] virtual std::optional<SocketSample> sample(Cookie cookie) const = 0;

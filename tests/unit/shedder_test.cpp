@@ -4,6 +4,7 @@
 #include "durations.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 namespace drainwatch::shedder_test {
 namespace {
@@ -180,11 +181,25 @@ TEST(Shedder, LooksHaveALimitAndThenEverythingGoes)
 {
     Tool tool;
     tool.user_ms = 1000;
-    tool.hooks = {{0, 1}};
+    tool.hooks = {{0, 15}};
     tool.run(11);
     EXPECT_EQ(tool.shedder.look_spacing(), 16U);
     ASSERT_EQ(tool.orders.size(), 5U);
     EXPECT_EQ(tool.orders.back().step.kind, Kind::everything);
+}
+
+/// Without its hooks it would see less and cost the same.
+TEST(Shedder, EverythingStaysIfTheHooksAreNotWhatCosts)
+{
+    Tool tool;
+    tool.user_ms = 1000;
+    tool.hooks = {{0, 1}};
+    tool.run(60);
+    EXPECT_EQ(tool.shedder.look_spacing(), 16U);
+    EXPECT_EQ(tool.orders.size(), 4U);
+    EXPECT_TRUE(std::all_of(tool.orders.begin(), tool.orders.end(), [](const ShedOrder& order) {
+        return order.step.kind == Kind::slower_looks;
+    }));
 }
 
 /// Its hooks were too much.

@@ -36,9 +36,10 @@ public:
         current_->settle_handshake(cookie, place, alert_bytes);
     }
     [[nodiscard]] bool tells_of_filling() const override { return current_->tells_of_filling(); }
-    [[nodiscard]] Look look(const std::vector<Cookie>& followed) override
+    [[nodiscard]] Look look(const std::vector<Cookie>& followed,
+                            const std::unordered_set<Cookie>& all_told) override
     {
-        return current_->look(followed);
+        return current_->look(followed, all_told);
     }
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override
     {

@@ -442,7 +442,7 @@ void Session::take_notices()
 void Session::look()
 {
     const std::uint64_t began_ns = monotonic_ns();
-    Look look = source_->look(monitor_.followed());
+    Look look = source_->look(monitor_.followed(), monitor_.all_told());
     // All are judged before the causes of the first are looked for.
     std::vector<Alert> alerts;
     for (SocketSample& sample : look.samples) {
@@ -452,6 +452,9 @@ void Session::look()
         }
         auto of_sample = monitor_.observe(sample);
         std::move(of_sample.begin(), of_sample.end(), std::back_inserter(alerts));
+    }
+    for (const Cookie cookie : look.unchanged) {
+        monitor_.unchanged(cookie, began_ns);
     }
     print(alerts);
     for (const SocketSample& sample : look.samples) {
@@ -469,7 +472,7 @@ void Session::look()
     if (monitor_.awaits_zero() || source_->is_short_of_room()) {
         healing_.make_due(soonest_healing_ns_);
     }
-    plan_look(now_ns + look_spacing_ns(look.samples.empty()), now_ns);
+    plan_look(now_ns + look_spacing_ns(look.samples.empty() && look.unchanged.empty()), now_ns);
     if (const auto threshold_ns = monitor_.next_threshold_ns(began_ns)) {
         plan_look(std::max(*threshold_ns, now_ns + kClosestLookNs), now_ns);
     }

@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <functional>
 #include <iterator>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -67,6 +69,13 @@ dw_config make_config(const SourceOptions& options)
 bool is_given_up(const dw_slot& slot)
 {
     return slot.state == DW_TCP_CLOSE && slot.unread.count == 0 && dw_unread_bytes(&slot) != 0;
+}
+
+/// Of all that a slot says, without the padding behind it.
+std::size_t content_of(const dw_slot& slot)
+{
+    constexpr std::size_t kBytes = offsetof(dw_slot, remote) + sizeof(slot.remote);
+    return std::hash<std::string_view>()({reinterpret_cast<const char*>(&slot), kBytes});
 }
 
 void clear_map(const bpf_map* map)
@@ -268,7 +277,7 @@ std::vector<Notice> BpfSource::take_notices()
     notices.reserve(records.size());
     for (const Record& record : records) {
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
-            slot_of_[of_socket->notice.cookie] = of_socket->slot;
+            seen_[of_socket->notice.cookie].slot = of_socket->slot;
             notices.emplace_back(of_socket->notice);
         } else if (auto told = targets_.note(std::get<ProcessNotice>(record))) {
             notices.emplace_back(std::move(*told));
@@ -315,10 +324,11 @@ std::uint32_t BpfSource::slots_in_use() const
     return std::min(table_.size(), used + kSlotSlack);
 }
 
-Look BpfSource::look(const std::vector<Cookie>& followed)
+Look BpfSource::look(const std::vector<Cookie>& followed,
+                     const std::unordered_set<Cookie>& all_told)
 {
     Look look;
-    std::unordered_map<Cookie, std::uint32_t> seen;
+    looks_++;
     const std::uint32_t end = slots_in_use();
     // By address, no full look comes to a connection at its end: only that hook tells of reads.
     const bool sees_last_reads = is_attached("tcp_rcv_space_adjust");
@@ -326,8 +336,17 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
         return is_given_up(value) || (value.state == DW_TCP_CLOSE && !sees_last_reads);
     };
     const auto take = [&](std::uint32_t slot, const dw_slot& value) {
-        seen[Cookie{value.cookie}] = slot;
-        look.samples.push_back(decode_slot(value, monotonic_ns()));
+        const Cookie cookie{value.cookie};
+        Seen& seen = seen_[cookie];
+        seen.slot = slot;
+        seen.look = looks_;
+        const auto before = seen.content;
+        seen.content = all_told.contains(cookie) ? std::optional(content_of(value)) : std::nullopt;
+        if (seen.content && seen.content == before) {
+            look.unchanged.push_back(cookie);
+        } else {
+            look.samples.push_back(decode_slot(value, monotonic_ns()));
+        }
     };
     for (std::uint32_t slot = 0; slot < end; slot++) {
         if (!table_.calls_for_attention(slot)) {
@@ -339,36 +358,36 @@ Look BpfSource::look(const std::vector<Cookie>& followed)
         }
     }
     for (const Cookie cookie : followed) {
-        if (seen.contains(cookie)) {
+        const auto known = seen_.find(cookie);
+        if (known != seen_.end() && known->second.look == looks_) {
             continue;
         }
-        const auto known = slot_of_.find(cookie);
-        const auto slot = known != slot_of_.end() ? std::optional(known->second)
-                                                  : table_.find(cookie, end);  // after a pause
+        const auto slot = known != seen_.end() ? std::optional(known->second.slot)
+                                               : table_.find(cookie, end);  // after a pause
         if (!slot) {
             look.gone.push_back(cookie);
             continue;
         }
         const auto value = table_.read(*slot);
         if (!value) {
-            seen[cookie] = *slot;  // changing fast: not now
+            seen_[cookie] = {*slot, looks_, std::nullopt};  // changing fast: not now
         } else if (Cookie{value->cookie} != cookie || !is_taken(*value) || is_past(*value)) {
             look.gone.push_back(cookie);
         } else {
             take(*slot, *value);
         }
     }
-    slot_of_ = std::move(seen);
+    std::erase_if(seen_, [&](const auto& entry) { return entry.second.look != looks_; });
     return look;
 }
 
 std::optional<SocketSample> BpfSource::sample(Cookie cookie) const
 {
-    const auto slot = slot_of_.find(cookie);
-    if (slot == slot_of_.end()) {
+    const auto known = seen_.find(cookie);
+    if (known == seen_.end()) {
         return std::nullopt;
     }
-    const auto value = table_.read(slot->second);
+    const auto value = table_.read(known->second.slot);
     if (!value || Cookie{value->cookie} != cookie) {
         return std::nullopt;
     }
@@ -532,7 +551,7 @@ Result<void> BpfSource::pause()
     if (remembers_by_address(*skeleton_)) {
         clear_map(skeleton_->maps.sockets_by_address);
     }
-    slot_of_.clear();
+    seen_.clear();
     return released;
 }
 

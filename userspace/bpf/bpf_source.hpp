@@ -40,7 +40,8 @@ public:
     void take_streams(bool taken) override;
     [[nodiscard]] HookRuns stream_runs() const override;
     void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) override;
-    [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
+    [[nodiscard]] Look look(const std::vector<Cookie>& followed,
+                            const std::unordered_set<Cookie>& all_told) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override;
@@ -73,6 +74,12 @@ private:
     struct RingDeleter {
         void operator()(ring_buffer* ring) const;
     };
+    /// A socket that the last look, or a notice since, has named.
+    struct Seen {
+        std::uint32_t slot = 0;
+        std::uint64_t look = 0;              ///< the last one that has named it
+        std::optional<std::size_t> content;  ///< hash of the slot, where it was to be compared
+    };
 
     BpfSource(Targets targets, Skeleton skeleton, SlotTable table);
 
@@ -103,7 +110,8 @@ private:
     std::uint64_t decoded_ = 0;
     std::uint64_t undecoded_ = 0;
     std::uint64_t ring_full_at_scan_ = 0;
-    std::unordered_map<Cookie, std::uint32_t> slot_of_;
+    std::unordered_map<Cookie, Seen> seen_;
+    std::uint64_t looks_ = 0;
 };
 
 }  // namespace drainwatch

@@ -30,7 +30,7 @@ constexpr std::uint64_t kMostRefusalNs = 60 * kSecond;
 
 constexpr unsigned kMostLookSpacing = 16;
 
-/// A hook goes, or streams do, only if that brings this part of what is too much.
+/// A hook goes, or all of them, or streams do, only if that brings this part of what is too much.
 constexpr double kWorthwhile = 0.1;
 
 }  // namespace
@@ -96,8 +96,9 @@ std::optional<ShedStep> Shedder::next_step(double excess_ns, std::uint64_t now_n
     if (auto hook = dearest_of_least_need(excess_ns)) {
         return hook;
     }
-    if (polling_since_ns_ != 0 || account_.hooks.empty()) {
-        return std::nullopt;  // there is nothing left
+    const bool hooks_cost = static_cast<double>(account_.kernel_ns()) >= kWorthwhile * excess_ns;
+    if (polling_since_ns_ != 0 || !hooks_cost) {
+        return std::nullopt;  // there is nothing left that would help
     }
     if (periods_over_ < 2) {
         return std::nullopt;  // a few runs that were interrupted may look as dear, for once

@@ -52,7 +52,7 @@ struct ShedOrder {
 /// Past the budget for two periods, or twice past it, streams are not looked into any more, if that
 /// would help; then the least needed hook goes that would help, and of two the more expensive one;
 /// if this process is what costs, it looks less often; when nothing else is left, and that for two
-/// periods, everything goes.
+/// periods, everything goes, if that would help.
 /// Steps are taken back one by one, the last first, while less than half of the budget is spent;
 /// what polls hooks again, whatever polling costs. What has to be shed again soon, or cannot be
 /// done without, is tried again ever later. Pure: is told the time and the costs.

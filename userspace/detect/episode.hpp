@@ -15,6 +15,8 @@ public:
 
     [[nodiscard]] std::uint64_t number() const { return number_; }
 
+    [[nodiscard]] bool is_critical() const { return raised_ == Severity::critical; }
+
     /// Is this finding worse than what was raised before? Then it is to be raised.
     [[nodiscard]] bool raise(const Finding& finding, std::uint64_t now_ns);
 

@@ -78,9 +78,35 @@ void Monitor::update(Followed& socket, SocketSample sample)
     socket.last = std::move(sample);
 }
 
+/// In full, as of the last look, though that may have found it unchanged.
+void Monitor::read_again(Followed& socket)
+{
+    socket.reading = make_reading(socket.last, socket.history);
+}
+
+void Monitor::unchanged(Cookie cookie, std::uint64_t now_ns)
+{
+    const auto known = sockets_.find(cookie);
+    if (known == sockets_.end() || now_ns < known->second.last.taken_ns) {
+        return;
+    }
+    Followed& socket = known->second;
+    const std::uint64_t passed_ns = now_ns - socket.last.taken_ns;
+    socket.last.taken_ns = now_ns;
+    socket.history.repeat(now_ns);
+    Reading& reading = socket.reading;
+    reading.at_ns = now_ns;
+    reading.age_ns += passed_ns;
+    reading.silent_ns += passed_ns;
+    if (reading.since_read_ns) {
+        *reading.since_read_ns += passed_ns;
+    }
+}
+
 void Monitor::source_changed()
 {
     from_before_.clear();
+    all_told_.clear();
     for (auto& [cookie, socket] : sockets_) {
         socket.from_another_source = true;
         from_before_.push_back(cookie);
@@ -101,6 +127,7 @@ void Monitor::know_again(const SocketSample& sample)
                              last.netns == sample.netns;
         if (is_same && cookie != sample.cookie && (is_own(cookie) || is_own(sample.cookie))) {
             overdue_.erase(cookie);
+            all_told_.erase(cookie);
             auto renamed = sockets_.extract(known);
             renamed.key() = sample.cookie;
             sockets_.insert(std::move(renamed));
@@ -329,6 +356,18 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
     return alerts;
 }
 
+/// Its reader has been silent beyond every limit, all of its windows are dealt with, and so it
+/// stays for as long as its counters do.
+bool Monitor::all_is_told(const Followed& socket) const
+{
+    const auto critical_ns = static_cast<std::uint64_t>(limits_.critical_after.count());
+    const auto warn_ns = static_cast<std::uint64_t>(limits_.warn_after.count());
+    return is_overdue(socket) && socket.episode->is_critical() && socket.reading.wanted &&
+           socket.reading.silent_ns >= std::max(critical_ns, warn_ns) &&
+           socket.closed == socket.last.closed && socket.zeros_told == socket.last.zero_count &&
+           !socket.from_another_source;
+}
+
 /// Its data waits, and that has been told.
 bool Monitor::is_overdue(const Followed& socket)
 {
@@ -356,10 +395,16 @@ void Monitor::forget(Cookie cookie)
 {
     sockets_.erase(cookie);
     overdue_.erase(cookie);
+    all_told_.erase(cookie);
 }
 
 void Monitor::note_overdue(Followed& socket)
 {
+    if (all_is_told(socket)) {
+        all_told_.insert(socket.last.cookie);
+    } else {
+        all_told_.erase(socket.last.cookie);
+    }
     if (is_overdue(socket)) {
         overdue_.insert(socket.last.cookie);
     } else {
@@ -413,6 +458,7 @@ std::vector<Alert> Monitor::gone(Cookie cookie, std::uint64_t now_ns)
     }
     Followed& socket = it->second;
     if (socket.episode) {
+        read_again(socket);
         Alert alert = make_alert(Alert::Kind::ended, Severity::info, socket, now_ns, "");
         sum_up(alert, socket, now_ns);
         alert.reason = fmt::format("the socket was closed after {} of trouble",
@@ -470,11 +516,12 @@ std::optional<std::uint64_t> Monitor::next_threshold_ns(std::uint64_t after_ns) 
     return next;
 }
 
-std::vector<Alert> Monitor::standing() const
+std::vector<Alert> Monitor::standing()
 {
     std::vector<Alert> alerts;
-    for (const auto& [cookie, socket] : sockets_) {
+    for (auto& [cookie, socket] : sockets_) {
         if (socket.episode) {
+            read_again(socket);
             const Reading& reading = socket.reading;
             alerts.push_back(make_alert(Alert::Kind::queue, Severity::info, socket, reading.at_ns,
                                         queue_in_words(reading)));

@@ -58,6 +58,9 @@ public:
 
     [[nodiscard]] std::vector<Alert> observe(const SocketSample& sample);
 
+    /// In place of a sample of a socket of which all is told: nothing but time has changed there.
+    void unchanged(Cookie cookie, std::uint64_t now_ns);
+
     /// Something happened to the socket of which `sample` is the latest; nothing if its place was
     /// taken by another since, then what was seen of it last has to do.
     [[nodiscard]] std::vector<Alert> notice(const SocketNotice& notice,
@@ -81,10 +84,12 @@ public:
     [[nodiscard]] std::vector<Alert> gone(Cookie cookie, std::uint64_t now_ns);
 
     /// How each episode stands, as of the last look.
-    [[nodiscard]] std::vector<Alert> standing() const;
+    [[nodiscard]] std::vector<Alert> standing();
 
     /// Sockets that must be looked at, unread data or not.
     [[nodiscard]] std::vector<Cookie> followed() const;
+    /// Of these, those of which all is told, for as long as nothing but time changes there.
+    [[nodiscard]] const std::unordered_set<Cookie>& all_told() const { return all_told_; }
     [[nodiscard]] bool follows(Cookie cookie) const { return sockets_.contains(cookie); }
 
     /// Some socket may need a verdict before the next tick.
@@ -125,9 +130,11 @@ private:
     void know_again(const SocketSample& sample);
     Followed& follow(const SocketSample& sample);
     static void update(Followed& socket, SocketSample sample);
+    static void read_again(Followed& socket);
     static void take_over(Followed& socket, SocketSample& sample);
     Episode& episode_of(Followed& socket);
     [[nodiscard]] static bool is_overdue(const Followed& socket);
+    [[nodiscard]] bool all_is_told(const Followed& socket) const;
     void note_overdue(Followed& socket);
     void forget(Cookie cookie);
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
@@ -144,8 +151,9 @@ private:
 
     Limits limits_;
     std::unordered_map<Cookie, Followed> sockets_;
-    std::unordered_set<Cookie> overdue_;  ///< of those
-    std::vector<Cookie> from_before_;     ///< not seen yet by the source that took over
+    std::unordered_set<Cookie> overdue_;   ///< of those
+    std::unordered_set<Cookie> all_told_;  ///< of those
+    std::vector<Cookie> from_before_;      ///< not seen yet by the source that took over
     std::uint64_t episodes_begun_ = 0;
     Totals totals_;
 };

@@ -408,7 +408,8 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     holders_ = descriptors_.holders(cookies_by_inode());
 }
 
-Look PollSource::look(const std::vector<Cookie>& followed)
+Look PollSource::look(const std::vector<Cookie>& followed,
+                      const std::unordered_set<Cookie>& /*all_told*/)
 {
     ended_.clear();
     followed_ = {followed.begin(), followed.end()};

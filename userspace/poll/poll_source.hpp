@@ -38,7 +38,8 @@ public:
                           std::uint8_t /*alert_bytes*/) override
     {}
     [[nodiscard]] std::vector<Notice> take_notices() override;
-    [[nodiscard]] Look look(const std::vector<Cookie>& followed) override;
+    [[nodiscard]] Look look(const std::vector<Cookie>& followed,
+                            const std::unordered_set<Cookie>& all_told) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
     [[nodiscard]] std::vector<ProcessNotice> find_targets() override;
     [[nodiscard]] Result<void> heal() override { return {}; }
@@ -53,10 +54,7 @@ public:
     [[nodiscard]] HeldSockets sockets_of(std::uint32_t pid, std::size_t most) const override;
     void stop() override {}
     [[nodiscard]] Result<void> pause() override { return {}; }
-    [[nodiscard]] Result<void> resume(const FollowedProcesses& /*followed*/) override
-    {
-        return {};
-    }
+    [[nodiscard]] Result<void> resume(const FollowedProcesses& /*followed*/) override { return {}; }
     [[nodiscard]] FollowedProcesses followed() const override { return processes_.followed(); }
     [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return {}; }

@@ -19,8 +19,21 @@ constexpr std::uint32_t kTellingShare = 4;
 
 void History::add(const SocketSample& sample)
 {
-    const Point point{sample.taken_ns, sample.data_end, sample.window.copied_seq,
-                      sample.unread_bytes(), sample.window.rmem};
+    add(Point{sample.taken_ns, sample.data_end, sample.window.copied_seq, sample.unread_bytes(),
+              sample.window.rmem});
+}
+
+void History::repeat(std::uint64_t at_ns)
+{
+    if (!points_.empty()) {
+        Point point = points_.back();
+        point.at_ns = at_ns;
+        add(point);
+    }
+}
+
+void History::add(const Point& point)
+{
     if (point.unread == 0) {
         points_.clear();
     }

@@ -14,6 +14,9 @@ class History {
 public:
     void add(const SocketSample& sample);
 
+    /// Another look, that found all as it was at the last one.
+    void repeat(std::uint64_t at_ns);
+
     /// Bytes per second over the last `window_ns`; nothing before there are two looks.
     [[nodiscard]] std::optional<double> arrival_rate(std::uint64_t window_ns) const;
     [[nodiscard]] std::optional<double> drain_rate(std::uint64_t window_ns) const;
@@ -40,6 +43,7 @@ private:
         std::int32_t rmem;
     };
 
+    void add(const Point& point);
     [[nodiscard]] const Point* at_least_old(std::uint64_t window_ns) const;
 
     std::deque<Point> points_;
