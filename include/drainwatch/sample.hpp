@@ -38,6 +38,7 @@ struct SocketSample {
     Endpoint local;
     Endpoint remote;
     std::uint32_t netns = 0;              ///< inode number of the network namespace
+    std::uint64_t watched_since_ns = 0;   ///< what was before that was not seen
     std::uint64_t taken_ns = 0;           ///< when this was read
     dw_window window{};                   ///< the kernel's own counters
     std::uint32_t data_end = 0;           ///< rcv_nxt without a received FIN
@@ -56,8 +57,9 @@ struct SocketSample {
     std::uint32_t zero_count = 0;         ///< times that the window went from open to zero
     std::uint32_t reader_tgid = 0;        ///< who read last; 0 if nobody did
     std::uint32_t reader_tid = 0;         ///< and its thread
-    std::string unread_is;  ///< what the oldest unread bytes are, if that is known: "a TLS 1.2
-                            ///< ClientHello"
+    std::string unread_is;      ///< what the oldest unread bytes are, if that is known: "a TLS 1.2
+                                ///< ClientHello"
+    bool has_received = false;  ///< data came while it was watched, or was there before
     std::uint32_t owner_tgid = 0;  ///< whose listener or connect() it came from; 0 if not known
 
     /// Payload bytes not read.

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <array>
+#include <chrono>
+#include <thread>
 
 namespace drainwatch::live {
 namespace {
@@ -85,6 +87,26 @@ TEST_F(Healthy, reads_in_batches)
         }
     });
     nap(6s);
+    expect_silence();
+}
+
+/// It has a backlog from before the watch, which does not grow: nobody saw it come.
+TEST_F(Healthy, reads_on_from_a_backlog)
+{
+    make_target({}, Target::one_connection([](int fd, Control& own) {
+                    nap(800ms);
+                    std::array<char, 2000> buffer{};
+                    auto next = std::chrono::steady_clock::now();
+                    while (!own.quit) {
+                        recv(fd, buffer.data(), buffer.size(), 0);
+                        std::this_thread::sleep_until(next += 50ms);
+                    }
+                }));
+    capture();
+    connect({.message = 1000, .spacing = 25'000us}).start();
+    nap(1500ms);
+    watch();
+    nap(2s);
     expect_silence();
 }
 

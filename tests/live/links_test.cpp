@@ -299,6 +299,21 @@ TEST_F(Links, resets_again_and_again_are_flapping)
     EXPECT_EQ(lines[1].json["breaks"], 6);
 }
 
+/// A balancer asks so whether the port is open, every few seconds.
+TEST_F(Links, checks_of_health_that_reset_are_no_links)
+{
+    make_target({}, read_every_link);
+    watch();
+    for (std::uint32_t i = 1; i <= 6; i++) {
+        Sender& check = connect({});
+        ASSERT_TRUE(wait_until([&] { return control().accepted == i; }, 5s));
+        check.reset();
+        nap(60ms);
+    }
+    EXPECT_EQ(finish(), 0);
+    EXPECT_TRUE(watcher().lines(event_is("link_flapping")).empty());
+}
+
 /// Five minutes, which pass at once on an emulated machine whose clock counts instructions.
 TEST_F(Links, flapping_is_over_after_five_quiet_minutes)
 {

@@ -159,6 +159,27 @@ TEST(Trough, BeforeTheQueueWasFirstSeenItWasEmpty)
     EXPECT_EQ(History().trough(0, 0), 0);
 }
 
+/// Nobody knows whether it was growing.
+TEST(Trough, OfAQueueFromBeforeTheWatchIsNotKnownBeforeTheFirstLook)
+{
+    Link link;
+    link.arrive(50'000, kBegin);
+    link.raw().age_is_lower_bound = true;
+    History h;
+    const auto look = [&](std::uint64_t ms) { h.add(link.sample(kBegin + ms * kMs)); };
+    for (const std::uint64_t ms : {0, 5, 10, 15, 20}) {
+        look(ms);
+    }
+    EXPECT_EQ(h.trough(20 * kMs, 0), 50'000);
+    EXPECT_EQ(h.trough(21 * kMs, 10 * kMs), std::nullopt);
+    link.read_all(kBegin + 22 * kMs);
+    link.raw().age_is_lower_bound = false;
+    look(25);
+    link.arrive(100, kBegin + 26 * kMs);
+    look(30);
+    EXPECT_EQ(h.trough(100 * kMs, 50 * kMs), 0) << "it was seen empty";
+}
+
 TEST(Trough, TakesThreeLooks)
 {
     const History h = queue_lengths({70, 20, 60, 30});

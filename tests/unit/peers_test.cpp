@@ -88,12 +88,12 @@ TEST(Peers, BreaksThatGoOnAreToldOfNowAndThen)
     EXPECT_EQ(told, (std::vector<std::uint64_t>{3, 6, 12, 24, 48, 96, 192, 292}));
 }
 
-TEST(Peers, AResetOfAReplacedLinkIsNoOtherBreak)
+TEST(Peers, AResetThatBreaksNothingIsCountedAllTheSame)
 {
     Peers peers;
     for (std::uint64_t i = 0; i < 2; i++) {
         EXPECT_FALSE(peers.replaced(v4(1), kBegin + i));
-        EXPECT_FALSE(peers.reset(v4(1), kBegin + i, true));
+        EXPECT_FALSE(peers.reset(v4(1), kBegin + i, false));
     }
     EXPECT_EQ(peers.table().front().second.resets, 2U);
     EXPECT_TRUE(peers.replaced(v4(1), kBegin + 2));

@@ -90,6 +90,43 @@ TEST(Reading, AFinIsInTheQueueButNotUnread)
     EXPECT_EQ(r.unread_bytes, 0U);
 }
 
+/// What is there may fill the window, and yet nothing can come that would close it.
+TEST(Reading, AfterAFinNoZeroWindowIsForecast)
+{
+    Link link;
+    History h;
+    link.raw().window.rcvbuf = 64 << 10;
+    for (std::uint64_t i = 0; i < 20; i++) {
+        link.arrive(1000, kBegin + i * 10 * kMs);
+        h.add(link.sample(kBegin + i * 10 * kMs));
+    }
+    EXPECT_TRUE(make_reading(link.sample(kBegin + 200 * kMs), h).if_silent);
+    EXPECT_FALSE(make_reading(link.sample(kBegin + 200 * kMs), h).peer_is_done);
+    link.raw().window.rcv_nxt++;
+    const Reading r = make_reading(link.sample(kBegin + 200 * kMs), h);
+    EXPECT_TRUE(r.peer_is_done);
+    EXPECT_FALSE(r.if_silent);
+    EXPECT_FALSE(r.if_reading);
+}
+
+/// A reader that was at work before may well be at work still.
+TEST(Reading, SilenceFromBeforeTheWatchCountsOnceTheReaderHadTimeToRead)
+{
+    Link link;
+    link.arrive(1000, kBegin);
+    link.raw().age_is_lower_bound = true;
+    link.raw().watched_since_ns = kBegin + 5 * kSecond;
+    const auto at = [&](std::uint64_t ms) {
+        return make_reading(link.sample(kBegin + 5 * kSecond + ms * kMs), History());
+    };
+    EXPECT_EQ(at(0).silent_ns, 0U);
+    EXPECT_EQ(at(99).silent_ns, 99 * kMs);
+    EXPECT_EQ(at(99).age_ns, 5 * kSecond + 99 * kMs) << "of that nobody doubts";
+    EXPECT_EQ(at(100).silent_ns, 5 * kSecond + 100 * kMs);
+    link.read(1, kBegin + 5 * kSecond + 50 * kMs);
+    EXPECT_EQ(at(100).silent_ns, 50 * kMs);
+}
+
 TEST(Reading, TimesOfTheKernelMayBeAnInstantAhead)
 {
     Link link;

@@ -63,7 +63,10 @@ void LinkStory::connected(const SocketSample& fresh, std::uint64_t at_ns)
 std::optional<Event> LinkStory::reset(const SocketSample& link, std::uint64_t at_ns,
                                       bool was_replaced)
 {
-    return to_event(peers_.reset(peer_of(link), at_ns, was_replaced));
+    // Who is replaced is broken already. Who connects, sends nothing and resets has looked whether
+    // the port is open, as a balancer's check of health does: that is no link.
+    const bool breaks = !was_replaced && link.has_received;
+    return to_event(peers_.reset(peer_of(link), at_ns, breaks));
 }
 
 std::optional<Event> LinkStory::replaced(const SocketSample& link, std::uint64_t at_ns)

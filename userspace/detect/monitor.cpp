@@ -281,6 +281,7 @@ void Monitor::reset(Followed& socket, const SocketNotice& notice, std::vector<Al
     const bool received = notice.kind == SocketNotice::Kind::reset_received;
     Alert alert = make_alert(Alert::Kind::link_reset, Severity::warning, socket, notice.at_ns, "");
     sum_up(alert, socket, notice.at_ns);
+    alert.max_queue_bytes = std::max(alert.max_queue_bytes, notice.value);
     alert.reason =
         fmt::format("{} with {} bytes unread", who_reset(notice, socket.last), notice.value);
     alert.reset_by = received ? Side::peer : Side::local;
@@ -298,6 +299,7 @@ void Monitor::give_up(Followed& socket, const SocketNotice& notice, std::vector<
     }
     Alert alert = make_alert(Alert::Kind::ended, Severity::warning, socket, notice.at_ns, "");
     sum_up(alert, socket, notice.at_ns);
+    alert.max_queue_bytes = std::max(alert.max_queue_bytes, socket.reading.queue_bytes);
     alert.error = static_cast<int>(notice.value);
     alert.reason =
         fmt::format("the connection was given up ({}) with {} bytes unread",
@@ -491,7 +493,8 @@ bool Monitor::awaits_zero() const
 {
     return std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
         const Reading& reading = entry.second.reading;
-        return reading.unread_bytes != 0 && reading.closed_in_effect && !reading.closed;
+        return reading.unread_bytes != 0 && reading.closed_in_effect && !reading.closed &&
+               !reading.peer_is_done;
     });
 }
 

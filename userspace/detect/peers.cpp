@@ -83,11 +83,11 @@ void Peers::episode_over(const Peer& peer, std::uint64_t duration_ns, std::uint6
     longest_ns = std::max(longest_ns, duration_ns);
 }
 
-std::optional<Flapping> Peers::reset(const Peer& peer, std::uint64_t now_ns, bool replaced)
+std::optional<Flapping> Peers::reset(const Peer& peer, std::uint64_t now_ns, bool breaks)
 {
     Known& known = know(peer, now_ns);
     known.totals.resets++;
-    return replaced ? std::nullopt : broke(peer, known, now_ns);
+    return breaks ? broke(peer, known, now_ns) : std::nullopt;
 }
 
 std::optional<Flapping> Peers::replaced(const Peer& peer, std::uint64_t now_ns)

@@ -63,11 +63,10 @@ public:
     void episode_begun(const Peer& peer, std::uint64_t now_ns);
     void episode_over(const Peer& peer, std::uint64_t duration_ns, std::uint64_t now_ns);
 
-    /// A link was reset, or was replaced by a new one. A reset of one that was `replaced` before is
-    /// no other break. A break that goes on is told of again when there were twice as many, or
-    /// kTellAgainNs later.
+    /// A link was reset, or was replaced by a new one. Not every reset `breaks` a link. What goes
+    /// on is told of again when there were twice as many, or kTellAgainNs later.
     [[nodiscard]] std::optional<Flapping> reset(const Peer& peer, std::uint64_t now_ns,
-                                                bool replaced = false);
+                                                bool breaks = true);
     [[nodiscard]] std::optional<Flapping> replaced(const Peer& peer, std::uint64_t now_ns);
 
     /// Those that have kept quiet for long enough.

@@ -19,6 +19,9 @@ constexpr std::uint32_t kTellingShare = 4;
 
 void History::add(const SocketSample& sample)
 {
+    if (points_.empty()) {
+        was_there_before_ = sample.age_is_lower_bound && sample.unread_bytes() != 0;
+    }
     add(Point{sample.taken_ns, sample.data_end, sample.window.copied_seq, sample.unread_bytes(),
               sample.window.rmem});
 }
@@ -36,6 +39,7 @@ void History::add(const Point& point)
 {
     if (point.unread == 0) {
         points_.clear();
+        was_there_before_ = false;
     }
     if (points_.size() > 1 && point.at_ns - points_[points_.size() - 2].at_ns < kSpacingNs) {
         points_.back() = point;
@@ -87,7 +91,7 @@ std::optional<double> History::drain_rate(std::uint64_t window_ns) const
 std::optional<double> History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
 {
     if (points_.empty() || length_ns() < from_ns) {
-        return 0;
+        return was_there_before_ ? std::nullopt : std::optional<double>(0);
     }
     const std::uint64_t now = points_.back().at_ns;
     auto least = std::numeric_limits<std::uint32_t>::max();

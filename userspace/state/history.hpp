@@ -23,7 +23,8 @@ public:
 
     /// Smallest queue seen in the interval [now - from_ns, now - to_ns]; before the queue was
     /// first seen it was empty. Troughs, because a reader that works in batches makes a saw-tooth.
-    /// Nothing if fewer looks than kLooksOfTrough fell into it.
+    /// Nothing if fewer looks than kLooksOfTrough fell into it, or if it goes back to before the
+    /// watch, when the queue was there already.
     [[nodiscard]] std::optional<double> trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
     static constexpr int kLooksOfTrough = 3;
 
@@ -47,6 +48,7 @@ private:
     [[nodiscard]] const Point* at_least_old(std::uint64_t window_ns) const;
 
     std::deque<Point> points_;
+    bool was_there_before_ = false;  ///< the queue, before the watch
 };
 
 }  // namespace drainwatch

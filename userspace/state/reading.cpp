@@ -12,6 +12,10 @@ namespace {
 /// Rates that are printed are those of the last second.
 constexpr std::uint64_t kRateWindowNs = 1000 * kNsPerMs;
 
+/// Who has unread data when the watch begins may be reading it: for so long, only what was seen of
+/// his silence counts.
+constexpr std::uint64_t kFirstSightNs = 100 * kNsPerMs;
+
 /// A habit is exceeded by half as much again.
 constexpr std::uint64_t kHabitMargin = 3;  // over 2
 
@@ -26,6 +30,17 @@ std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
         return std::nullopt;
     }
     return bytes / bytes_per_s;
+}
+
+/// For how long nobody has read, though there was something to be read.
+std::uint64_t silence(const SocketSample& sample, std::uint64_t since_ns)
+{
+    const std::uint64_t silent_ns = sample.taken_ns - std::min(since_ns, sample.taken_ns);
+    const std::uint64_t watched_ns =
+        sample.taken_ns - std::min(sample.watched_since_ns, sample.taken_ns);
+    const bool may_have_read = sample.age_is_lower_bound && sample.last_read_ns == 0;
+    return may_have_read && watched_ns < kFirstSightNs ? std::min(silent_ns, watched_ns)
+                                                       : silent_ns;
 }
 
 /// Rates of what arrives while the reader is silent: since it is, and in the last third of that.
@@ -117,15 +132,16 @@ Reading make_reading(const SocketSample& sample, const History& history)
         sample.closed || (r.window_known && dw_window_next(&window) < window.rcv_mss);
     r.estimated = sample.estimated;
     r.unread_is = sample.unread_is;
-    const bool fin = window.rcv_nxt != sample.data_end;
-    r.wanted = dw_reader_is_told(&window, r.unread_bytes, sample.rcvlowat, fin) || sample.closed;
+    r.peer_is_done = window.rcv_nxt != sample.data_end;
+    r.wanted = dw_reader_is_told(&window, r.unread_bytes, sample.rcvlowat, r.peer_is_done) ||
+               sample.closed;
 
     std::uint64_t silent_since_ns = 0;
     if (!sample.unread.empty()) {
         const std::uint64_t oldest_ns = sample.unread.front().at_ns;
         silent_since_ns = std::max(oldest_ns, sample.last_read_ns);
         r.age_ns = sample.taken_ns - std::min(oldest_ns, sample.taken_ns);
-        r.silent_ns = sample.taken_ns - std::min(silent_since_ns, sample.taken_ns);
+        r.silent_ns = silence(sample, silent_since_ns);
         r.age_is_lower_bound = sample.age_is_lower_bound;
     }
     if (sample.last_read_ns != 0) {
@@ -142,8 +158,10 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.usual_depth_bytes = sample.habit_depth_bytes;
     r.reads = r.since_read_ns &&
               *r.since_read_ns <= std::max(2 * sample.habit_gap_ns, 2 * kShortestTroughNs);
-    r.if_silent = rates ? forecast_if_silent(*rates, r.to_zero_bytes) : std::nullopt;
-    r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);
+    if (!r.peer_is_done) {
+        r.if_silent = rates ? forecast_if_silent(*rates, r.to_zero_bytes) : std::nullopt;
+        r.if_reading = forecast_if_reading(history, r.to_zero_bytes, sample.habit_gap_ns);
+    }
 
     const std::uint64_t oldest_in_window =
         sample.taken_ns - std::min(sample.taken_ns, kRateWindowNs);

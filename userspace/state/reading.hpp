@@ -42,6 +42,7 @@ struct Reading {
     std::uint32_t usual_depth_bytes = 0;  ///< deepest queue that is normal for it
     std::uint64_t read_spacing_ns = 0;    ///< longest usual distance of its reads
     bool reads = false;                   ///< read progress within its usual spacing
+    bool peer_is_done = false;            ///< its FIN has come: no more data will
     bool closed = false;                  ///< a zero window is announced
     bool closed_in_effect = false;        ///< less than one segment may still be sent
     bool wanted = true;  ///< false: less than SO_RCVLOWAT, the reader is not told yet
