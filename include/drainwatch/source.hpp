@@ -97,10 +97,12 @@ struct Losses {
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
     std::uint64_t bytes_lost = 0;      ///< segments that might have told of TLS
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
+    std::uint64_t looks_failed = 0;    ///< full looks, or polls, that the kernel did not answer
     /// TLS handshakes that could not be followed to their end, which no source counts.
     std::uint64_t handshakes_given_up = 0;
 
     bool operator==(const Losses&) const = default;
+    Losses& operator+=(const Losses& more);
 };
 
 /// What became of the notices of the kernel side, since the start. After stop(), what was produced

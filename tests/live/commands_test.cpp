@@ -38,7 +38,9 @@ TEST_F(Commands, wrong_use_is_one_sentence_and_exit_3)
         {{"watch", "--process", "a-name-that-is-too-long"}, "can never match"},
         {{"watch", "--pid", "0"}, "--pid"},
         {{"watch", "--all", "--process", "x"}, "--all"},
-        {{"watch", "--output", "xml"}, "xml"},
+        {{"watch", "--output", "xml"}, "xml not in {json,text}"},
+        {{"watch", "--warn-after", "3s"}, "which is 2.00 s"},
+        {{"watch", "--cm-log", "/"}, "--cm-log / is no file"},
     };
     for (const auto& [arguments, named] : cases) {
         const Outcome outcome = drainwatch(arguments);
@@ -60,6 +62,17 @@ TEST_F(Commands, ends_after_its_duration)
     EXPECT_EQ(summary["event"], "summary");
     EXPECT_EQ(summary["episodes"], 0);
     EXPECT_NE(outcome.err.find("waiting"), std::string::npos) << "the target is not there";
+}
+
+TEST_F(Commands, says_of_each_target_that_it_is_not_there_and_of_none_twice)
+{
+    const std::string pid = std::to_string(getpid());
+    const Outcome outcome = drainwatch({"watch", "--process", comm(), "--process", comm(), "--pid",
+                                        pid, "--pid", pid, "--duration", "100ms"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "drainwatch: " + comm() + " is not running yet; waiting for it\n");
+    EXPECT_NE(outcome.out.find("watching " + comm() + " and pid " + pid + ":"), std::string::npos)
+        << outcome.out;
 }
 
 TEST_F(Commands, signals_end_it_with_a_summary)

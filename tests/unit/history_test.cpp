@@ -156,7 +156,7 @@ TEST(Trough, BeforeTheQueueWasFirstSeenItWasEmpty)
     const History h = queue_lengths({70, 20, 60});
     EXPECT_EQ(h.trough(20 * kMs, 0), 20);
     EXPECT_EQ(h.trough(21 * kMs, 10 * kMs), 0);
-    EXPECT_EQ(History().trough(0, 0), 0);
+    EXPECT_EQ(History().trough(0, 0), std::nullopt);
 }
 
 /// Nobody knows whether it was growing.

@@ -37,11 +37,16 @@ TEST(LossesInWords, EachCountHasItsOwn)
          "some sockets are not watched: there was no room to remember them"},
         {&Losses::bytes_lost, "some TLS handshakes or alerts may be missed"},
         {&Losses::handshakes_given_up, "some TLS handshakes or alerts may be missed"},
+        {&Losses::looks_failed,
+         "some looks failed, as when memory is short: what only they find is found by a later one"},
     };
     for (const auto& [count, words] : cases) {
         Losses now;
         now.*count = 1;
         EXPECT_EQ(losses_in_words(now, {}), words);
+        Losses sum = now;
+        sum += now;
+        EXPECT_EQ(sum.*count, 2U);
     }
 }
 

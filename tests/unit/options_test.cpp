@@ -141,13 +141,20 @@ TEST(WatchOptions, NamesAsLongAsTheKernelKeepsThem)
 
 TEST(WatchOptions, SixteenNamesAndSixteenPortsAtMost)
 {
-    for (const auto& [option, value] : {std::pair{"--process", "x"}, std::pair{"--port", "80"}}) {
+    for (const char* option : {"--process", "--port"}) {
+        std::vector<std::string> values;
+        for (int i = 0; i < 17; i++) {
+            values.push_back(std::to_string(80 + i));
+        }
         std::vector<const char*> arguments{"watch"};
         for (int i = 0; i < 16; i++) {
-            arguments.insert(arguments.end(), {option, value});
+            arguments.insert(arguments.end(),
+                             {option, values[static_cast<std::size_t>(i)].c_str()});
         }
         EXPECT_EQ(error(arguments), "no error");
-        arguments.insert(arguments.end(), {option, value});
+        arguments.insert(arguments.end(), {option, values[0].c_str()});
+        EXPECT_EQ(error(arguments), "no error") << "that is there already";
+        arguments.insert(arguments.end(), {option, values[16].c_str()});
         EXPECT_EQ(error(arguments), std::string(option) + " can be given 16 times at most");
     }
 }
@@ -185,8 +192,8 @@ TEST(WatchOptions, Errors)
              {{"watch", "--horizon", ""}, "is no duration"},
              {{"watch", "--warn-after", "1ss"}, "--warn-after"},
              {{"watch", "--warn-after", "0"}, "--warn-after must be longer than 0"},
-             {{"watch", "--warn-after", "3s"}, "--critical-after must not be shorter"},
-             {{"watch", "--critical-after", "999ms"}, "--critical-after must not be shorter"},
+             {{"watch", "--warn-after", "3s"}, "--critical-after, which is 2.00 s, must not be"},
+             {{"watch", "--critical-after", "999ms"}, "--warn-after, which is 1.00 s: give both"},
              {{"watch", "--warn-after", "1s", "--warn-after", "2s"}, "--warn-after"},
              {{"watch", "--tick", "999us"}, "--tick must be between"},
              {{"watch", "--tick", "0"}, "--tick must be between"},

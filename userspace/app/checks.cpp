@@ -5,6 +5,7 @@
 #include "bpf/programs.hpp"
 #include "drainwatch/socket_track.h"
 #include "host/capabilities.hpp"
+#include "host/kernel.hpp"
 #include "host/proc.hpp"
 #include "host/tls_library.hpp"
 #include "output/escape.hpp"
@@ -84,7 +85,11 @@ Check check_memlock()
     if (limit.rlim_cur == RLIM_INFINITY) {
         return {"memlock", Outcome::ok, "unlimited", ""};
     }
-    return {"memlock", Outcome::note, fmt::format("{} KiB", limit.rlim_cur / 1024),
+    const std::string found = fmt::format("{} KiB", limit.rlim_cur / 1024);
+    if (kernel_is_at_least(5, 11)) {
+        return {"memlock", Outcome::ok, found + ", which maps do not count against", ""};
+    }
+    return {"memlock", Outcome::note, found,
             "before Linux 5.11 maps count against it: watch raises it, or takes a smaller table"};
 }
 

@@ -26,6 +26,16 @@ Result<void> FallbackSource::fall_back(const std::string& why)
     return {};
 }
 
+Losses FallbackSource::losses() const
+{
+    Losses all = first_->losses();
+    all += lost_before_;
+    if (polling_) {
+        all += polling_->losses();
+    }
+    return all;
+}
+
 Result<void> FallbackSource::return_to_hooks()
 {
     if (!polling_) {
@@ -34,6 +44,7 @@ Result<void> FallbackSource::return_to_hooks()
     if (auto resumed = first_->resume(polling_->followed()); !resumed) {
         return resumed;
     }
+    lost_before_ += polling_->losses();
     polling_.reset();
     current_ = first_.get();
     return {};

@@ -71,8 +71,8 @@ public:
         return first_->resume(followed);
     }
     [[nodiscard]] FollowedProcesses followed() const override { return current_->followed(); }
-    /// Those of polling are not of the same kind, and are not added up.
-    [[nodiscard]] Losses losses() const override { return first_->losses(); }
+    /// Those of polling, too.
+    [[nodiscard]] Losses losses() const override;
     [[nodiscard]] NoticeAccounts accounts() const override { return first_->accounts(); }
     [[nodiscard]] std::uint64_t events_seen() const override { return first_->events_seen(); }
     [[nodiscard]] std::vector<HookUse> hooks() const override { return first_->hooks(); }
@@ -85,6 +85,7 @@ private:
     SourceOptions options_;
     std::unique_ptr<Source> first_;
     std::unique_ptr<Source> polling_;  ///< while it stands in
+    Losses lost_before_;               ///< by polling that stood in
     Source* current_;
 };
 

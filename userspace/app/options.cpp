@@ -6,10 +6,12 @@
 #include "bpf/programs.hpp"
 #include "output/escape.hpp"
 #include "poll/namespace.hpp"
+#include "profile/units.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <map>
+#include <set>
 
 namespace drainwatch {
 namespace {
@@ -80,12 +82,22 @@ void add_duration(CLI::App& command, std::int64_t& value, const std::string& nam
         ->option_text("DURATION [" + shown + "]");
 }
 
+/// One of some words, each of which stands for a value. `values` outlives the command.
+template <typename Value>
+CLI::Option* add_choice(CLI::App& command, const std::string& name, Value& value,
+                        const std::map<std::string, Value>& values, const std::string& help)
+{
+    return command
+        .add_option_function<std::string>(
+            name, [&](const std::string& word) { value = values.at(word); }, help)
+        ->check(CLI::IsMember(values).description(""));
+}
+
 void add_output(CLI::App& command, Raw& raw)
 {
     static const std::map<std::string, OutputFormat> kFormats{{"text", OutputFormat::text},
                                                               {"json", OutputFormat::json}};
-    command.add_option("--output", raw.output, "text, or json: one object a line")
-        ->transform(CLI::CheckedTransformer(kFormats).description(""))
+    add_choice(command, "--output", raw.output, kFormats, "text, or json: one object a line")
         ->option_text("text|json [text]");
     command.add_flag("--verbose", raw.verbose,
                      "print libbpf's own messages to stderr; watch: print how each episode stands, "
@@ -111,11 +123,8 @@ void add_tier(CLI::App& command, Raw& raw)
 {
     static const std::map<std::string, std::optional<Tier>> kTiers{
         {"auto", std::nullopt}, {"bpf", Tier::bpf}, {"poll", Tier::poll}};
-    command
-        .add_option_function<std::string>(
-            "--tier", [&raw](const std::string& name) { raw.tier = kTiers.at(name); },
-            "how to watch: by BPF, or by asking again and again")
-        ->check(CLI::IsMember(kTiers).description(""))
+    add_choice(command, "--tier", raw.tier, kTiers,
+               "how to watch: by BPF, or by asking again and again")
         ->option_text("auto|bpf|poll [auto]");
 }
 
@@ -123,8 +132,7 @@ void add_profile_options(CLI::App& command, Raw& raw)
 {
     static const std::map<std::string, dw_grouping> kGroupings{
         {"process", DW_GROUP_PROCESS}, {"socket", DW_GROUP_SOCKET}, {"thread", DW_GROUP_THREAD}};
-    command.add_option("--per", raw.grouping, "report each of these as well")
-        ->transform(CLI::CheckedTransformer(kGroupings).description(""))
+    add_choice(command, "--per", raw.grouping, kGroupings, "report each of these as well")
         ->option_text("process|socket|thread");
     command
         .add_option("--stacks", raw.stacks,
@@ -139,8 +147,24 @@ void add_profile_options(CLI::App& command, Raw& raw)
         ->option_text("PATH");
 }
 
+std::string in_words(std::chrono::nanoseconds duration)
+{
+    return duration_in_words(static_cast<double>(duration.count()));
+}
+
+/// The first of each stays where it is.
+template <typename Value>
+void drop_doubles(std::vector<Value>& values)
+{
+    std::set<Value> seen;
+    std::erase_if(values, [&](const Value& value) { return !seen.insert(value).second; });
+}
+
 Result<Targets> check_targets(Targets targets)
 {
+    drop_doubles(targets.names);
+    drop_doubles(targets.pids);
+    drop_doubles(targets.ports);
     if (targets.all && !(targets.names.empty() && targets.pids.empty())) {
         return fail("--all means every process: leave out --process and --pid, or leave out --all");
     }
@@ -195,7 +219,10 @@ Result<Command> watch_command(const Raw& raw)
         return fail("--warn-after must be longer than 0");
     }
     if (options.limits.critical_after < options.limits.warn_after) {
-        return fail("--critical-after must not be shorter than --warn-after");
+        return fail(fmt::format(
+            "--critical-after, which is {}, must not be shorter than --warn-after, which "
+            "is {}: give both",
+            in_words(options.limits.critical_after), in_words(options.limits.warn_after)));
     }
     if (options.tick < std::chrono::milliseconds(1) || options.tick > std::chrono::seconds(10)) {
         return fail("--tick must be between 1ms and 10s");
@@ -313,7 +340,7 @@ Result<Command> parse_command_line(int argc, const char* const* argv)
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
             const auto chosen = app.get_subcommands();
-            return HelpText{chosen.empty() ? app.help() : chosen.front()->help()};
+            return HelpText{chosen.empty() ? app.help() : chosen.front()->help(app.get_name())};
         }
         if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
             return fail(

@@ -1,17 +1,15 @@
 #include "app/session.hpp"
 
 #include "app/privileges.hpp"
+#include "app/session_events.hpp"
+#include "app/target_pids.hpp"
 #include "app/tiers.hpp"
-#include "app/version.hpp"
 #include "drainwatch/units.hpp"
 #include "host/clock.hpp"
-#include "host/kernel.hpp"
 #include "host/reused_heap.hpp"
 #include "output/alert_event.hpp"
 #include "output/cause_json.hpp"
 #include "output/escape.hpp"
-#include "output/losses.hpp"
-#include "output/source_json.hpp"
 #include "output/tls_event.hpp"
 
 #include <fmt/format.h>
@@ -19,7 +17,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -87,35 +84,6 @@ constexpr auto kLastWords = 1s;
 constexpr std::uint64_t kLossSpacingNs = ns(1s);
 constexpr std::uint64_t kMostLossSpacingNs = ns(1min);
 
-std::string_view name_of(ProcessNotice::Kind kind)
-{
-    switch (kind) {
-        case ProcessNotice::Kind::appeared: return "appeared";
-        case ProcessNotice::Kind::forked: return "forked";
-        case ProcessNotice::Kind::renamed: return "exec";
-        case ProcessNotice::Kind::ended: return "ended";
-    }
-    return "";
-}
-
-void add_accounts(Event& event, const NoticeAccounts& accounts)
-{
-    event.fields["notices_produced"] = accounts.produced;
-    event.fields["notices_consumed"] = accounts.consumed;
-    event.fields["notices_lost"] = accounts.lost;
-}
-
-/// Of the runs that were timed, and the way to each and back; null if none was.
-Json ns_per_event(const std::vector<HookUse>& hooks)
-{
-    HookRuns sum;
-    for (const HookUse& hook : hooks) {
-        sum.timed += hook.runs.timed;
-        sum.timed_ns += hook.runs.timed_ns + hook.runs.timed * hook.runs.way_ns;
-    }
-    return sum.timed != 0 ? Json(sum.timed_ns / sum.timed) : Json(nullptr);
-}
-
 /// In text, the line of an incident stands for these of its sockets; what becomes of a link is told
 /// of each.
 bool is_told_by_incident(const Alert& alert)
@@ -172,15 +140,7 @@ void Session::print(const Event& event)
 
 void Session::print(const ProcessNotice& notice)
 {
-    Event event;
-    event.name = "target";
-    event.process = Process{notice.comm, notice.pid};
-    event.fields["state"] = name_of(notice.kind);
-    event.fields["watched"] = notice.target && notice.kind != ProcessNotice::Kind::ended;
-    if (notice.kind == ProcessNotice::Kind::forked) {
-        event.fields["parent"] = notice.parent;
-    }
-    print(event);
+    print(target_event(notice));
 }
 
 void Session::print(const std::vector<Alert>& alerts)
@@ -243,29 +203,6 @@ void Session::print_alert(const SocketNotice& notice, Side from)
     }
 }
 
-void Session::print_start()
-{
-    const SourceReport& report = source_->report();
-    Event event;
-    event.name = "start";
-    event.reason =
-        source_->tier() == Tier::bpf
-            ? fmt::format("watching {}: {} programs attached, {} missing",
-                          targets_in_words(options_.targets), report.attached.size(),
-                          report.missing.size())
-            : fmt::format("watching {} by polling, not by BPF: {}",
-                          targets_in_words(options_.targets), report.missing.front().reason);
-    event.fields["tier"] = to_string(source_->tier());
-    event.fields["version"] = version();
-    event.fields["kernel"] = kernel_release();
-    event.fields["programs"] = report.attached;
-    event.fields["missing"] = to_json(report.missing);
-    event.fields["targets"] = to_json(options_.targets);
-    event.fields["capabilities"] = capabilities_;
-    event.fields["memory_bytes"] = report.memory_bytes;
-    print(event);
-}
-
 Losses Session::all_losses() const
 {
     Losses losses = source_->losses();
@@ -287,46 +224,19 @@ void Session::print_losses()
     const Losses told = std::exchange(losses_told_, losses);
     losses_spacing_ns_ = std::clamp(2 * losses_spacing_ns_, kLossSpacingNs, kMostLossSpacingNs);
     losses_due_ns_ = now_ns + losses_spacing_ns_;
-    Event event;
-    event.name = "lost";
-    event.severity = Severity::warning;
-    event.reason = losses_in_words(losses, told);
-    add_accounts(event, source_->accounts());
-    event.fields["ring_full"] = losses.ring_full;
-    event.fields["table_full"] = losses.table_full;
-    event.fields["storage_failed"] = losses.storage_failed;
-    event.fields["runs_missed"] = losses.runs_missed;
-    event.fields["bytes_lost"] = losses.bytes_lost;
-    event.fields["handshakes_given_up"] = losses.handshakes_given_up;
-    event.fields["undecoded"] = losses.undecoded;
-    event.fields["lines_left_out"] = lines_.left_out();
-    print(event);
+    print(lost_event(*source_, losses, told, lines_.left_out()));
 }
 
 void Session::print_summary()
 {
     const std::uint64_t now_ns = monotonic_ns();
     links_.stalls_so_far(monitor_.stalls_so_far(now_ns), now_ns);
-    const Monitor::Totals& totals = monitor_.totals();
-    const Losses losses = all_losses();
-    Event event;
-    event.name = "summary";
-    event.fields["episodes"] = totals.episodes;
-    event.fields["zero_windows"] = totals.zero_windows;
-    event.fields["resets"] = totals.resets;
-    links_.add_to_summary(event);
-    event.fields["events_seen"] = source_->events_seen();
-    event.fields["events_lost"] = losses.runs_missed;
-    add_accounts(event, source_->accounts());
-    event.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
-    event.fields["handshakes_given_up"] = losses.handshakes_given_up;
-    event.fields["lines_left_out"] = lines_.left_out();
-    event.fields["tls_versions"] = tls_versions_json(tls_.versions());
-    event.fields["duration_s"] =
-        std::round(static_cast<double>(monotonic_ns() - started_ns_) / 1e6) / 1e3;
-    event.fields["cpu_s"] = std::round(static_cast<double>(cpu_ns()) / 1e6) / 1e3;
-    event.fields["ns_per_event"] = ns_per_event(source_->hooks());
-    print(event);
+    Event summary = summary_event(monitor_.totals());
+    links_.add_to_summary(summary);
+    add_losses(summary, *source_, all_losses(), lines_.left_out());
+    summary.fields["tls_versions"] = tls_versions_json(tls_.versions());
+    add_cost(summary, *source_, started_ns_);
+    print(summary);
 }
 
 /// With --verbose, once a tick.
@@ -538,7 +448,7 @@ void Session::keep_budget()
                 print(notice);  // polling may not watch it; the others are known
             }
         }
-        (void)heal();
+        (void)heal();  // the source counts those that fail
         budget_.begin();
     }
 }
@@ -569,13 +479,12 @@ Result<int> Session::run()
     ends_ns_ = options_.duration.count() > 0 ? started_ns_ + ns(options_.duration) : kNever;
     const auto first = find_targets();
     capabilities_ = drop_privileges(*source_, {.program_files = options_.cause});
-    print_start();
+    print(start_event(options_, *source_, capabilities_));
     for (const ProcessNotice& notice : first) {
         print(notice);
     }
-    if (first.empty() && !options_.targets.all) {
-        fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n",
-                   targets_in_words(options_.targets));
+    for (const std::string& missing : not_among(first, options_.targets)) {
+        fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n", missing);
     }
     for (const std::string& path : links_.logs_not_there()) {
         fmt::print(stderr, "drainwatch: {} is not there yet; waiting for it\n", escape(path));
@@ -599,7 +508,7 @@ Result<int> Session::run()
             }
         }
         if (healing_.is_due()) {
-            (void)heal();  // it worked at the start; if memory is short now, the next one may do
+            (void)heal();  // the same
         }
         print_losses();
         keep_budget();

@@ -45,7 +45,6 @@ private:
     void print(const tls::Fact& fact);
     void print(const std::vector<tls::Fact>& facts);
     void print_alert(const SocketNotice& notice, Side from);
-    void print_start();
     void print_summary();
     void print_losses();
     [[nodiscard]] Losses all_losses() const;

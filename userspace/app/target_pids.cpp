@@ -1,6 +1,7 @@
 #include "app/target_pids.hpp"
 
 #include "host/proc.hpp"
+#include "output/escape.hpp"
 
 #include <fmt/format.h>
 
@@ -15,6 +16,22 @@ Result<void> check_pids(const Targets& targets)
         }
     }
     return {};
+}
+
+std::vector<std::string> not_among(const std::vector<ProcessNotice>& processes, Targets targets)
+{
+    for (const ProcessNotice& process : processes) {
+        std::erase(targets.names, process.comm);
+        std::erase(targets.pids, process.pid);
+    }
+    std::vector<std::string> words;
+    for (const std::string& name : targets.names) {
+        words.push_back(escape(name));
+    }
+    for (const std::uint32_t pid : targets.pids) {
+        words.push_back(fmt::format("pid {}", pid));
+    }
+    return words;
 }
 
 }  // namespace drainwatch

@@ -483,7 +483,9 @@ Result<void> BpfSource::look_through_sockets()
         targets_.refresh_holders();
         return {};
     }
-    return heal_slots(*skeleton_);
+    auto healed = heal_slots(*skeleton_);
+    looks_failed_ += healed ? 0 : 1;
+    return healed;
 }
 
 /// Every socket gives its slot back, and every listener is forgotten.
@@ -588,9 +590,15 @@ NoticeAccounts BpfSource::accounts() const
 
 Losses BpfSource::losses() const
 {
-    return {count(DW_COUNT_RING_FULL),      count(DW_COUNT_TABLE_FULL),
-            count(DW_COUNT_STORAGE_FAILED), missed_runs(*skeleton_),
-            count(DW_COUNT_BYTES_LOST),     undecoded_ + (streams_ ? streams_->undecoded() : 0)};
+    Losses losses;
+    losses.ring_full = count(DW_COUNT_RING_FULL);
+    losses.table_full = count(DW_COUNT_TABLE_FULL);
+    losses.storage_failed = count(DW_COUNT_STORAGE_FAILED);
+    losses.runs_missed = missed_runs(*skeleton_);
+    losses.bytes_lost = count(DW_COUNT_BYTES_LOST);
+    losses.undecoded = undecoded_ + (streams_ ? streams_->undecoded() : 0);
+    losses.looks_failed = looks_failed_ + targets_.looks_failed();
+    return losses;
 }
 
 std::uint64_t BpfSource::events_seen() const

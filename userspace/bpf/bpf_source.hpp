@@ -109,6 +109,7 @@ private:
     std::vector<Record> records_;  ///< taken from the ring, not passed on yet
     std::uint64_t decoded_ = 0;
     std::uint64_t undecoded_ = 0;
+    std::uint64_t looks_failed_ = 0;
     std::uint64_t ring_full_at_scan_ = 0;
     std::unordered_map<Cookie, Seen> seen_;
     std::uint64_t looks_ = 0;

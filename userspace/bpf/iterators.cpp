@@ -58,40 +58,39 @@ Result<void> walk_process(drainwatch_bpf& skeleton, std::uint32_t pid, Descripto
     if (!link) {
         return tl::unexpected(link.error());
     }
-    (void)reader.read(**link, kDescriptors);
-    return {};
+    return reader.read(**link, kDescriptors);
 }
 
-void walk_everyone(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
+Result<void> walk_everyone(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
 {
     DescriptorReader reader(found);
     const auto link = attach_iterator(skeleton.progs.find_descriptors, kDescriptors, nullptr);
-    if (!link || !reader.read(**link, kDescriptors)) {
-        found.clear();
+    if (!link) {
+        return tl::unexpected(link.error());
     }
+    return reader.read(**link, kDescriptors);
 }
 
 }  // namespace
 
-void find_descriptors(drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids,
-                      std::vector<dw_descriptor>& found)
+Result<void> find_descriptors(drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids,
+                              std::vector<dw_descriptor>& found)
 {
     DescriptorReader reader(found);
     const bool by_pid =
         !pids.empty() && std::all_of(pids.begin(), pids.end(), [&](std::uint32_t pid) {
             return walk_process(skeleton, pid, reader).has_value();
         });
-    if (!by_pid) {
-        // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
-        walk_everyone(skeleton, found);
-    }
+    // Before 6.1 there is no limit by pid; nor is there one for a process that is gone.
+    return by_pid ? Result<void>() : walk_everyone(skeleton, found);
 }
 
-void find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
+Result<void> find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found)
 {
     skeleton.bss->report_everyone = 1;
-    walk_everyone(skeleton, found);
+    auto walked = walk_everyone(skeleton, found);
     skeleton.bss->report_everyone = 0;
+    return walked;
 }
 
 Result<void> find_connections(drainwatch_bpf& skeleton, const std::string& netns_path)

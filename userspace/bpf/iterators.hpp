@@ -15,14 +15,16 @@ struct drainwatch_bpf;
 namespace drainwatch {
 
 /// Watches the sockets behind the targets' descriptors that are not watched yet; `found` is then
-/// who holds which watched socket, or empty if that is not to be had. (There may be many, and the
-/// room of the last look will do.) Walks through the processes of `pids` alone, where the kernel
-/// can be told to (6.1, RHEL 9.3); with none, through all.
-void find_descriptors(drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids,
-                      std::vector<dw_descriptor>& found);
+/// who holds which watched socket, as far as the walk came. (There may be many, and the room of the
+/// last look will do.) Walks through the processes of `pids` alone, where the kernel can be told to
+/// (6.1, RHEL 9.3); with none, through all.
+[[nodiscard]] Result<void> find_descriptors(drainwatch_bpf& skeleton,
+                                            const std::vector<std::uint32_t>& pids,
+                                            std::vector<dw_descriptor>& found);
 
 /// The same for every process on the host; watches nothing new.
-void find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descriptor>& found);
+[[nodiscard]] Result<void> find_all_holders(drainwatch_bpf& skeleton,
+                                            std::vector<dw_descriptor>& found);
 
 /// Watches connections that wait to be accepted in the network namespace at `netns_path`
 /// ("/proc/<pid>/ns/net"; empty: our own); with --all, every connection there. Where watched

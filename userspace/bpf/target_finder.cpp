@@ -107,19 +107,19 @@ bool TargetFinder::enters_namespaces() const
            });
 }
 
-void TargetFinder::walk_descriptors()
+Result<void> TargetFinder::walk_descriptors()
 {
     const auto& living = processes_.living();
     if (living.empty()) {
         descriptors_.clear();
-        return;
+        return {};
     }
     std::vector<std::uint32_t> pids;
     if (living.size() <= kWalksByPid) {
         std::transform(living.begin(), living.end(), std::back_inserter(pids),
                        [](const auto& process) { return process.first; });
     }
-    find_descriptors(skeleton_, pids, descriptors_);
+    return find_descriptors(skeleton_, pids, descriptors_);
 }
 
 std::set<std::uint32_t> TargetFinder::pids() const
@@ -136,11 +136,9 @@ std::set<std::uint32_t> TargetFinder::pids() const
 
 void TargetFinder::refresh_holders()
 {
-    if (targets_.all) {
-        find_all_holders(skeleton_, descriptors_);
-    } else {
-        walk_descriptors();
-    }
+    const auto walked =
+        targets_.all ? find_all_holders(skeleton_, descriptors_) : walk_descriptors();
+    looks_failed_ += walked ? 0 : 1;
     fill(holders_, descriptors_);
 }
 
@@ -148,7 +146,7 @@ std::vector<Holder> TargetFinder::all_holders()
 {
     std::vector<dw_descriptor> descriptors;
     std::vector<Holder> holders;
-    find_all_holders(skeleton_, descriptors);
+    looks_failed_ += find_all_holders(skeleton_, descriptors) ? 0 : 1;
     fill(holders, descriptors);
     return holders;
 }

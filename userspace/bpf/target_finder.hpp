@@ -53,13 +53,16 @@ public:
     void refresh_holders();
     [[nodiscard]] std::vector<Holder> all_holders();
 
+    /// Looks that the kernel did not answer, since the start.
+    [[nodiscard]] std::uint64_t looks_failed() const { return looks_failed_; }
+
 private:
     void add_by_pid();
     void add_target(std::uint32_t pid, std::uint32_t flags);
     void forget_target(std::uint32_t pid);
     void tell_kernel(const ProcessNotice& notice);
     [[nodiscard]] std::uint32_t target_flags(std::uint32_t pid, const std::string& comm) const;
-    void walk_descriptors();
+    [[nodiscard]] Result<void> walk_descriptors();
     void look_through(const std::set<std::uint32_t>& namespaces);
     void find_waiting_connections();
 
@@ -70,6 +73,7 @@ private:
     TargetProcesses processes_;
     std::vector<dw_descriptor> descriptors_;  ///< as of the last look
     std::vector<Holder> holders_;             ///< the same
+    std::uint64_t looks_failed_ = 0;
     /// By inode: those that were there at the last look; how many looks have seen them.
     std::map<std::uint64_t, unsigned> listeners_;
     std::uint32_t own_namespace_;

@@ -126,7 +126,7 @@ void Monitor::know_again(const SocketSample& sample)
         const bool is_same = last.local == sample.local && last.remote == sample.remote &&
                              last.netns == sample.netns;
         if (is_same && cookie != sample.cookie && (is_own(cookie) || is_own(sample.cookie))) {
-            overdue_.erase(cookie);
+            overdue_.forget(cookie);
             all_told_.erase(cookie);
             auto renamed = sockets_.extract(known);
             renamed.key() = sample.cookie;
@@ -396,7 +396,7 @@ std::vector<std::pair<Peer, std::uint64_t>> Monitor::stalls_so_far(std::uint64_t
 void Monitor::forget(Cookie cookie)
 {
     sockets_.erase(cookie);
-    overdue_.erase(cookie);
+    overdue_.forget(cookie);
     all_told_.erase(cookie);
 }
 
@@ -407,11 +407,11 @@ void Monitor::note_overdue(Followed& socket)
     } else {
         all_told_.erase(socket.last.cookie);
     }
-    if (is_overdue(socket)) {
-        overdue_.insert(socket.last.cookie);
+    socket.replaced_told = socket.replaced_told && is_overdue(socket);
+    if (is_overdue(socket) && !socket.replaced_told) {
+        overdue_.note(socket.last, socket.reading.at_ns - socket.reading.silent_ns);
     } else {
-        overdue_.erase(socket.last.cookie);
-        socket.replaced_told = false;
+        overdue_.forget(socket.last.cookie);
     }
 }
 
@@ -419,20 +419,7 @@ void Monitor::note_overdue(Followed& socket)
 /// It may be told of late: not for one that was still being read as it was made.
 std::optional<Cookie> Monitor::replaced_by(const SocketSample& fresh, std::uint64_t at_ns) const
 {
-    const Peer peer = peer_of(fresh);
-    std::optional<Cookie> replaced;
-    std::uint64_t longest_ns = 0;
-    for (const Cookie cookie : overdue_) {
-        const Followed& socket = sockets_.at(cookie);
-        const bool may_be = socket.last.local.port == fresh.local.port && cookie != fresh.cookie &&
-                            !socket.replaced_told &&
-                            socket.last.taken_ns - socket.reading.silent_ns < at_ns;
-        if (may_be && socket.reading.silent_ns >= longest_ns && peer_of(socket.last) == peer) {
-            longest_ns = socket.reading.silent_ns;
-            replaced = cookie;
-        }
-    }
-    return replaced;
+    return overdue_.longest(fresh, at_ns);
 }
 
 std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t at_ns)
@@ -443,6 +430,7 @@ std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t
     }
     Followed& replaced = sockets_.at(*cookie);
     replaced.replaced_told = true;
+    overdue_.forget(*cookie);
     Alert alert = make_alert(
         Alert::Kind::link_replaced, Severity::warning, replaced, at_ns,
         fmt::format("the peer has connected anew, from port {}; on its old connection {}",

@@ -2,6 +2,7 @@
 
 #include "detect/episode.hpp"
 #include "detect/finding.hpp"
+#include "detect/overdue_links.hpp"
 #include "detect/peers.hpp"
 #include "drainwatch/stream_bytes.hpp"
 #include "state/history.hpp"
@@ -151,7 +152,7 @@ private:
 
     Limits limits_;
     std::unordered_map<Cookie, Followed> sockets_;
-    std::unordered_set<Cookie> overdue_;   ///< of those
+    OverdueLinks overdue_;                 ///< of those, which were not told to be replaced
     std::unordered_set<Cookie> all_told_;  ///< of those
     std::vector<Cookie> from_before_;      ///< not seen yet by the source that took over
     std::uint64_t episodes_begun_ = 0;

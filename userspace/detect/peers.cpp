@@ -58,13 +58,20 @@ Peers::Known& Peers::know(const Peer& peer, std::uint64_t now_ns)
 
 void Peers::make_way()
 {
-    const auto longest_ago =
-        std::min_element(peers_.begin(), peers_.end(), [](const auto& a, const auto& b) {
-            return std::pair(a.second.flaps, a.second.seen_ns) <
-                   std::pair(b.second.flaps, b.second.seen_ns);
-        });
-    add(others_, longest_ago->second.totals);
-    peers_.erase(longest_ago);
+    std::vector<std::map<Peer, Known>::iterator> by_sign;
+    for (auto peer = peers_.begin(); peer != peers_.end(); ++peer) {
+        by_sign.push_back(peer);
+    }
+    const auto last = by_sign.begin() + kMakeWay;
+    std::nth_element(by_sign.begin(), last, by_sign.end(), [](const auto& a, const auto& b) {
+        return std::pair(a->second.flaps, a->second.seen_ns) <
+               std::pair(b->second.flaps, b->second.seen_ns);
+    });
+    std::for_each(by_sign.begin(), last, [&](const auto& peer) {
+        add(others_, peer->second.totals);
+        flapping_.erase(peer->first);
+        peers_.erase(peer);
+    });
 }
 
 void Peers::connected(const Peer& peer, std::uint64_t now_ns)
@@ -117,6 +124,7 @@ std::optional<Flapping> Peers::broke(const Peer& peer, Known& known, std::uint64
         return std::nullopt;
     }
     known.flaps = true;
+    flapping_.insert(peer);
     known.breaks = known.breaks_told = recent.size();
     known.told_ns = now_ns;
     known.since_ns = recent.front();
@@ -126,13 +134,16 @@ std::optional<Flapping> Peers::broke(const Peer& peer, Known& known, std::uint64
 std::vector<Flapping> Peers::quiet(std::uint64_t now_ns)
 {
     std::vector<Flapping> over;
-    for (auto& [peer, known] : peers_) {
-        if (known.flaps && now_ns - known.recent_breaks_ns.back() >= kFlapWindowNs) {
-            known.flaps = false;
-            known.recent_breaks_ns.clear();
-            over.push_back({Flapping::State::over, peer, known.breaks, known.since_ns, now_ns});
+    std::erase_if(flapping_, [&](const Peer& peer) {
+        Known& known = peers_.at(peer);
+        if (now_ns - known.recent_breaks_ns.back() < kFlapWindowNs) {
+            return false;
         }
-    }
+        known.flaps = false;
+        known.recent_breaks_ns.clear();
+        over.push_back({Flapping::State::over, peer, known.breaks, known.since_ns, now_ns});
+        return true;
+    });
     return over;
 }
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,9 +56,10 @@ public:
     static constexpr std::size_t kFlapsFrom = 3;
     static constexpr std::uint64_t kFlapWindowNs = 300'000'000'000;
     static constexpr std::uint64_t kTellAgainNs = 10'000'000'000;
-    /// Beyond, the peer whose last sign is longest ago makes way for a new one; what it had is
-    /// counted in others().
+    /// Beyond, those peers whose last sign is longest ago make way for new ones, so many at a time;
+    /// what they had is counted in others().
     static constexpr std::size_t kMostPeers = 4096;
+    static constexpr std::size_t kMakeWay = 256;
 
     void connected(const Peer& peer, std::uint64_t now_ns);
     void episode_begun(const Peer& peer, std::uint64_t now_ns);
@@ -91,9 +93,11 @@ private:
 
     Known& know(const Peer& peer, std::uint64_t now_ns);
     void make_way();
-    static std::optional<Flapping> broke(const Peer& peer, Known& known, std::uint64_t now_ns);
+    [[nodiscard]] std::optional<Flapping> broke(const Peer& peer, Known& known,
+                                                std::uint64_t now_ns);
 
     std::map<Peer, Known> peers_;
+    std::set<Peer> flapping_;  ///< of those
     PeerTotals others_;
 };
 

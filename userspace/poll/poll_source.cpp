@@ -559,7 +559,7 @@ Losses PollSource::losses() const
 {
     Losses losses;
     losses.table_full = table_full_;
-    losses.undecoded = failed_;
+    losses.looks_failed = failed_;
     for (const auto& [netns, in] : namespaces_) {
         losses.undecoded += in.table->undecoded();
     }

@@ -20,7 +20,7 @@ constexpr std::uint32_t kTellingShare = 4;
 void History::add(const SocketSample& sample)
 {
     if (points_.empty()) {
-        was_there_before_ = sample.age_is_lower_bound && sample.unread_bytes() != 0;
+        shows_beginning_ = !sample.age_is_lower_bound || sample.unread_bytes() == 0;
     }
     add(Point{sample.taken_ns, sample.data_end, sample.window.copied_seq, sample.unread_bytes(),
               sample.window.rmem});
@@ -39,7 +39,7 @@ void History::add(const Point& point)
 {
     if (point.unread == 0) {
         points_.clear();
-        was_there_before_ = false;
+        shows_beginning_ = true;
     }
     if (points_.size() > 1 && point.at_ns - points_[points_.size() - 2].at_ns < kSpacingNs) {
         points_.back() = point;
@@ -48,6 +48,7 @@ void History::add(const Point& point)
     }
     while (points_.size() > kMostPoints || point.at_ns - points_.front().at_ns > kLongestNs) {
         points_.pop_front();
+        shows_beginning_ = false;
     }
 }
 
@@ -91,15 +92,14 @@ std::optional<double> History::drain_rate(std::uint64_t window_ns) const
 std::optional<double> History::trough(std::uint64_t from_ns, std::uint64_t to_ns) const
 {
     if (points_.empty() || length_ns() < from_ns) {
-        return was_there_before_ ? std::nullopt : std::optional<double>(0);
+        return shows_beginning_ ? std::optional<double>(0) : std::nullopt;
     }
     const std::uint64_t now = points_.back().at_ns;
     auto least = std::numeric_limits<std::uint32_t>::max();
     int looks = 0;
-    for (const Point& p : points_) {
-        const std::uint64_t age = now - p.at_ns;
-        if (age <= from_ns && age >= to_ns) {
-            least = std::min(least, p.unread);
+    for (auto p = points_.rbegin(); p != points_.rend() && now - p->at_ns <= from_ns; ++p) {
+        if (now - p->at_ns >= to_ns) {
+            least = std::min(least, p->unread);
             looks++;
         }
     }

@@ -23,10 +23,13 @@ public:
 
     /// Smallest queue seen in the interval [now - from_ns, now - to_ns]; before the queue was
     /// first seen it was empty. Troughs, because a reader that works in batches makes a saw-tooth.
-    /// Nothing if fewer looks than kLooksOfTrough fell into it, or if it goes back to before the
-    /// watch, when the queue was there already.
+    /// Nothing if fewer looks than kLooksOfTrough fell into it, or if nobody knows, for it goes
+    /// back to before the watch, when the queue was there already.
     [[nodiscard]] std::optional<double> trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
     static constexpr int kLooksOfTrough = 3;
+
+    /// The queue was empty before the first of the looks that are kept.
+    [[nodiscard]] bool shows_beginning() const { return shows_beginning_; }
 
     /// How long ago the queue was first seen with unread data, without a gap since.
     [[nodiscard]] std::uint64_t length_ns() const;
@@ -48,7 +51,7 @@ private:
     [[nodiscard]] const Point* at_least_old(std::uint64_t window_ns) const;
 
     std::deque<Point> points_;
-    bool was_there_before_ = false;  ///< the queue, before the watch
+    bool shows_beginning_ = false;
 };
 
 }  // namespace drainwatch

@@ -24,6 +24,9 @@ constexpr std::uint64_t kHabitMargin = 3;  // over 2
 constexpr std::uint64_t kShortestTroughNs = 25 * kNsPerMs;
 constexpr std::uint64_t kLongestTroughNs = 1000 * kNsPerMs;
 
+/// And not shorter than this part of what is forecast.
+constexpr double kTroughShare = 0.1;
+
 std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
 {
     if (bytes_per_s <= 0 || !std::isfinite(bytes)) {
@@ -77,41 +80,64 @@ std::optional<Forecast> forecast_if_silent(const Rates& rates, double to_zero)
 
 /// The smallest queues of three windows in a row.
 struct Troughs {
-    double window_s = 0;
     double latest = 0;
     double previous = 0;
     double before = 0;
 };
 
-std::optional<Troughs> latest_troughs(const History& history, std::uint64_t read_spacing_ns)
+/// Nothing where looks come too rarely for windows of this length.
+std::optional<Troughs> latest_troughs(const History& history, std::uint64_t window_ns)
 {
-    std::uint64_t window = std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
-    for (; window <= kLongestTroughNs && 2 * window <= history.length_ns(); window *= 2) {
-        const auto latest = history.trough(window, 0);
-        const auto previous = history.trough(2 * window, window);
-        const auto before = history.trough(3 * window, 2 * window);
-        if (latest && previous && before) {
-            return Troughs{static_cast<double>(window) / kNsPerS, *latest, *previous, *before};
-        }
-    }
-    return std::nullopt;
+    const auto latest = history.trough(window_ns, 0);
+    const auto previous = history.trough(2 * window_ns, window_ns);
+    const auto before = history.trough(3 * window_ns, 2 * window_ns);
+    return latest && previous && before ? std::optional(Troughs{*latest, *previous, *before})
+                                        : std::nullopt;
 }
 
-/// Reader at work: the troughs of the queue rise over two windows in a row.
+/// By the rise of the troughs; nothing if they do not rise.
+std::optional<Forecast> forecast_by(const Troughs& troughs, double to_zero, double window_s)
+{
+    const auto& [latest, previous, before] = troughs;
+    if (latest <= previous || previous < before) {
+        return std::nullopt;
+    }
+    const auto short_s = seconds_to_zero(to_zero, (latest - previous) / window_s);
+    const auto long_s = seconds_to_zero(to_zero, (latest - before) / (2 * window_s));
+    return short_s && long_s ? std::optional(Forecast{*short_s, *long_s}) : std::nullopt;
+}
+
+/// Reader at work: the troughs of the queue rise. Those of short windows do so now and then in any
+/// queue that stands, by a message or two: what is farther away must show in longer ones as well.
+/// A queue that was seen to begin has risen for all of its life, as far as it goes back.
 std::optional<Forecast> forecast_if_reading(const History& history, double to_zero,
                                             std::uint64_t read_spacing_ns)
 {
-    const auto troughs = latest_troughs(history, read_spacing_ns);
-    if (!troughs || troughs->latest <= troughs->previous || troughs->previous < troughs->before) {
-        return std::nullopt;
+    std::optional<Forecast> forecast;
+    std::uint64_t window_ns =
+        std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
+    // Of the first windows, one may lie before the queue's beginning.
+    const auto fits = [&] {
+        return window_ns <= kLongestTroughNs &&
+               (forecast ? 3 : 2) * window_ns <= history.length_ns();
+    };
+    for (; fits(); window_ns *= 2) {
+        const auto troughs = latest_troughs(history, window_ns);
+        if (!troughs) {
+            continue;
+        }
+        const double window_s = static_cast<double>(window_ns) / kNsPerS;
+        const auto by_these = forecast_by(*troughs, to_zero, window_s);
+        if (!by_these) {
+            return std::nullopt;
+        }
+        const double latest_s = std::max(by_these->short_s, forecast ? forecast->short_s : 0);
+        forecast = Forecast{std::max(latest_s, by_these->long_s), by_these->long_s};
+        if (window_s >= kTroughShare * by_these->long_s) {
+            return forecast;
+        }
     }
-    const auto& [window_s, latest, previous, before] = *troughs;
-    const auto short_s = seconds_to_zero(to_zero, (latest - previous) / window_s);
-    const auto long_s = seconds_to_zero(to_zero, (latest - before) / (2 * window_s));
-    if (!short_s || !long_s) {
-        return std::nullopt;
-    }
-    return Forecast{*short_s, *long_s};
+    return history.shows_beginning() ? forecast : std::nullopt;
 }
 
 }  // namespace
