@@ -1,11 +1,15 @@
 #include "state/reading.hpp"
 
+#include "detect/finding.hpp"
 #include "drainwatch/socket_track.h"
 #include "durations.hpp"
 #include "link.hpp"
 #include "state/slot.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
+#include <optional>
+#include <random>
 
 namespace drainwatch::reading_test {
 namespace {
@@ -375,6 +379,61 @@ TEST(ForecastIfReading, ASawToothThatDoesNotRiseIsNone)
         const SocketSample s = link.sample(now);
         history.add(s);
         ASSERT_FALSE(make_reading(s, history).if_reading) << "look " << i;
+    }
+}
+
+/// Things that happen every 5 ms, each of them up to 8 ms late.
+class Beat {
+public:
+    explicit Beat(std::uint64_t first_ns) : due_ns_(first_ns), at_ns_(first_ns) {}
+
+    [[nodiscard]] std::optional<std::uint64_t> next_until(std::uint64_t now_ns,
+                                                          std::mt19937& random)
+    {
+        if (at_ns_ > now_ns) {
+            return std::nullopt;
+        }
+        const std::uint64_t at_ns = at_ns_;
+        due_ns_ += 5 * kMs;
+        at_ns_ = std::max(at_ns, due_ns_ + random() % (8 * kMs));
+        return at_ns;
+    }
+
+private:
+    std::uint64_t due_ns_;
+    std::uint64_t at_ns_;
+};
+
+/// As much is read as comes, in its own time: by some messages the queue rises and falls for ever.
+TEST(ForecastIfReading, AQueueThatStandsIsNotSaidToRunFull)
+{
+    constexpr std::uint32_t kMessage = 400;
+    std::mt19937 random(8765);  // NOLINT(cert-msc51-cpp): the same each time
+    for (const std::uint64_t look_ms : {5, 50}) {
+        Link link;
+        History history;
+        link.raw().age_is_lower_bound = true;
+        link.raw().habit_gap_ns = 15 * kMs;
+        link.arrive(60'000, kBegin);
+        Beat arrivals(kBegin + 5 * kMs);
+        Beat reads(kBegin + 7 * kMs);
+        unsigned reading = 0;
+        for (std::uint64_t now = kBegin; now < kBegin + 300 * kSecond; now += look_ms * kMs) {
+            while (const auto at_ns = arrivals.next_until(now, random)) {
+                link.arrive(kMessage, *at_ns);
+            }
+            while (const auto at_ns = reads.next_until(now, random)) {
+                link.read(kMessage, *at_ns);
+            }
+            narrow(link.raw().window, link.sample(now).unread_bytes());
+            const SocketSample s = link.sample(now);
+            history.add(s);
+            const Reading r = make_reading(s, history);
+            reading += r.reads && r.piles_up() ? 1 : 0;
+            const auto finding = falling_behind(r, Limits{});
+            ASSERT_FALSE(finding) << finding->reason << " at " << (now - kBegin) / kMs << " ms";
+        }
+        EXPECT_GT(reading, 1000U);
     }
 }
 
