@@ -113,6 +113,8 @@ static __always_inline void start_tracking(__u32 slot, struct dw_slot *s, const 
 	s->copied_seq = tp->copied_seq;
 	s->data_end = data_end_of(s->window.rcv_nxt, sk->__sk_common.skc_flags);
 	s->end_at_open = s->data_end;
+	if (s->state == DW_TCP_SYN_RECV)
+		s->flags |= DW_SLOT_BORN_HERE;
 	s->received_from = s->window.rcv_nxt;
 	s->sent_from = tp->snd_nxt;
 	/* the hook comes before the state changes; what begins while nothing is taken is not seen */

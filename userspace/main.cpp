@@ -40,8 +40,8 @@ struct Run {
     Result<int> operator()(const DemoOptions& options) const { return run_demo(options); }
     Result<int> operator()(const HelpText& help) const
     {
-        fmt::print("{}", help.text);
-        if (std::fflush(stdout) != 0 && errno != EPIPE) {
+        const bool written = std::fputs(help.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+        if (!written && errno != EPIPE) {
             return tl::unexpected(system_error("write", "the output", errno));
         }
         return 0;

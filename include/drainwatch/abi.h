@@ -61,6 +61,7 @@ struct dw_tls {
 #define DW_SLOT_WAS_CLOSED 0x4u  /* and it was so at some time since the last read */
 #define DW_SLOT_TURN_ESTIMATED 0x8u /* the last turn of the window was not seen as it was announced */
 #define DW_SLOT_RESET 0x10u      /* it was reset, and that was told */
+#define DW_SLOT_BORN_HERE 0x20u  /* its peer has connected to us, and was watched from then on */
 
 /*
  * Everything known about one watched socket. In cache lines, for arrivals and

@@ -59,7 +59,7 @@ struct SocketSample {
     std::uint32_t reader_tid = 0;         ///< and its thread
     std::string unread_is;      ///< what the oldest unread bytes are, if that is known: "a TLS 1.2
                                 ///< ClientHello"
-    bool has_received = false;  ///< data came while it was watched, or was there before
+    bool said_nothing = false;  ///< its peer has connected to us, and never sent a byte
     std::uint32_t owner_tgid = 0;  ///< whose listener or connect() it came from; 0 if not known
 
     /// Payload bytes not read.

@@ -299,6 +299,26 @@ TEST_F(Links, resets_again_and_again_are_flapping)
     EXPECT_EQ(lines[1].json["breaks"], 6);
 }
 
+/// Nobody knows what they carried before the watch.
+TEST_F(Links, idle_links_from_before_the_start_break_as_well)
+{
+    if (polls()) {
+        GTEST_SKIP() << "polling does not see resets of connections that live for a tick";
+    }
+    make_target({}, read_every_link);
+    std::vector<Sender*> links;
+    for (std::uint32_t i = 1; i <= 3; i++) {
+        links.push_back(&connect({}));
+        ASSERT_TRUE(wait_until([&] { return control().accepted == i; }, 5s));
+    }
+    watch();
+    for (Sender* link : links) {
+        link->reset();
+    }
+    EXPECT_TRUE(watcher().wait_for(event_is("link_flapping"), 3s));
+    finish();
+}
+
 /// A balancer asks so whether the port is open, every few seconds.
 TEST_F(Links, checks_of_health_that_reset_are_no_links)
 {

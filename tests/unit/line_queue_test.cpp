@@ -197,6 +197,15 @@ TEST_F(LineQueuePipe, DrainEndsWhenTheTimeIsUp)
     EXPECT_FALSE(queue.broken());
 }
 
+TEST_F(LineQueuePipe, WhatIsNotTakenIsAnErrorInTheEnd)
+{
+    LineQueue queue(writer_);
+    queue.push("short");
+    EXPECT_TRUE(queue.finish(std::chrono::milliseconds(0)));
+    queue.push(std::string(200'000, 'x'));
+    EXPECT_FALSE(queue.finish(std::chrono::milliseconds(0)));
+}
+
 TEST_F(LineQueuePipe, DrainEndsWhenAllIsOut)
 {
     LineQueue queue(writer_);

@@ -143,6 +143,7 @@ TEST(WatchOptions, SixteenNamesAndSixteenPortsAtMost)
 {
     for (const char* option : {"--process", "--port"}) {
         std::vector<std::string> values;
+        values.reserve(17);
         for (int i = 0; i < 17; i++) {
             values.push_back(std::to_string(80 + i));
         }

@@ -100,7 +100,7 @@ TEST(ProfileReport, fast_reads_do_not_hide_that_there_are_none_any_more)
 {
     const Report report = make_report(stopped_measurement(4'200'000'000), DW_GROUP_ALL, "gip");
     EXPECT_EQ(verdict(report),
-              "gip has stopped reading: unread are 36000 bytes in 1 socket, the oldest for 4.20 s, "
+              "gip leaves data unread: 36000 bytes in 1 socket, the oldest for 4.20 s, "
               "because it sleeps: 100 % of the time that data waited, in futex 100 %");
     const Json json = to_event(report).fields;
     EXPECT_EQ(json["unread_sockets"], 1);
@@ -118,7 +118,7 @@ TEST(ProfileReport, what_came_a_moment_ago_is_not_left_unread)
                               "unread at the end: 36000 bytes in 1 socket, the oldest for 300 ms"));
     m.duration_ns = 1'000'000'000;  // of which it is the greater part here
     report = make_report(m, DW_GROUP_ALL, "gip");
-    EXPECT_TRUE(verdict(report).starts_with("gip has stopped reading")) << verdict(report);
+    EXPECT_TRUE(verdict(report).starts_with("gip leaves data unread")) << verdict(report);
     m.groups[0].unread = {};
     report = make_report(m, DW_GROUP_ALL, "gip");
     EXPECT_FALSE(has_line_with(to_text(report), "unread at the end"));

@@ -70,8 +70,7 @@ Result<int> run_doctor(const DoctorOptions& options)
     } else {
         print_table(diagnosis, lines);
     }
-    lines.drain(1s);
-    if (auto written = lines.status(); !written) {
+    if (auto written = lines.finish(10s); !written) {
         return tl::unexpected(written.error());
     }
     if (!diagnosis.tier) {

@@ -81,11 +81,21 @@ void LineQueue::flush()
 
 Result<void> LineQueue::status() const
 {
-    if (!broken_ || errno_ == EPIPE || errno_ == ECONNRESET) {
+    const bool has_gone = errno_ == EPIPE || errno_ == ECONNRESET || (errno_ == EIO && own_);
+    if (!broken_ || has_gone) {
         return {};
     }
     return fail(system_error("write", "the output", errno_).message +
                 "; what follows is lost: make room, or write elsewhere, and start again");
+}
+
+Result<void> LineQueue::finish(std::chrono::milliseconds limit)
+{
+    drain(limit);
+    if (!broken_ && (pending() || left_out_ != 0)) {
+        return fail("whoever reads the output does not take all of it: write it to a file");
+    }
+    return status();
 }
 
 void LineQueue::drain(std::chrono::milliseconds limit)

@@ -25,11 +25,14 @@ public:
     /// Writes until all is out, or the time is up, or the reader is gone.
     void drain(std::chrono::milliseconds limit);
 
+    /// The same, for a command that has said all: fails if not all of it was taken.
+    [[nodiscard]] Result<void> finish(std::chrono::milliseconds limit);
+
     [[nodiscard]] int fd() const { return fd_; }
     [[nodiscard]] bool pending() const { return !lines_.empty(); }
     /// Nothing can be written any more: the reader has gone away, or there is an error.
     [[nodiscard]] bool broken() const { return broken_; }
-    /// The error, unless it is that the reader has gone away, as `head` does.
+    /// The error, unless it is that the reader has gone away, as `head` does, or a terminal.
     [[nodiscard]] Result<void> status() const;
     [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
 

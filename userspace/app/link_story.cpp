@@ -65,7 +65,7 @@ std::optional<Event> LinkStory::reset(const SocketSample& link, std::uint64_t at
 {
     // Who is replaced is broken already. Who connects, sends nothing and resets has looked whether
     // the port is open, as a balancer's check of health does: that is no link.
-    const bool breaks = !was_replaced && link.has_received;
+    const bool breaks = !was_replaced && !link.said_nothing;
     return to_event(peers_.reset(peer_of(link), at_ns, breaks));
 }
 

@@ -19,6 +19,15 @@ bool empty_file(int fd)
     return fstat(fd, &status) == 0 && (!S_ISREG(status.st_mode) || ftruncate(fd, 0) == 0);
 }
 
+/// A file, of which one would overwrite the other.
+bool is_stdout(int fd)
+{
+    struct stat file {};
+    struct stat out {};
+    return fstat(fd, &file) == 0 && fstat(STDOUT_FILENO, &out) == 0 && S_ISREG(file.st_mode) &&
+           file.st_dev == out.st_dev && file.st_ino == out.st_ino;
+}
+
 bool write_all(int fd, std::string_view text)
 {
     while (!text.empty()) {
@@ -44,6 +53,9 @@ Result<OutputFile> OutputFile::open(std::string path)
         File(::open(output.path_.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, kMode));
     if (!output.file_) {
         return tl::unexpected(system_error("write", output.path_, errno));
+    }
+    if (is_stdout(output.file_.get())) {
+        return fail(output.path_ + " is where the output goes: name another file");
     }
     return output;
 }

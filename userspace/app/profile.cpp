@@ -38,6 +38,9 @@ constexpr std::uint64_t kLookShare = 100;
 /// How often it is asked whether idle sockets must make room.
 constexpr std::uint64_t kRoomSpacingNs = kNsPerS / 4;
 
+/// How long a slow reader of the output is waited for.
+constexpr auto kLastWords = 10s;
+
 /// Larger than any profile with groups for each socket.
 constexpr std::size_t kLargestSavedFile = std::size_t{64} << 20;
 
@@ -132,8 +135,7 @@ Result<void> print(const Report& report, const Event& event, OutputFormat format
             lines.push(std::move(line));
         }
     }
-    lines.drain(1s);
-    return lines.status();
+    return lines.finish(kLastWords);
 }
 
 std::string folded(const Measurement& measurement)

@@ -1,7 +1,7 @@
 #include "bpf/readout.hpp"
 
+#include "drainwatch/arrival_queue.h"
 #include "drainwatch/reader_thread.h"
-#include "drainwatch/unread_fifo.h"
 #include "profile.skel.h"
 
 #include <bpf/bpf.h>
@@ -119,6 +119,13 @@ void read_threads(const profile_bpf& skeleton, dw_grouping grouping, std::uint64
     });
 }
 
+/// Of what lies unread: of what was there before, since when it was watched.
+std::uint64_t oldest_age_ns(dw_measured_socket& m, const dw_slot& slot, std::uint64_t now_ns)
+{
+    const std::uint64_t came_ns = m.queue.count != 0 ? dw_queue_entry(&m.queue, 0)->at_ns : now_ns;
+    return dw_later_by(now_ns, came_ns != 0 ? came_ns : slot.opened_ns);
+}
+
 /// What lies unread, and for how long its depth has been what it is.
 void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping grouping,
                   std::uint64_t now_ns, Measurement& into)
@@ -137,9 +144,8 @@ void read_sockets(const profile_bpf& skeleton, std::uint32_t slots, dw_grouping 
         }
         const std::uint32_t unread = m->data_end - m->copied_seq;
         const std::uint64_t group = group_of(grouping, m->cookie, m->reader_tgid, m->reader_tid);
-        if (unread != 0) {
-            into.groups[group].unread.add(
-                {1, unread, dw_later_by(now_ns, dw_fifo_oldest_ns(&s.unread))});
+        if (unread != 0 && unread >= s.rcvlowat) {
+            into.groups[group].unread.add({1, unread, oldest_age_ns(*m, s, now_ns)});
         }
         const std::uint64_t us = dw_later_by(now_ns, m->depth_since_ns) / 1000;
         into.groups[group].distributions[DW_DIST_QUEUE_BYTES].add(unread, us);

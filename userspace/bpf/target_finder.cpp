@@ -206,7 +206,8 @@ std::vector<ProcessNotice> TargetFinder::find(Told told)
     const auto add = [&](const std::vector<ProcessNotice>& more) {
         notices.insert(notices.end(), more.begin(), more.end());
     };
-    if (!targets_.all && told == Told::nothing) {
+    // Before the first look, events did not tell all of those that were known.
+    if (!targets_.all && (told == Told::nothing || !scanned_)) {
         add(processes_.scan_changes());
     }
     if (!targets_.all && (told != Told::all || !scanned_)) {

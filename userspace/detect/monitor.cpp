@@ -326,6 +326,8 @@ std::vector<Alert> Monitor::notice(const SocketNotice& notice,
     Followed& socket = sample ? follow(*sample) : sockets_.at(notice.cookie);
     if (sample) {
         update(socket, *sample);
+    } else {
+        read_again(socket);
     }
     if (is_new && notice.kind == SocketNotice::Kind::zero_window) {
         socket.zeros_told = notice.value - 1;

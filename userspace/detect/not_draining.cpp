@@ -112,7 +112,8 @@ std::optional<double> zero_in_s(const Reading& r)
 
 bool is_calm(const Reading& r, const Limits& limits)
 {
-    if (r.closed_in_effect) {
+    // After a FIN no segment tells of the window any more.
+    if (r.closed_in_effect && (r.closed || !r.peer_is_done)) {
         return false;
     }
     if (r.unread_bytes == 0 || !r.wanted) {

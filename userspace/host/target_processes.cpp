@@ -4,6 +4,15 @@
 #include <utility>
 
 namespace drainwatch {
+namespace {
+
+/// Where one is not known, as when the first thread has ended, nothing speaks against it.
+bool may_run_the_same(std::uint64_t a_start_stack, std::uint64_t b_start_stack)
+{
+    return a_start_stack == 0 || b_start_stack == 0 || a_start_stack == b_start_stack;
+}
+
+}  // namespace
 
 TargetProcesses::TargetProcesses(const Targets& targets, const std::vector<std::uint32_t>& children)
     : names_(targets.names), awaited_(targets.pids)
@@ -41,8 +50,9 @@ std::optional<ProcessNotice> TargetProcesses::note(const ProcessNotice& notice)
         return told;
     }
     if (notice.kind == ProcessNotice::Kind::forked) {
-        const auto process = proc::identity(notice.pid);
-        children_[notice.pid] = process ? process->start_stack : 0;
+        // The child may have run another program since.
+        const auto parent = proc::identity(notice.parent);
+        children_[notice.pid] = parent ? parent->start_stack : 0;
     }
     if (known == living_.end()) {
         if (notice.kind == ProcessNotice::Kind::renamed) {
@@ -88,7 +98,13 @@ bool TargetProcesses::is_child_of_target(const proc::Identity& process) const
         return false;
     }
     const auto parent = proc::identity(process.parent);
-    return parent && process.start_stack != 0 && parent->start_stack == process.start_stack;
+    return parent && may_run_the_same(parent->start_stack, process.start_stack);
+}
+
+bool TargetProcesses::still_is_child(std::uint32_t pid, const proc::Identity& process) const
+{
+    const auto child = children_.find(pid);
+    return child != children_.end() && may_run_the_same(child->second, process.start_stack);
 }
 
 std::vector<ProcessNotice> TargetProcesses::scan_all()
@@ -138,9 +154,8 @@ std::vector<ProcessNotice> TargetProcesses::scan_changes()
         if (!process) {
             continue;  // scan() tells of its end
         }
-        const auto child = children_.find(pid);
-        if (child != children_.end() && child->second != process->start_stack) {
-            children_.erase(child);
+        if (!still_is_child(pid, *process)) {
+            children_.erase(pid);
         }
         const bool stays = by_pid_.contains(pid) || is_child(pid) || has_name(process->comm);
         if (comm != process->comm || !stays) {
@@ -163,7 +178,7 @@ FollowedProcesses TargetProcesses::followed() const
     followed.by_pid.insert(followed.by_pid.end(), by_pid_.begin(), by_pid_.end());
     for (const auto& [pid, start_stack] : children_) {
         const auto process = proc::identity(pid);
-        if (process && process->start_stack == start_stack) {
+        if (process && still_is_child(pid, *process)) {
             followed.children.push_back(pid);
         }
     }

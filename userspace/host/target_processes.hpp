@@ -48,12 +48,13 @@ public:
 
 private:
     [[nodiscard]] bool is_child_of_target(const proc::Identity& process) const;
+    [[nodiscard]] bool still_is_child(std::uint32_t pid, const proc::Identity& process) const;
     void forget(std::uint32_t pid);
 
     std::vector<std::string> names_;
     std::vector<std::uint32_t> awaited_;  ///< pids that have not appeared yet
     std::set<std::uint32_t> by_pid_;      ///< named by pid, and alive: whatever their name
-    /// Their Identity::start_stack, as they became targets.
+    /// Their Identity::start_stack, as they became targets; 0 if it was not known.
     std::map<std::uint32_t, std::uint64_t> children_;
     std::unordered_map<std::uint32_t, std::string> living_;
     bool has_looked_ = false;

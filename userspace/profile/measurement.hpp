@@ -27,7 +27,7 @@ struct Waiting {
     void add(std::uint32_t state, std::int32_t call, std::uint64_t ns);
 };
 
-/// What lies unread when the measurement ends: no read tells of it.
+/// What lies unread when the measurement ends, though its reader was told of it: no read tells.
 struct Unread {
     std::uint32_t sockets = 0;
     std::uint64_t bytes = 0;

@@ -16,12 +16,12 @@ constexpr double kSlowNs = 10e6;
 
 /// And when what came has waited for longer than this at the end, or than a tenth of a measurement
 /// that was shorter than ten times of it. By then `watch` would have warned.
-constexpr std::uint64_t kStoppedNs = kNsPerS;
+constexpr std::uint64_t kLeftNs = kNsPerS;
 
 /// No completed read tells of data that nobody has read yet.
-bool has_stopped(const Figures& figures)
+bool leaves_data_unread(const Figures& figures)
 {
-    return figures.unread.oldest_ns > std::min(kStoppedNs, figures.duration_ns / 10);
+    return figures.unread.oldest_ns > std::min(kLeftNs, figures.duration_ns / 10);
 }
 
 std::string process_name(const Measurement& measurement, std::uint32_t tgid)
@@ -186,8 +186,9 @@ std::string verdict(const Report& report)
     }
     // Reads that never come to the end of what arrived have no latency yet.
     if (latency.count() != 0 && latency.quantile(0.99) < kSlowNs) {
-        if (const auto unread = unread_in_words(figures.unread); unread && has_stopped(figures)) {
-            return fmt::format("{} has stopped reading: unread are {}{}", report.target, *unread,
+        if (const auto left = unread_in_words(figures.unread);
+            left && leaves_data_unread(figures)) {
+            return fmt::format("{} leaves data unread: {}{}", report.target, *left,
                                because(figures.waiting));
         }
         return fmt::format("{} keeps up: 99 of 100 reads come within {}", report.target,

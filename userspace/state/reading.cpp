@@ -24,7 +24,7 @@ constexpr std::uint64_t kHabitMargin = 3;  // over 2
 constexpr std::uint64_t kShortestTroughNs = 25 * kNsPerMs;
 constexpr std::uint64_t kLongestTroughNs = 1000 * kNsPerMs;
 
-/// And not shorter than this part of what is forecast.
+/// And not shorter than this part of what is forecast, where there are such.
 constexpr double kTroughShare = 0.1;
 
 std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
@@ -137,7 +137,8 @@ std::optional<Forecast> forecast_if_reading(const History& history, double to_ze
             return forecast;
         }
     }
-    return history.shows_beginning() ? forecast : std::nullopt;
+    const bool is_the_longest = window_ns > kLongestTroughNs;
+    return is_the_longest || history.shows_beginning() ? forecast : std::nullopt;
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ SocketSample decode_slot(const dw_slot& slot, std::uint64_t now_ns)
         s.unread.push_back({arrival.end_seq, arrival.at_ns});
     }
     s.age_is_lower_bound = slot.flags & DW_SLOT_LOWER_BOUND;
-    s.has_received = slot.data_end != slot.end_at_open || (slot.flags & DW_SLOT_LOWER_BOUND);
+    s.said_nothing = (slot.flags & DW_SLOT_BORN_HERE) && slot.data_end == slot.end_at_open;
     s.last_read_ns = slot.last_read_ns;
     s.habit_gap_ns = std::max(slot.habit.longest_gap_ns[0], slot.habit.longest_gap_ns[1]);
     s.habit_depth_bytes = std::max(slot.habit.deepest_bytes[0], slot.habit.deepest_bytes[1]);
