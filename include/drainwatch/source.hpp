@@ -102,7 +102,18 @@ struct Losses {
     std::uint64_t handshakes_given_up = 0;
 
     bool operator==(const Losses&) const = default;
-    Losses& operator+=(const Losses& more);
+    Losses& operator+=(const Losses& more)
+    {
+        ring_full += more.ring_full;
+        table_full += more.table_full;
+        storage_failed += more.storage_failed;
+        runs_missed += more.runs_missed;
+        bytes_lost += more.bytes_lost;
+        undecoded += more.undecoded;
+        looks_failed += more.looks_failed;
+        handshakes_given_up += more.handshakes_given_up;
+        return *this;
+    }
 };
 
 /// What became of the notices of the kernel side, since the start. After stop(), what was produced

@@ -197,20 +197,27 @@ TEST_F(Ownership, inherited_by_a_child)
     finish();
 }
 
+/// Listens to a port of its own, which it tells, and reads what comes.
+[[noreturn]] void work_as_child(Control& control)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "worker");
+    std::uint16_t port = 0;
+    const int own = listen_on_loopback({}, port);
+    control.child = port;
+    const int fd = accept(own, nullptr, nullptr);
+    control.accepted++;
+    read_all(fd, control);
+    _exit(0);
+}
+
 /// Its name does not lead to it, and no event tells of it any more.
 TEST_F(Ownership, inherited_by_a_child_before_the_start)
 {
     make_target({}, [](int listener, Control& control) {
         const pid_t child = fork();
         if (child == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            prctl(PR_SET_NAME, "worker");
-            std::uint16_t port = 0;
-            const int own = listen_on_loopback({}, port);
-            control.child = port;
-            const int fd = accept(own, nullptr, nullptr);
-            read_all(fd, control);
-            _exit(0);
+            work_as_child(control);
         }
         close(listener);
         waitpid(child, nullptr, 0);
@@ -240,15 +247,7 @@ TEST_F(Ownership, accepted_by_a_child)
         accept(listener, nullptr, nullptr);  // the sign to fork
         const pid_t child = fork();
         if (child == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            prctl(PR_SET_NAME, "worker");
-            std::uint16_t port = 0;
-            const int own = listen_on_loopback({}, port);
-            control.child = port;
-            const int fd = accept(own, nullptr, nullptr);
-            control.accepted++;
-            read_all(fd, control);
-            _exit(0);
+            work_as_child(control);
         }
         waitpid(child, nullptr, 0);
     });

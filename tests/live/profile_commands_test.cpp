@@ -102,6 +102,16 @@ TEST_F(ProfileCommands, a_reader_that_stops_is_not_said_to_keep_up)
     EXPECT_LE(profile["oldest_unread_ms"], profile["duration_ms"]);
 }
 
+/// One would overwrite the other.
+TEST_F(ProfileCommands, a_profile_is_not_saved_where_the_output_goes)
+{
+    const Outcome outcome =
+        run({"sh", "-c", "exec \"$0\" profile --duration 100ms --save /dev/stdout >" + path_,
+             drainwatch_executable()});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_NE(outcome.err.find("name another file"), std::string::npos) << outcome.err;
+}
+
 /// Whatever the moment at which the measurement ends.
 TEST_F(ProfileCommands, what_a_busy_reader_has_not_read_is_young)
 {

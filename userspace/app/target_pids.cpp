@@ -1,7 +1,7 @@
 #include "app/target_pids.hpp"
 
 #include "host/proc.hpp"
-#include "output/escape.hpp"
+#include "output/source_json.hpp"
 
 #include <fmt/format.h>
 
@@ -24,14 +24,7 @@ std::vector<std::string> not_among(const std::vector<ProcessNotice>& processes, 
         std::erase(targets.names, process.comm);
         std::erase(targets.pids, process.pid);
     }
-    std::vector<std::string> words;
-    for (const std::string& name : targets.names) {
-        words.push_back(escape(name));
-    }
-    for (const std::uint32_t pid : targets.pids) {
-        words.push_back(fmt::format("pid {}", pid));
-    }
-    return words;
+    return processes_in_words(targets);
 }
 
 }  // namespace drainwatch

@@ -78,7 +78,7 @@ void Monitor::update(Followed& socket, SocketSample sample)
     socket.last = std::move(sample);
 }
 
-/// In full, as of the last look, though that may have found it unchanged.
+/// As of the last look, which may have found it unchanged.
 void Monitor::read_again(Followed& socket)
 {
     socket.reading = make_reading(socket.last, socket.history);
@@ -91,16 +91,8 @@ void Monitor::unchanged(Cookie cookie, std::uint64_t now_ns)
         return;
     }
     Followed& socket = known->second;
-    const std::uint64_t passed_ns = now_ns - socket.last.taken_ns;
     socket.last.taken_ns = now_ns;
     socket.history.repeat(now_ns);
-    Reading& reading = socket.reading;
-    reading.at_ns = now_ns;
-    reading.age_ns += passed_ns;
-    reading.silent_ns += passed_ns;
-    if (reading.since_read_ns) {
-        *reading.since_read_ns += passed_ns;
-    }
 }
 
 void Monitor::source_changed()
@@ -177,7 +169,7 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
     totals_.zero_windows++;
     socket.closed = true;
     Episode& episode = episode_of(socket);
-    note_overdue(socket);
+    note_what_is_told(socket);
     if (!episode.closed(at_ns == 0 ? socket.last.taken_ns : at_ns)) {
         return;
     }
@@ -265,7 +257,7 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     update(socket, sample);
     judge(socket, alerts);
     follow_window(socket, alerts);
-    note_overdue(socket);
+    note_what_is_told(socket);
     if (!socket.episode && sample.unread_bytes() == 0 && !sample.closed) {
         forget(sample.cookie);
     }
@@ -402,7 +394,7 @@ void Monitor::forget(Cookie cookie)
     all_told_.erase(cookie);
 }
 
-void Monitor::note_overdue(Followed& socket)
+void Monitor::note_what_is_told(Followed& socket)
 {
     if (all_is_told(socket)) {
         all_told_.insert(socket.last.cookie);
@@ -431,6 +423,7 @@ std::optional<Alert> Monitor::connected(const SocketSample& fresh, std::uint64_t
         return std::nullopt;
     }
     Followed& replaced = sockets_.at(*cookie);
+    read_again(replaced);
     replaced.replaced_told = true;
     overdue_.forget(*cookie);
     Alert alert = make_alert(

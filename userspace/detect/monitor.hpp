@@ -136,7 +136,7 @@ private:
     Episode& episode_of(Followed& socket);
     [[nodiscard]] static bool is_overdue(const Followed& socket);
     [[nodiscard]] bool all_is_told(const Followed& socket) const;
-    void note_overdue(Followed& socket);
+    void note_what_is_told(Followed& socket);
     void forget(Cookie cookie);
     [[nodiscard]] static Alert make_alert(Alert::Kind kind, Severity severity,
                                           const Followed& socket, std::uint64_t at_ns,

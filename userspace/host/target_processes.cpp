@@ -176,10 +176,10 @@ FollowedProcesses TargetProcesses::followed() const
 {
     FollowedProcesses followed{awaited_, {}};
     followed.by_pid.insert(followed.by_pid.end(), by_pid_.begin(), by_pid_.end());
-    for (const auto& [pid, start_stack] : children_) {
-        const auto process = proc::identity(pid);
-        if (process && still_is_child(pid, *process)) {
-            followed.children.push_back(pid);
+    for (const auto& child : children_) {
+        const auto process = proc::identity(child.first);
+        if (process && still_is_child(child.first, *process)) {
+            followed.children.push_back(child.first);
         }
     }
     return followed;

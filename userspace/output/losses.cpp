@@ -5,19 +5,6 @@
 
 namespace drainwatch {
 
-Losses& Losses::operator+=(const Losses& more)
-{
-    ring_full += more.ring_full;
-    table_full += more.table_full;
-    storage_failed += more.storage_failed;
-    runs_missed += more.runs_missed;
-    bytes_lost += more.bytes_lost;
-    undecoded += more.undecoded;
-    looks_failed += more.looks_failed;
-    handshakes_given_up += more.handshakes_given_up;
-    return *this;
-}
-
 std::string losses_in_words(const Losses& losses, const Losses& told)
 {
     const auto more = [&](std::uint64_t Losses::*count) { return losses.*count > told.*count; };

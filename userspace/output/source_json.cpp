@@ -6,7 +6,7 @@
 
 namespace drainwatch {
 
-std::string targets_in_words(const Targets& targets)
+std::vector<std::string> processes_in_words(const Targets& targets)
 {
     std::vector<std::string> who;
     for (const std::string& name : targets.names) {
@@ -15,6 +15,12 @@ std::string targets_in_words(const Targets& targets)
     for (const std::uint32_t pid : targets.pids) {
         who.push_back(fmt::format("pid {}", pid));
     }
+    return who;
+}
+
+std::string targets_in_words(const Targets& targets)
+{
+    std::vector<std::string> who = processes_in_words(targets);
     if (targets.all) {
         who.emplace_back("every process");
     }
