@@ -45,6 +45,8 @@ struct SocketSample {
     std::uint32_t rcvlowat = 1;           ///< SO_RCVLOWAT
     std::vector<Arrival> unread;          ///< oldest first; empty when all is read
     bool age_is_lower_bound = false;      ///< the oldest byte was there before the watch began
+    bool is_new = false;                  ///< the connection began between the look that found it
+                                          ///< and the one before
     bool estimated = false;               ///< polled: times are right to the distance of two looks
     std::uint64_t last_read_ns = 0;       ///< last time that copied_seq moved
     std::uint64_t habit_gap_ns = 0;       ///< longest silence that this reader ended in good order

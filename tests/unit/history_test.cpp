@@ -180,6 +180,22 @@ TEST(Trough, OfAQueueFromBeforeTheWatchIsNotKnownBeforeTheFirstLook)
     EXPECT_EQ(h.trough(100 * kMs, 50 * kMs), 0) << "it was seen empty";
 }
 
+/// A poll finds it with the first data in it.
+TEST(Trough, OfANewConnectionBeginsWithNothing)
+{
+    Link link;
+    link.arrive(1000, kBegin);
+    link.raw().age_is_lower_bound = true;
+    link.raw().is_new = true;
+    History h;
+    for (const std::uint64_t ms : {0, 5, 10, 15, 20}) {
+        h.add(link.sample(kBegin + ms * kMs));
+    }
+    EXPECT_TRUE(h.shows_beginning());
+    EXPECT_EQ(h.trough(20 * kMs, 0), 1000);
+    EXPECT_EQ(h.trough(21 * kMs, 10 * kMs), 0);
+}
+
 TEST(Trough, TakesThreeLooks)
 {
     const History h = queue_lengths({70, 20, 60, 30});

@@ -252,6 +252,14 @@ TEST(PolledSocket, WhatWasThereBeforeHasALowerBoundUntilItIsRead)
     }
 }
 
+TEST(PolledSocket, ANewOneSaysSo)
+{
+    Polled p{KernelSocket(Tells::counters)};
+    EXPECT_FALSE(p.socket.sample().is_new);
+    p.socket.set_new();
+    EXPECT_TRUE(p.socket.sample().is_new);
+}
+
 TEST(PolledSocket, AFinIsNoData)
 {
     for (const Tells tells : {Tells::counters, Tells::times, Tells::nothing}) {

@@ -19,6 +19,7 @@ struct Namespace {
     bool tells_windows = false;
     ConnectionCount connections;
     WindowRules rules;
+    bool was_listed = false;  ///< at the last look for new sockets: what is not known then is new
 };
 
 /// Ways to ask for sockets that can be left out (`--without`), so that the next one is taken.

@@ -216,14 +216,13 @@ void PollSource::find_sockets()
         (void)in.connections.has_new();  // what has come until now is about to be found
     }
     if (rechecking_.is_due()) {
-        strangers_.clear();
-        rechecking_.run([&] { find_unwatched(); });
+        rechecking_.run([&] { find_unwatched(true); });
     } else {
-        find_unwatched();
+        find_unwatched(false);
     }
 }
 
-void PollSource::find_unwatched()
+void PollSource::find_unwatched(bool recheck)
 {
     left_out_.begin_look();
     idle_.reset();
@@ -232,7 +231,7 @@ void PollSource::find_unwatched()
     std::unordered_map<std::uint32_t, Unwatched> found;
     bool has_unknown = false;
     for (auto& [netns, in] : namespaces_) {
-        auto& unwatched = found[netns] = list(in, strangers);
+        auto& unwatched = found[netns] = list(in, recheck, strangers);
         has_unknown = has_unknown || unwatched.has_unknown;
     }
     // Whether a socket is still held tells its reset from its end.
@@ -271,12 +270,12 @@ void PollSource::look_failed()
     left_out_.keep_all();
 }
 
-PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
+PollSource::Unwatched PollSource::list(Namespace& in, bool recheck, Strangers& strangers)
 {
     Unwatched found;
     const auto is_stranger = [&](const SocketState& socket) {
         const auto known = strangers_.find(socket.cookie);
-        return known != strangers_.end() && known->second == socket.inode;
+        return !recheck && known != strangers_.end() && known->second == socket.inode;
     };
     const auto stays_out = [&](const SocketState& socket) {
         return unread_bytes(socket) == 0 && sockets_.size() >= options_.max_sockets &&
@@ -298,6 +297,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, Strangers& strangers)
             found.has_unknown = found.has_unknown || left_out_.before(socket.cookie) == nullptr;
         }
     });
+    found.shows_new = std::exchange(in.was_listed, listed.has_value());
     if (!listed) {
         look_failed();
     }
@@ -398,8 +398,14 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
         if (!state) {
             continue;
         }
-        sockets_.try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns);
+        auto& socket =
+            sockets_
+                .try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns)
+                .first->second;
         const LeftOut::Socket* left = left_out_.before(state->cookie);
+        if (found.shows_new && left == nullptr && !strangers_.contains(state->cookie)) {
+            socket.set_new();
+        }
         if (const auto since_ns = left != nullptr ? left->found_ns : new_since_ns; since_ns != 0) {
             notices_.emplace_back(
                 SocketNotice{SocketNotice::Kind::connected, state->cookie, since_ns, 0, 0});

@@ -68,6 +68,7 @@ private:
         std::vector<SocketState> listeners;
         std::vector<SocketState> connections;
         bool has_unknown = false;  ///< connections whose owner is still to be found
+        bool shows_new = false;    ///< what was there at the look before is known
     };
 
     /// Sockets that no target holds, with their inodes: kernels before 4.2 make the cookie of an
@@ -80,11 +81,11 @@ private:
     /// May its sockets be seen, and its descriptors?
     [[nodiscard]] bool can_watch(std::uint32_t pid) const;
     void find_sockets();
-    void find_unwatched();
+    void find_unwatched(bool recheck);
     void count_connections();
     void find_new_sockets();
     void look_failed();
-    [[nodiscard]] Unwatched list(Namespace& in, Strangers& strangers);
+    [[nodiscard]] Unwatched list(Namespace& in, bool recheck, Strangers& strangers);
     [[nodiscard]] std::vector<Cookie> idle_sockets() const;
     [[nodiscard]] bool make_room();
     void watch(std::uint32_t netns, Namespace& in, const Unwatched& found, Strangers& strangers);

@@ -227,6 +227,7 @@ SocketSample PolledSocket::sample() const
 {
     SocketSample sample = decode_slot(slot_, looked_ns_);
     sample.estimated = true;
+    sample.is_new = is_new_;
     return sample;
 }
 

@@ -35,6 +35,9 @@ public:
     PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                  std::uint32_t owner_tgid, std::uint64_t now_ns);
 
+    /// There was no such connection at the look before.
+    void set_new() { is_new_ = true; }
+
     /// A silence of `warn_after_ns` or longer is no habit.
     void update(const SocketState& state, std::uint64_t warn_after_ns, std::uint64_t now_ns);
 
@@ -57,6 +60,7 @@ private:
     std::uint64_t not_read_until_ns_;  ///< nothing had been read yet beyond slot_.copied_seq
     std::uint64_t queue_since_ns_;     ///< since when the queue is as long as it is, and not read
     dw_slot slot_{};
+    bool is_new_ = false;
 };
 
 }  // namespace drainwatch

@@ -20,7 +20,8 @@ constexpr std::uint32_t kTellingShare = 4;
 void History::add(const SocketSample& sample)
 {
     if (points_.empty()) {
-        shows_beginning_ = !sample.age_is_lower_bound || sample.unread_bytes() == 0;
+        shows_beginning_ =
+            sample.is_new || !sample.age_is_lower_bound || sample.unread_bytes() == 0;
     }
     add(Point{sample.taken_ns, sample.data_end, sample.window.copied_seq, sample.unread_bytes(),
               sample.window.rmem});

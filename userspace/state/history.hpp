@@ -28,7 +28,7 @@ public:
     [[nodiscard]] std::optional<double> trough(std::uint64_t from_ns, std::uint64_t to_ns) const;
     static constexpr int kLooksOfTrough = 3;
 
-    /// The queue was empty before the first of the looks that are kept.
+    /// The queue was empty, or there was none, before the first of the looks that are kept.
     [[nodiscard]] bool shows_beginning() const { return shows_beginning_; }
 
     /// How long ago the queue was first seen with unread data, without a gap since.
