@@ -235,7 +235,7 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	}
 	if (!ref)
 		begin_watch(tp, oldstate, newstate);
-	else if (ref->self == (__u64)sk && ref->slot != DW_NO_SLOT) {
+	else if (ref->self == (__u64)sk && has_slot(ref)) {
 		follow_state(ref->slot, tp, newstate);
 		if (takes_streams())
 			tell_of_closing(ref->slot, oldstate, newstate);

@@ -358,6 +358,9 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 		track_progress(s, tp, 0);
 		return;
 	}
+	/* nobody saw its connect() succeed: its numbers are those of before */
+	if (s->state == DW_TCP_SYN_SENT && sk->__sk_common.skc_state != DW_TCP_SYN_SENT)
+		start_tracking(slot, s, tp);
 	read_limits(s, tp);
 	s->unread.noticed = 0;
 	track_progress(s, tp, 0);

@@ -64,7 +64,19 @@ static __always_inline struct dw_slot *referenced_slot(struct sock *sk, __u32 *s
 		return NULL;
 	*slot = ref->self == (__u64)sk ? ref->slot : DW_NO_SLOT;
 	s = bpf_map_lookup_elem(&slots, slot);
-	return s && s->cookie == ref->cookie ? s : NULL;
+	if (s && s->cookie == ref->cookie)
+		return s;
+	*slot = DW_NO_SLOT;
+	return NULL;
+}
+
+/* One that was taken back while nothing was hooked, and may be another's by now, is none. */
+static __always_inline int has_slot(const struct dw_ref *ref)
+{
+	__u32 slot = ref->slot;
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	return s && s->cookie == ref->cookie;
 }
 
 /* 0 for nearly every socket that is not watched. By storage, it takes no look into ours. */

@@ -167,7 +167,11 @@ enum dw_seeker {
 
 static __always_inline int has_unread(const struct tcp_sock *tp, enum dw_seeker seeker)
 {
-	return seeker == DW_SEEKS_DATA || tp->copied_seq != tp->rcv_nxt;
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	return seeker == DW_SEEKS_DATA ||
+	       dw_seq_before(tp->copied_seq,
+			     data_end_of(tp->rcv_nxt, sk->__sk_common.skc_flags));
 }
 
 /* With nothing unread it may have none of the reserve, and of a look none beyond slots_to_give. */
@@ -224,7 +228,7 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref,
 		return;
 	if (bpf_map_update_elem(&claims, &address, &claimed, BPF_NOEXIST))
 		return;
-	if (ref->self != address || ref->slot == DW_NO_SLOT)
+	if (ref->self != address || !has_slot(ref))
 		find_place(tp, ref, seeker, may_have);
 	bpf_map_delete_elem(&claims, &address);
 }
@@ -269,7 +273,7 @@ static __always_inline void watch_connection(struct tcp_sock *tp, __u32 owner_tg
 	struct dw_ref fresh = {.owner_tgid = owner_tgid};
 	struct dw_ref *ref = store_ref(&tp->inet_conn.icsk_inet.sk, &fresh);
 
-	if (ref && ref->slot == DW_NO_SLOT)
+	if (ref && !has_slot(ref))
 		take_slot(tp, ref, seeker);
 }
 

@@ -142,6 +142,30 @@ struct Look {
 
 using Notice = std::variant<SocketNotice, ProcessNotice>;
 
+/// Where a source looks into streams for what TLS says in the clear.
+class Streams {
+public:
+    Streams() = default;
+    virtual ~Streams() = default;
+    Streams(const Streams&) = delete;
+    Streams& operator=(const Streams&) = delete;
+
+    /// What came since. Whatever happened before a notice that was taken before is in it.
+    [[nodiscard]] virtual std::vector<StreamBytes> take() = 0;
+
+    /// They are wanted, and both directions are hooked.
+    [[nodiscard]] virtual bool are_taken() const = 0;
+    /// From now on, or no more. Handshakes that are under way then cannot be followed.
+    virtual void want(bool wanted) = 0;
+
+    /// What taking it has cost the hooks.
+    [[nodiscard]] virtual HookRuns runs() const = 0;
+
+    /// No more of the handshake of the socket in this place is wanted; from now on, only segments
+    /// of this length, which may be alerts (0: none).
+    virtual void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) = 0;
+};
+
 class Source {
 public:
     Source() = default;
@@ -152,25 +176,13 @@ public:
     [[nodiscard]] virtual Tier tier() const = 0;
     [[nodiscard]] virtual const SourceReport& report() const = 0;
 
-    /// Readable when there are notices; -1 if none ever come by themselves.
+    /// Readable when there are notices, and, unless it relies on healing, when a queue fills,
+    /// before there is a verdict to be made of it. -1 if none ever come by themselves.
     [[nodiscard]] virtual int wake_fd() const = 0;
     [[nodiscard]] virtual std::vector<Notice> take_notices() = 0;
 
-    /// What was taken of streams for the sake of TLS. Whatever happened before a notice that was
-    /// taken before is in it.
-    [[nodiscard]] virtual std::vector<StreamBytes> take_stream_bytes() = 0;
-    /// Is anything taken at all?
-    [[nodiscard]] virtual bool takes_streams() const = 0;
-    /// From now on, or no more. Handshakes that are under way then cannot be followed.
-    virtual void take_streams(bool taken) = 0;
-    /// What taking it has cost the hooks.
-    [[nodiscard]] virtual HookRuns stream_runs() const = 0;
-    /// No more of the handshake of the socket in this place is wanted; from now on, only segments
-    /// of this length, which may be alerts (0: none).
-    virtual void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) = 0;
-
-    /// wake_fd() tells of a queue that fills, before there is a verdict to be made of it.
-    [[nodiscard]] virtual bool tells_of_filling() const = 0;
+    /// Null: none are looked into.
+    [[nodiscard]] virtual Streams* streams() = 0;
 
     /// Sockets with unread data, and those of `followed`. Of `all_told`, which are of these, no
     /// sample is wanted while nothing but time changes there.

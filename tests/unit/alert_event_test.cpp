@@ -157,6 +157,13 @@ TEST(AlertEvent, WindowsHaveTheTimeOfTheirAnnouncement)
     }
 }
 
+TEST(AlertEvent, AWindowThatWasClosedBeforeTheWatchHasNoSuchTime)
+{
+    Alert a = alert(Kind::zero_window);
+    a.was_before = true;
+    EXPECT_TRUE(json_of(a).at("announced_at").is_null());
+}
+
 TEST(AlertEvent, ZeroWindowHasItsLead)
 {
     Alert a = alert(Kind::zero_window);

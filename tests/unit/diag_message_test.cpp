@@ -61,6 +61,24 @@ void expect_id(const inet_diag_sockid& id, const SocketState& socket)
     EXPECT_EQ(id.idiag_cookie[1], 0x11223344U);
 }
 
+/// Before 4.5, the kernel finds a connection of IPv4 by nothing else.
+TEST(DiagRequest, ForAMappedAddressIsOneOfIPv4)
+{
+    SocketState socket = a_socket(AF_INET6);
+    for (Endpoint* end : {&socket.local, &socket.remote}) {
+        end->address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
+    }
+    for (const bool both : {true, false}) {
+        const auto body =
+            at<inet_diag_req_v2>(exact_request(DiagForm::v2, socket, 1), NLMSG_HDRLEN);
+        EXPECT_EQ(body.sdiag_family, both ? AF_INET : AF_INET6);
+        EXPECT_EQ(std::memcmp(body.id.idiag_src, socket.local.address.data() + (both ? 12 : 0), 4),
+                  0);
+        EXPECT_EQ(body.id.idiag_dst[1], 0U);
+        socket.remote.address[0] = 0x20;
+    }
+}
+
 constexpr std::uint8_t kMemoryAndInfo = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1);
 
 TEST(DiagRequest, ForOneSocket)

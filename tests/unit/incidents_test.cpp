@@ -107,6 +107,17 @@ TEST(Incidents, OverBeforeItWasTold)
     EXPECT_FALSE(incidents.is_spoken_for(1));
 }
 
+TEST(Incidents, AtTheEndOfTheWatchIsToldAsItIs)
+{
+    Incidents incidents;
+    raise(incidents, 1, kBegin);
+    raise(incidents, 2, kBegin + 1 * kMs);
+    EXPECT_TRUE(incidents.due(kBegin + 300 * kMs).empty());
+    const auto told = incidents.last(kBegin + 300 * kMs);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told.front().at_ns, kBegin + 300 * kMs);
+}
+
 TEST(Incidents, TheFirstSpeaksForItselfTheOthersAreSpokenFor)
 {
     Incidents incidents;

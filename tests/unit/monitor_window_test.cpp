@@ -207,14 +207,15 @@ TEST_F(MonitorWindow, NoRecoveryWhileClosed)
     EXPECT_EQ(look(kBegin + 3250 * kMs), std::vector{Kind::recovered});
 }
 
-TEST_F(MonitorWindow, ClosedBeforeTheWatchBeganHasNoTime)
+TEST_F(MonitorWindow, ClosedBeforeTheWatchBeganHasTheTimeOfTheLook)
 {
     SocketSample& s = link_.raw();
     s.age_is_lower_bound = true;
     s.closed = true;
     s.zero_count = 1;  // as the kernel side sets it; nobody saw it happen
     EXPECT_EQ(look(kBegin + 10 * kMs), (std::vector{Kind::not_draining, Kind::zero_window}));
-    EXPECT_EQ(last_.at_ns, 0U);
+    EXPECT_EQ(last_.at_ns, kBegin + 10 * kMs);
+    EXPECT_TRUE(last_.was_before);
     EXPECT_EQ(last_.reason, "zero window: it was closed before the watch began");
     EXPECT_EQ(monitor_.totals().zero_windows, 1U);
 }

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <fstream>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace drainwatch::slot_table_test {
@@ -49,6 +51,42 @@ protected:
     SharedMapping flags_;
     std::optional<SlotTable> table_;
 };
+
+/// Mapped are only those parts that were looked at lately.
+TEST(SlotTable, LooksAtMoreThanItKeepsMapped)
+{
+    constexpr std::uint32_t kMany = 65536;
+    const File slots(memfd_create("slots", MFD_CLOEXEC));
+    const File flags(memfd_create("attention", MFD_CLOEXEC));
+    ASSERT_EQ(ftruncate(slots.get(), kMany * sizeof(dw_slot)), 0);
+    ASSERT_EQ(ftruncate(flags.get(), kMany * sizeof(std::uint64_t)), 0);
+    const auto mark = [&](std::uint32_t slot) {
+        dw_slot value{};
+        value.cookie = slot + 1;
+        ASSERT_EQ(pwrite(slots.get(), &value, sizeof(value), slot * sizeof(dw_slot)),
+                  static_cast<ssize_t>(sizeof(value)));
+    };
+    constexpr std::uint32_t kStep = 63;  // each part, and more than one slot of some
+    for (std::uint32_t slot = 0; slot < kMany; slot += kStep) {
+        mark(slot);
+    }
+    const auto table = SlotTable::map(slots.get(), flags.get(), kMany);
+    ASSERT_TRUE(table);
+    for (int round = 0; round < 3; round++) {
+        for (std::uint32_t slot = 0; slot < kMany; slot += kStep) {
+            const auto value = table->read(slot);
+            ASSERT_TRUE(value);
+            ASSERT_EQ(value->cookie, slot + 1);
+        }
+    }
+    std::ifstream maps("/proc/self/maps");
+    std::size_t mapped = 0;
+    for (std::string line; std::getline(maps, line);) {
+        mapped += line.find("memfd:slots") != std::string::npos;
+    }
+    EXPECT_LE(mapped * 64 * sizeof(dw_slot), std::size_t{20} << 20);
+    EXPECT_EQ(table->places(kMany).size(), (kMany + kStep - 1) / kStep);
+}
 
 TEST_F(SlotTableAttention, is_not_called_without_the_flag)
 {

@@ -43,8 +43,10 @@ Spending BudgetKeeper::measure(const std::vector<HookUse>& hooks)
     Spending spending;
     const std::uint64_t cpu = cpu_ns();
     spending.user_ns = cpu - std::exchange(cpu_ns_, cpu);
-    spending.streams = {source_.takes_streams(),
-                        streams_.take(source_.stream_runs()) + std::exchange(stream_ns_, 0)};
+    if (Streams* const streams = source_.streams()) {
+        spending.streams = {streams->are_taken(),
+                            streams_.take(streams->runs()) + std::exchange(stream_ns_, 0)};
+    }
     for (const HookUse& hook : hooks) {
         spending.hooks.push_back({hook.need, hook.attached, meters_[hook.name].take(hook.runs)});
     }
@@ -77,7 +79,9 @@ Event BudgetKeeper::carry_out(const ShedOrder& order, const std::vector<HookUse>
         case ShedStep::Kind::streams:
             part = "tls";
             not_seen = kNoStreams;
-            source_.take_streams(order.restore);
+            if (Streams* const streams = source_.streams()) {
+                streams->want(order.restore);
+            }
             break;
         case ShedStep::Kind::hook: {
             const HookUse& hook = hooks.at(order.step.hook);

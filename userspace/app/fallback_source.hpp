@@ -24,18 +24,7 @@ public:
     [[nodiscard]] const SourceReport& report() const override { return current_->report(); }
     [[nodiscard]] int wake_fd() const override { return current_->wake_fd(); }
     [[nodiscard]] std::vector<Notice> take_notices() override { return current_->take_notices(); }
-    [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override
-    {
-        return current_->take_stream_bytes();
-    }
-    [[nodiscard]] bool takes_streams() const override { return current_->takes_streams(); }
-    void take_streams(bool taken) override { first_->take_streams(taken); }
-    [[nodiscard]] HookRuns stream_runs() const override { return first_->stream_runs(); }
-    void settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes) override
-    {
-        current_->settle_handshake(cookie, place, alert_bytes);
-    }
-    [[nodiscard]] bool tells_of_filling() const override { return current_->tells_of_filling(); }
+    [[nodiscard]] Streams* streams() override { return current_->streams(); }
     [[nodiscard]] Look look(const std::vector<Cookie>& followed,
                             const std::unordered_set<Cookie>& all_told) override
     {

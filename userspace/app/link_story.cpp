@@ -113,7 +113,7 @@ std::uint64_t LinkStory::due_ns() const
 std::vector<Event> LinkStory::last(std::uint64_t now_ns)
 {
     std::vector<Event> events = take_logs();
-    append(events, incidents_.due(now_ns + Incidents::kTogetherNs));
+    append(events, incidents_.last(now_ns));
     append(events, peers_.quiet(now_ns));
     return events;
 }

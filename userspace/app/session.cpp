@@ -77,6 +77,12 @@ Pace pace_of_healing(const Source& source, const WatchOptions& options)
     return {ns(options.tick), healing_share(options)};
 }
 
+bool takes_streams(Source& source)
+{
+    const Streams* const streams = source.streams();
+    return streams != nullptr && streams->are_taken();
+}
+
 /// How long a slow reader is waited for at the end.
 constexpr auto kLastWords = 1s;
 
@@ -314,7 +320,9 @@ void Session::take_notices()
 {
     const auto notices = source_->take_notices();
     const std::uint64_t began_ns = cpu_ns();
-    const auto streams = source_->take_stream_bytes();
+    Streams* const source_streams = source_->streams();
+    const auto streams =
+        source_streams != nullptr ? source_streams->take() : std::vector<StreamBytes>();
     if (!streams.empty()) {
         budget_.spent_on_streams(cpu_ns() - began_ns);
     }
@@ -345,7 +353,9 @@ void Session::take_notices()
     }
     take_streams_until(kNever);
     for (const tls::Settled& settled : tls_.take_settled()) {
-        source_->settle_handshake(settled.cookie, settled.place, settled.alert_bytes);
+        if (source_streams != nullptr) {
+            source_streams->settle_handshake(settled.cookie, settled.place, settled.alert_bytes);
+        }
     }
 }
 
@@ -400,7 +410,8 @@ std::uint64_t Session::look_spacing_ns(bool nothing_unread) const
     if (monitor_.wants_close_look()) {
         return std::min(kCloseLookNs * budget_.look_spacing(), tick_ns);
     }
-    if (nothing_unread && source_->tells_of_filling() && wakes_early()) {
+    const bool is_told_of_filling = source_->wake_fd() >= 0 && !source_->relies_on_healing();
+    if (nothing_unread && is_told_of_filling && wakes_early()) {
         return std::max(tick_ns, std::min(kIdleLookNs, ns(options_.limits.warn_after) / 4));
     }
     return tick_ns;
@@ -427,7 +438,7 @@ void Session::keep_budget()
 {
     const Tier tier_before = source_->tier();
     const bool relied_on_healing = source_->relies_on_healing();
-    const bool took_streams = source_->takes_streams();
+    const bool took_streams = takes_streams(*source_);
     const auto change = budget_.review();
     if (!change) {
         return;
@@ -437,7 +448,7 @@ void Session::keep_budget()
     if (source_->relies_on_healing() && !relied_on_healing) {
         healing_.make_due(monotonic_ns() + ns(options_.tick));
     }
-    if (source_->takes_streams() != took_streams) {
+    if (takes_streams(*source_) != took_streams) {
         tls_.source_changed();
     }
     if (source_->tier() != tier_before) {

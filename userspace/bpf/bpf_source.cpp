@@ -4,7 +4,6 @@
 #include "bpf/iterators.hpp"
 #include "bpf/way.hpp"
 #include "drainwatch.skel.h"
-#include "drainwatch/socket_track.h"
 #include "host/clock.hpp"
 #include "state/slot.hpp"
 
@@ -26,18 +25,6 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::nanoseconds kDangerAge = 5ms;
 constexpr std::chrono::nanoseconds kDangerInterval = 5ms;
-
-/// `slots_used` may lag behind by one for each CPU that takes a slot at the same time.
-constexpr std::uint32_t kSlotSlack = 256;
-
-/// One slot in so many, and so many at least, are kept for sockets with unread data.
-constexpr std::uint32_t kReserveShare = 16;
-constexpr std::uint32_t kSmallestReserve = 16;
-/// So many sockets with nothing unread are given a slot before the start; to fill these takes 2 ms,
-/// and the hosts that are watched have fewer. The others are given theirs right after it.
-constexpr std::uint32_t kSlotsBeforeStart = 2048;
-/// A socket with nothing unread for so long is in no episode any more.
-constexpr std::chrono::nanoseconds kShortestIdle = 1s;
 
 constexpr std::string_view kEndOfSockets = "tcp_destroy_sock";
 
@@ -62,20 +49,6 @@ dw_config make_config(const SourceOptions& options)
     }
     std::copy(targets.ports.begin(), targets.ports.end(), std::begin(config.port));
     return config;
-}
-
-/// At its end, what the peer has sent may still be read if it ended in order; else what was unread
-/// is given up, though the socket may live on.
-bool is_given_up(const dw_slot& slot)
-{
-    return slot.state == DW_TCP_CLOSE && slot.unread.count == 0 && dw_unread_bytes(&slot) != 0;
-}
-
-/// Of all that a slot says, without the padding behind it.
-std::size_t content_of(const dw_slot& slot)
-{
-    constexpr std::size_t kBytes = offsetof(dw_slot, remote) + sizeof(slot.remote);
-    return std::hash<std::string_view>()({reinterpret_cast<const char*>(&slot), kBytes});
 }
 
 void clear_map(const bpf_map* map)
@@ -130,6 +103,8 @@ void BpfSource::RingDeleter::operator()(ring_buffer* ring) const
 BpfSource::BpfSource(Targets targets, Skeleton skeleton, SlotTable table)
     : skeleton_(std::move(skeleton)),
       table_(std::move(table)),
+      pool_(*skeleton_, table_),
+      looks_(table_, pool_),
       targets_(std::move(targets), *skeleton_)
 {}
 
@@ -151,7 +126,10 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     }
     std::unique_ptr<BpfSource> source(
         new BpfSource(options.targets, std::move(loaded->skeleton), std::move(*table)));
-    source->streams_ = std::move(loaded->streams);
+    if (loaded->streams) {
+        source->streams_.emplace(std::move(*loaded->streams), *source->skeleton_, source->table_,
+                                 source->pool_);
+    }
     source->ring_.reset(ring_buffer__new(bpf_map__fd(source->skeleton_->maps.records), on_record,
                                          source.get(), nullptr));
     if (!source->ring_) {
@@ -160,13 +138,9 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     if (const auto opened = source->open_wake(); !opened) {
         return tl::unexpected(opened.error());
     }
-    if (const auto filled = source->fill_free_slots(); !filled) {
+    if (const auto filled = source->pool_.fill(); !filled) {
         return tl::unexpected(filled.error());
     }
-    const std::uint32_t size = source->table_.size();
-    source->skeleton_->bss->slots_free = size;
-    source->skeleton_->bss->slots_to_give = kSlotsBeforeStart;
-    source->skeleton_->bss->slots_reserve = std::max(size / kReserveShare, kSmallestReserve);
     if (before_attach) {
         if (auto prepared = before_attach(*source->skeleton_); !prepared) {
             return tl::unexpected(prepared.error());
@@ -177,9 +151,10 @@ Result<std::unique_ptr<BpfSource>> BpfSource::open(const SourceOptions& options,
     if (!attached) {
         return tl::unexpected(attached.error());
     }
-    report.memory_bytes =
-        map_memory(*source->skeleton_) + (source->streams_ ? source->streams_->memory_bytes() : 0);
+    report.memory_bytes = map_memory(*source->skeleton_) +
+                          (source->streams_ ? source->streams_->buffer().memory_bytes() : 0);
     source->report_ = std::move(report);
+    source->tell_streams_of_hooks();
     return source;
 }
 
@@ -189,7 +164,7 @@ Result<void> BpfSource::open_wake()
     wake_ = File(epoll_create1(EPOLL_CLOEXEC));
     std::vector<int> sources{ring_buffer__epoll_fd(ring_.get())};
     if (streams_) {
-        sources.push_back(streams_->wake_fd());
+        sources.push_back(streams_->buffer().wake_fd());
     }
     for (const int fd : sources) {
         epoll_event event{};
@@ -199,52 +174,6 @@ Result<void> BpfSource::open_wake()
         }
     }
     return {};
-}
-
-Result<void> BpfSource::fill_free_slots()
-{
-    const int fd = bpf_program__fd(skeleton_->progs.fill_free_slots);
-    for (std::uint64_t end = table_.size(); end > 0; end -= DW_FILL_BATCH) {
-        std::uint64_t first = end - DW_FILL_BATCH;
-        bpf_test_run_opts options{};
-        options.sz = sizeof(options);
-        options.ctx_in = &first;
-        options.ctx_size_in = sizeof(first);
-        if (bpf_prog_test_run_opts(fd, &options) != 0) {
-            return fill_free_slots_one_by_one();  // before 5.10 there is no such test run
-        }
-    }
-    return {};
-}
-
-Result<void> BpfSource::fill_free_slots_one_by_one()
-{
-    for (std::uint32_t end = table_.size(); end > 0; end--) {
-        if (auto given = give_back(end - 1); !given) {
-            return given;
-        }
-    }
-    return {};
-}
-
-Result<void> BpfSource::give_back(std::uint32_t slot)
-{
-    const int fd = bpf_map__fd(skeleton_->maps.free_slots);
-    if (const int error = bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY); error != 0) {
-        return tl::unexpected(system_error("fill", "the table of sockets", -error));
-    }
-    return {};
-}
-
-/// What no look comes to any more has its slot still.
-void BpfSource::clear_slots()
-{
-    std::this_thread::sleep_for(kSettlingStep);  // for runs that had begun before
-    for (const std::uint32_t slot : table_.clear(slots_in_use())) {
-        if (give_back(slot)) {
-            __atomic_fetch_add(&skeleton_->bss->slots_free, 1, __ATOMIC_RELAXED);
-        }
-    }
 }
 
 int BpfSource::wake_fd() const
@@ -269,6 +198,12 @@ int BpfSource::on_record(void* context, void* data, std::size_t size)
     return 0;
 }
 
+void BpfSource::pass_over_notices()
+{
+    (void)take_notices();
+    looks_.forget();
+}
+
 std::vector<Notice> BpfSource::take_notices()
 {
     ring_buffer__consume(ring_.get());
@@ -277,7 +212,7 @@ std::vector<Notice> BpfSource::take_notices()
     notices.reserve(records.size());
     for (const Record& record : records) {
         if (const auto* of_socket = std::get_if<SocketRecord>(&record)) {
-            seen_[of_socket->notice.cookie].slot = of_socket->slot;
+            looks_.note(of_socket->notice.cookie, of_socket->slot);
             notices.emplace_back(of_socket->notice);
         } else if (auto told = targets_.note(std::get<ProcessNotice>(record))) {
             notices.emplace_back(std::move(*told));
@@ -286,112 +221,11 @@ std::vector<Notice> BpfSource::take_notices()
     return notices;
 }
 
-std::vector<StreamBytes> BpfSource::take_stream_bytes()
-{
-    auto bytes = streams_ ? streams_->take() : std::vector<StreamBytes>();
-    // What was on its way when they were given up is not all that there was.
-    return takes_streams() ? std::move(bytes) : std::vector<StreamBytes>();
-}
-
-bool BpfSource::takes_streams() const
-{
-    return streams_ && skeleton_->bss->streams_off == 0;
-}
-
-void BpfSource::take_streams(bool taken)
-{
-    if (taken) {
-        // Of these, the beginning may have been seen, but not what came since.
-        table_.settle_handshakes(slots_in_use());
-    }
-    __atomic_store_n(&skeleton_->bss->streams_off, taken ? 0U : 1U, __ATOMIC_SEQ_CST);
-}
-
-HookRuns BpfSource::stream_runs() const
-{
-    return read_stream_runs(*skeleton_);
-}
-
-void BpfSource::settle_handshake(Cookie cookie, std::uint64_t place, std::uint8_t alert_bytes)
-{
-    const HandshakePlace at = handshake_place(place);
-    table_.settle_handshake(at.slot, cookie, at.round, alert_bytes);
-}
-
-std::uint32_t BpfSource::slots_in_use() const
-{
-    const std::uint32_t used = __atomic_load_n(&skeleton_->bss->slots_used, __ATOMIC_RELAXED);
-    return std::min(table_.size(), used + kSlotSlack);
-}
-
 Look BpfSource::look(const std::vector<Cookie>& followed,
                      const std::unordered_set<Cookie>& all_told)
 {
-    Look look;
-    looks_++;
-    const std::uint32_t end = slots_in_use();
     // By address, no full look comes to a connection at its end: only that hook tells of reads.
-    const bool sees_last_reads = is_attached("tcp_rcv_space_adjust");
-    const auto is_past = [&](const dw_slot& value) {
-        return is_given_up(value) || (value.state == DW_TCP_CLOSE && !sees_last_reads);
-    };
-    const auto take = [&](std::uint32_t slot, const dw_slot& value) {
-        const Cookie cookie{value.cookie};
-        Seen& seen = seen_[cookie];
-        seen.slot = slot;
-        seen.look = looks_;
-        const auto before = seen.content;
-        seen.content = all_told.contains(cookie) ? std::optional(content_of(value)) : std::nullopt;
-        if (seen.content && seen.content == before) {
-            look.unchanged.push_back(cookie);
-        } else {
-            look.samples.push_back(decode_slot(value, monotonic_ns()));
-        }
-    };
-    for (std::uint32_t slot = 0; slot < end; slot++) {
-        if (!table_.calls_for_attention(slot)) {
-            continue;
-        }
-        const auto value = table_.read(slot);
-        if (value && is_taken(*value) && !is_past(*value)) {
-            take(slot, *value);
-        }
-    }
-    for (const Cookie cookie : followed) {
-        const auto known = seen_.find(cookie);
-        if (known != seen_.end() && known->second.look == looks_) {
-            continue;
-        }
-        const auto slot = known != seen_.end() ? std::optional(known->second.slot)
-                                               : table_.find(cookie, end);  // after a pause
-        if (!slot) {
-            look.gone.push_back(cookie);
-            continue;
-        }
-        const auto value = table_.read(*slot);
-        if (!value) {
-            seen_[cookie] = {*slot, looks_, std::nullopt};  // changing fast: not now
-        } else if (Cookie{value->cookie} != cookie || !is_taken(*value) || is_past(*value)) {
-            look.gone.push_back(cookie);
-        } else {
-            take(*slot, *value);
-        }
-    }
-    std::erase_if(seen_, [&](const auto& entry) { return entry.second.look != looks_; });
-    return look;
-}
-
-std::optional<SocketSample> BpfSource::sample(Cookie cookie) const
-{
-    const auto known = seen_.find(cookie);
-    if (known == seen_.end()) {
-        return std::nullopt;
-    }
-    const auto value = table_.read(known->second.slot);
-    if (!value || Cookie{value->cookie} != cookie) {
-        return std::nullopt;
-    }
-    return decode_slot(*value, monotonic_ns());
+    return looks_.look(followed, all_told, is_attached("tcp_rcv_space_adjust"));
 }
 
 bool BpfSource::is_attached(std::string_view hook) const
@@ -441,33 +275,12 @@ std::vector<ProcessNotice> BpfSource::find_targets()
     return targets_.find(relies_on_finding() ? Told::nothing : missed ? Told::not_all : Told::all);
 }
 
-/// The table runs full: the sockets that were idle longest are to give their slots back.
-void BpfSource::make_room()
-{
-    auto& bss = *skeleton_->bss;
-    const std::uint32_t free = __atomic_load_n(&bss.slots_free, __ATOMIC_RELAXED);
-    bss.idle_before_ns = 0;
-    if (free < bss.slots_reserve) {
-        const std::uint64_t limit_ns =
-            monotonic_ns() - static_cast<std::uint64_t>(kShortestIdle.count());
-        const std::uint64_t idle_since =
-            table_.idle_since(slots_in_use(), 2 * bss.slots_reserve - free, limit_ns);
-        bss.idle_before_ns = idle_since != 0 ? idle_since + 1 : 0;
-    }
-}
-
-bool BpfSource::is_short_of_room() const
-{
-    const auto& bss = *skeleton_->bss;
-    return __atomic_load_n(&bss.slots_free, __ATOMIC_RELAXED) < bss.slots_reserve / 2;
-}
-
 Result<void> BpfSource::heal()
 {
-    make_room();
-    const bool has_left_out = std::exchange(skeleton_->bss->slots_to_give, table_.size()) == 0;
+    pool_.make_room();
+    const bool served_all = pool_.serve_all();
     auto healed = look_through_sockets();
-    if (has_left_out && !heals_by_descriptor(*skeleton_)) {
+    if (!served_all && !heals_by_descriptor(*skeleton_)) {
         targets_.refresh_holders();  // they have a slot now
     }
     return healed;
@@ -476,7 +289,7 @@ Result<void> BpfSource::heal()
 Result<void> BpfSource::look_through_sockets()
 {
     if (remembers_by_address(*skeleton_)) {
-        targets_.look_through_again(table_.namespaces(slots_in_use()));
+        targets_.look_through_again(table_.namespaces(pool_.in_use()));
         return {};
     }
     if (heals_by_descriptor(*skeleton_)) {
@@ -520,7 +333,7 @@ void BpfSource::stop()
     for (int i = 0; i < kSettlingSteps; i++) {
         ring_buffer__consume(ring_.get());
         if (streams_) {
-            streams_->collect();
+            streams_->buffer().collect();
         }
         const NoticeAccounts now = accounts();
         if (now.produced == now.consumed + now.lost) {
@@ -535,6 +348,11 @@ Result<void> BpfSource::pause()
     if (!report_.attached.empty()) {
         paused_ = report_.attached;
     }
+    return let_go();
+}
+
+Result<void> BpfSource::let_go()
+{
     for (const std::string& hook : paused_) {
         // The ends of sockets are followed until every socket has given its slot back.
         if (hook != kEndOfSockets) {
@@ -544,7 +362,8 @@ Result<void> BpfSource::pause()
     auto released = release_all();
     detach_programs(*skeleton_);
     report_.attached.clear();
-    clear_slots();
+    std::this_thread::sleep_for(kSettlingStep);  // for runs that had begun before
+    pool_.clear();
     // Numbers of processes, addresses of sockets and ports may be others' by the time of resume().
     targets_.forget();
     clear_map(skeleton_->maps.targets);
@@ -553,7 +372,7 @@ Result<void> BpfSource::pause()
     if (remembers_by_address(*skeleton_)) {
         clear_map(skeleton_->maps.sockets_by_address);
     }
-    seen_.clear();
+    looks_.forget();
     return released;
 }
 
@@ -568,8 +387,7 @@ Result<void> BpfSource::resume(const FollowedProcesses& followed)
     targets_.follow(followed);
     for (const std::string& hook : paused_) {
         if (auto attached = set_attached(hook, true); !attached) {
-            detach_programs(*skeleton_);
-            report_.attached.clear();
+            (void)let_go();  // what they have begun to follow
             return attached;
         }
     }
@@ -582,8 +400,8 @@ NoticeAccounts BpfSource::accounts() const
     const std::uint64_t sent = count(DW_COUNT_SENT) + count(DW_COUNT_BYTES_SENT);
     NoticeAccounts all{sent + lost, decoded_, lost + undecoded_};
     if (streams_) {
-        all.consumed += streams_->decoded();
-        all.lost += streams_->undecoded();
+        all.consumed += streams_->buffer().decoded();
+        all.lost += streams_->buffer().undecoded();
     }
     return all;
 }
@@ -596,7 +414,7 @@ Losses BpfSource::losses() const
     losses.storage_failed = count(DW_COUNT_STORAGE_FAILED);
     losses.runs_missed = missed_runs(*skeleton_);
     losses.bytes_lost = count(DW_COUNT_BYTES_LOST);
-    losses.undecoded = undecoded_ + (streams_ ? streams_->undecoded() : 0);
+    losses.undecoded = undecoded_ + (streams_ ? streams_->buffer().undecoded() : 0);
     losses.looks_failed = looks_failed_ + targets_.looks_failed();
     return losses;
 }
@@ -604,6 +422,13 @@ Losses BpfSource::losses() const
 std::uint64_t BpfSource::events_seen() const
 {
     return watched_runs(*skeleton_);
+}
+
+void BpfSource::tell_streams_of_hooks()
+{
+    if (streams_) {
+        streams_->set_hooked(is_attached("tcp_probe") && is_attached("net_dev_queue"));
+    }
 }
 
 std::vector<HookUse> BpfSource::hooks() const
@@ -618,6 +443,7 @@ Result<void> BpfSource::set_attached(const std::string& hook, bool attached)
     if (done && attached) {
         report_.attached.push_back(hook);
     }
+    tell_streams_of_hooks();
     return done;
 }
 

@@ -38,15 +38,12 @@ struct HookParts {
     }
 constexpr std::array<HookParts, DW_HOOKS> kHooks{{
     DW_FRONT(tcp_probe, 1,
-             "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts "
-             "of what comes in"),
+             "data held back by SO_RCVLOWAT is seen at the next full look; there are no TLS facts"),
     DW_FRONT(sk_data_ready, 0, "an arrival is seen with the next segment or its acknowledgement"),
     DW_HOOK(tcp_rcv_space_adjust, 0, "a read is seen with the next arrival or full look"),
     DW_HOOK(sock_recv_length, 1, "memory freed by a read is seen with the next arrival"),
-    DW_FRONT(
-        net_dev_queue, 2,
-        "a zero window is seen at the next look, not on its way out; there are no TLS facts of "
-        "what leaves"),
+    DW_FRONT(net_dev_queue, 2,
+             "a zero window is seen at the next look, not on its way out; there are no TLS facts"),
     DW_HOOK(inet_sock_set_state, 0, "new connections are seen at the next full look"),
     DW_HOOK(tls_alert_send, 1,
             "alerts that the kernel's own TLS encrypts are told without their names"),

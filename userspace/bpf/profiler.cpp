@@ -237,7 +237,7 @@ void Profiler::begin_slots()
 void Profiler::find_targets()
 {
     tell_time();
-    (void)source_->take_notices();  // they keep count of the processes
+    source_->pass_over_notices();
     (void)source_->find_targets();
     (void)source_->heal();  // idle sockets make room for others
     add_lone_readers();

@@ -63,7 +63,9 @@ std::byte* SlotTable::at(std::uint32_t slot) const
     SharedMapping& window = windows_[slot / kWindow];
     if (!window) {
         if (mapped_ == kMostWindows) {
-            windows_ = std::vector<SharedMapping>(windows_.size());
+            for (SharedMapping& mapped : windows_) {
+                mapped = SharedMapping();
+            }
             mapped_ = 0;
         }
         const auto offset = static_cast<off_t>(slot / kWindow * kWindowBytes);
@@ -98,15 +100,16 @@ std::set<std::uint32_t> SlotTable::namespaces(std::uint32_t end) const
     return found;
 }
 
-std::optional<std::uint32_t> SlotTable::find(Cookie cookie, std::uint32_t end) const
+std::unordered_map<Cookie, std::uint32_t> SlotTable::places(std::uint32_t end) const
 {
+    std::unordered_map<Cookie, std::uint32_t> found;
     for (std::uint32_t slot = 0; slot < end; slot++) {
         const dw_slot value = head(slot, offsetof(dw_slot, zero_ns));
-        if (is_taken(value) && Cookie{value.cookie} == cookie) {
-            return slot;
+        if (is_taken(value)) {
+            found.emplace(Cookie{value.cookie}, slot);
         }
     }
-    return std::nullopt;
+    return found;
 }
 
 std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 namespace drainwatch {
@@ -33,8 +34,8 @@ public:
     /// changes too fast, which a later look will not find.
     [[nodiscard]] std::optional<dw_slot> read(std::uint32_t slot) const;
 
-    /// Which of the first `end` slots is this socket's.
-    [[nodiscard]] std::optional<std::uint32_t> find(Cookie cookie, std::uint32_t end) const;
+    /// Which of the first `end` slots is whose.
+    [[nodiscard]] std::unordered_map<Cookie, std::uint32_t> places(std::uint32_t end) const;
 
     /// Of the first `end` slots, when the longest idle of those became so that have had nothing
     /// unread since before `limit_ns`: the `number`-th of them, or the last. 0 without any.

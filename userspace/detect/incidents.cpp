@@ -107,9 +107,19 @@ std::optional<Incident> Incidents::note(const Alert& alert, const Process& proce
 
 std::vector<Incident> Incidents::due(std::uint64_t now_ns)
 {
+    return tell(now_ns - std::min(now_ns, kTogetherNs), now_ns);
+}
+
+std::vector<Incident> Incidents::last(std::uint64_t now_ns)
+{
+    return tell(now_ns, now_ns);
+}
+
+std::vector<Incident> Incidents::tell(std::uint64_t until_ns, std::uint64_t now_ns)
+{
     std::vector<Incident> told;
     for (Group& group : groups_) {
-        if (!group.gathering || now_ns < group.incident.began_ns + kTogetherNs) {
+        if (!group.gathering || group.incident.began_ns > until_ns) {
             continue;
         }
         group.gathering = false;

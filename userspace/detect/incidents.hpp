@@ -36,7 +36,9 @@ public:
 
     /// Those that are to be told by now.
     [[nodiscard]] std::vector<Incident> due(std::uint64_t now_ns);
-    /// When that is to be asked next; nothing if no time is running.
+    /// The watch ends: those that gather are told as they are.
+    [[nodiscard]] std::vector<Incident> last(std::uint64_t now_ns);
+    /// When due() is to be asked next; nothing if no time is running.
     [[nodiscard]] std::optional<std::uint64_t> due_ns() const;
 
     /// Another line speaks for this episode's, now or within kTogetherNs.
@@ -56,6 +58,8 @@ private:
     Group& group_for(const Alert& alert, const Process& process);
     [[nodiscard]] std::optional<Incident> raise(const Alert& alert, const Process& process);
     [[nodiscard]] std::optional<Incident> end(std::list<Group>::iterator group, const Alert& alert);
+    /// Those that began until then gather no more.
+    [[nodiscard]] std::vector<Incident> tell(std::uint64_t until_ns, std::uint64_t now_ns);
 
     std::list<Group> groups_;  ///< few: those of which a member goes on, or that gather
     std::uint64_t told_ = 0;

@@ -170,17 +170,20 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
     socket.closed = true;
     Episode& episode = episode_of(socket);
     note_what_is_told(socket);
-    if (!episode.closed(at_ns == 0 ? socket.last.taken_ns : at_ns)) {
+    const bool was_before = at_ns == 0;
+    const std::uint64_t told_ns = was_before ? socket.last.taken_ns : at_ns;
+    if (!episode.closed(told_ns)) {
         return;
     }
     const auto lead = episode.lead_ns();
-    std::string reason = at_ns == 0 ? "zero window: it was closed before the watch began"
+    std::string reason = was_before ? "zero window: it was closed before the watch began"
                          : lead && *lead > 0
                              ? fmt::format("zero window announced, {} after the first warning",
                                            in_words(static_cast<double>(*lead) / 1e9))
                              : "zero window announced";
-    alerts.push_back(
-        make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns, std::move(reason)));
+    alerts.push_back(make_alert(Alert::Kind::zero_window, Severity::critical, socket, told_ns,
+                                std::move(reason)));
+    alerts.back().was_before = was_before;
     alerts.back().zero_in_s.reset();
     alerts.back().lead_ns = lead;
 }

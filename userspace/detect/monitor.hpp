@@ -33,7 +33,8 @@ struct Alert {
     };
     Kind kind{};
     Severity severity{};
-    std::uint64_t at_ns = 0;    ///< when it happened; CLOCK_MONOTONIC
+    std::uint64_t at_ns = 0;    ///< when it happened, or was found; CLOCK_MONOTONIC
+    bool was_before = false;    ///< it happened before the watch began, nobody knows when
     std::uint64_t episode = 0;  ///< 0: outside of any
     SocketSample sample;
     Reading reading;

@@ -94,7 +94,8 @@ Event to_event(const Alert& alert, std::optional<Process> process, std::optional
         case Alert::Kind::falling_behind:
         case Alert::Kind::queue: add_queue(fields, alert); break;
         case Alert::Kind::zero_window:
-            fields["announced_at"] = calendar_time(alert.at_ns, clocks);
+            fields["announced_at"] =
+                alert.was_before ? Json(nullptr) : calendar_time(alert.at_ns, clocks);
             fields["lead_ms"] = ms_or_null(alert.lead_ns);
             add_queue(fields, alert);
             break;

@@ -19,7 +19,9 @@ struct Namespace {
     bool tells_windows = false;
     ConnectionCount connections;
     WindowRules rules;
-    bool was_listed = false;  ///< at the last look for new sockets: what is not known then is new
+    /// Connections that there were then are known; 0: they need not be.
+    std::uint64_t all_known_ns = 0;
+    bool has_new = false;  ///< there are others since
 };
 
 /// Ways to ask for sockets that can be left out (`--without`), so that the next one is taken.

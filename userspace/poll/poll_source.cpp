@@ -25,8 +25,14 @@ constexpr std::uint64_t kCloseLookShare = 50;
 /// all.
 constexpr std::uint64_t kProcShare = 33;
 
-/// New sockets are looked for when connections have been opened.
+/// New sockets are looked for when connections have been opened, and now and then, for a target may
+/// be passed an old one.
 constexpr std::uint64_t kNewSocketsShare = 100;
+constexpr std::uint64_t kListSpacingNs = 1'000'000'000;
+constexpr std::uint64_t kListShare = 600;
+
+/// A connection that came within so many ticks before it was found is as good as seen to begin.
+constexpr std::uint64_t kTicksOfNew = 5;
 
 /// How often it is looked whether a target has come to hold a socket that was a stranger's.
 constexpr std::uint64_t kRecheckNs = 10'000'000'000;
@@ -123,8 +129,11 @@ PollSource::PollSource(const SourceOptions& options, const Namespace& own, std::
       processes_(options.targets, options.children),
       // The session comes once a tick: what is due a little later would wait for the next.
       sweeping_(ns(options.tick) * 9 / 10, own.tells_windows ? kSweepShare : kProcShare),
+      looking_at_lively_(ns(options.tick) * 9 / 10, own.tells_windows ? kSweepShare : kProcShare),
       looking_closely_(0, own.tells_windows ? kCloseLookShare : kProcShare),
+      counting_(ns(options.tick) * 9 / 10, kSweepShare),
       finding_new_(0, kNewSocketsShare),
+      listing_(kListSpacingNs, kListShare),
       rechecking_(kRecheckNs, kRecheckShare)
 {
     report_.missing.push_back({"bpf", std::move(why_not_bpf), kBlindSpots});
@@ -164,13 +173,17 @@ std::vector<ProcessNotice> PollSource::find_targets()
         }
     }
     follow_namespaces();
+    bool brings_sockets = !has_looked_;
     for (ProcessNotice& notice : notices) {
         if (notice.kind != ProcessNotice::Kind::ended) {
             notice.target = notice.target && can_watch(notice.pid);
             rechecking_.make_due(0);  // what was a stranger's may be this one's
+            brings_sockets = true;
         }
     }
-    find_sockets();
+    if (brings_sockets) {
+        find_sockets();
+    }
     has_looked_ = true;
     return notices;
 }
@@ -212,14 +225,18 @@ void PollSource::walk_descriptors()
 
 void PollSource::find_sockets()
 {
+    has_new_ = false;
     for (auto& [netns, in] : namespaces_) {
         (void)in.connections.has_new();  // what has come until now is about to be found
+        in.has_new = false;
     }
-    if (rechecking_.is_due()) {
-        rechecking_.run([&] { find_unwatched(true); });
-    } else {
-        find_unwatched(false);
-    }
+    listing_.run([&] {
+        if (rechecking_.is_due()) {
+            rechecking_.run([&] { find_unwatched(true); });
+        } else {
+            find_unwatched(false);
+        }
+    });
 }
 
 void PollSource::find_unwatched(bool recheck)
@@ -248,16 +265,22 @@ void PollSource::find_unwatched(bool recheck)
 void PollSource::count_connections()
 {
     for (auto& [netns, in] : namespaces_) {
-        has_new_ = in.connections.has_new() || has_new_;
+        const std::uint64_t began_ns = monotonic_ns();
+        in.has_new = in.connections.has_new() || in.has_new;
+        if (!in.has_new && in.all_known_ns != 0) {
+            in.all_known_ns = began_ns;
+        }
+        has_new_ = has_new_ || in.has_new;
     }
 }
 
-/// The full look may come seconds later; a connection that is not read from its birth on cannot
-/// wait for it.
+/// A connection that is not read from its birth on cannot wait for the next full look.
 void PollSource::find_new_sockets()
 {
-    if (has_new_ && finding_new_.is_due()) {
-        has_new_ = false;
+    if (counting_.is_due()) {
+        counting_.run([&] { count_connections(); });
+    }
+    if ((has_new_ && finding_new_.is_due()) || listing_.is_due()) {
         finding_new_.run([&] { find_sockets(); });
     }
 }
@@ -275,12 +298,14 @@ PollSource::Unwatched PollSource::list(Namespace& in, bool recheck, Strangers& s
     Unwatched found;
     const auto is_stranger = [&](const SocketState& socket) {
         const auto known = strangers_.find(socket.cookie);
-        return !recheck && known != strangers_.end() && known->second == socket.inode;
+        return !recheck && socket.inode != 0 && known != strangers_.end() &&
+               known->second == socket.inode;
     };
     const auto stays_out = [&](const SocketState& socket) {
         return unread_bytes(socket) == 0 && sockets_.size() >= options_.max_sockets &&
                left_out_.before(socket.cookie) != nullptr;
     };
+    const std::uint64_t began_ns = monotonic_ns();
     const auto listed = in.table->list(options_.targets.ports, [&](const SocketState& socket) {
         if (socket.state == DW_TCP_LISTEN) {
             found.listeners.push_back(socket);
@@ -297,7 +322,7 @@ PollSource::Unwatched PollSource::list(Namespace& in, bool recheck, Strangers& s
             found.has_unknown = found.has_unknown || left_out_.before(socket.cookie) == nullptr;
         }
     });
-    found.shows_new = std::exchange(in.was_listed, listed.has_value());
+    found.all_known_ns = std::exchange(in.all_known_ns, listed ? began_ns : 0);
     if (!listed) {
         look_failed();
     }
@@ -363,17 +388,17 @@ bool PollSource::make_room()
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
                        Strangers& strangers)
 {
-    // At the first look none is new.
-    const std::uint64_t new_since_ns = has_looked_ ? monotonic_ns() : 0;
+    // At the first look none is new; later, it may be as old as the last one.
+    const std::uint64_t new_since_ns = !has_looked_              ? 0
+                                       : found.all_known_ns != 0 ? found.all_known_ns
+                                                                 : monotonic_ns();
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
     for (const SocketState& connection : found.connections) {
         const LeftOut::Socket* left = left_out_.before(connection.cookie);
         const auto owner = left != nullptr ? left->owner : owner_of(connection, found);
         if (!owner) {
-            if (connection.inode != 0) {  // one in an accept queue may be a target's soon
-                strangers.emplace(connection.cookie, connection.inode);
-            }
+            strangers.emplace(connection.cookie, connection.inode);
             continue;
         }
         const bool is_full = sockets_.size() + wanted.size() >= options_.max_sockets;
@@ -390,6 +415,7 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     }
     const auto states = in.table->query(wanted);
     if (!states) {
+        in.all_known_ns = 0;
         look_failed();
         return;
     }
@@ -403,7 +429,8 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
                 .try_emplace(state->cookie, *state, in.rules, netns, owners[state->cookie], now_ns)
                 .first->second;
         const LeftOut::Socket* left = left_out_.before(state->cookie);
-        if (found.shows_new && left == nullptr && !strangers_.contains(state->cookie)) {
+        const bool was_there = left != nullptr || strangers_.contains(state->cookie);
+        if (!was_there && found.all_known_ns + kTicksOfNew * ns(options_.tick) >= now_ns) {
             socket.set_new();
         }
         if (const auto since_ns = left != nullptr ? left->found_ns : new_since_ns; since_ns != 0) {
@@ -414,26 +441,46 @@ void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& foun
     holders_ = descriptors_.holders(cookies_by_inode());
 }
 
+/// All of them are asked once in a while. In between, those to which data came lately, for one of
+/// these may have stopped; and more closely those that are followed, unless all is told of them.
+std::vector<Cookie> PollSource::ask_some(const std::unordered_set<Cookie>& all_told)
+{
+    std::vector<Cookie> asked;
+    if (sweeping_.is_due()) {
+        for (const auto& [cookie, socket] : sockets_) {
+            asked.push_back(cookie);
+        }
+        lively_.clear();
+        sweeping_.run([&] { poll(asked); });
+        looking_at_lively_.run([] {});  // these were among them
+        return asked;
+    }
+    const bool asks_lively = looking_at_lively_.is_due() && !lively_.empty();
+    if (!asks_lively && !looking_closely_.is_due()) {
+        return asked;
+    }
+    for (const Cookie cookie : followed_) {
+        if (sockets_.contains(cookie) && !all_told.contains(cookie)) {
+            asked.push_back(cookie);
+        }
+    }
+    if (asks_lively) {
+        std::copy_if(lively_.begin(), lively_.end(), std::back_inserter(asked), [&](Cookie cookie) {
+            return sockets_.contains(cookie) && !followed_.contains(cookie);
+        });
+    }
+    Pace& pace = asks_lively ? looking_at_lively_ : looking_closely_;
+    pace.run([&] { poll(asked); });
+    return asked;
+}
+
 Look PollSource::look(const std::vector<Cookie>& followed,
-                      const std::unordered_set<Cookie>& /*all_told*/)
+                      const std::unordered_set<Cookie>& all_told)
 {
     ended_.clear();
     followed_ = {followed.begin(), followed.end()};
-    std::vector<Cookie> asked_for;
-    if (sweeping_.is_due()) {
-        for (const auto& [cookie, socket] : sockets_) {
-            asked_for.push_back(cookie);
-        }
-        sweeping_.run([&] {
-            poll(asked_for);
-            count_connections();
-        });
-        find_new_sockets();
-    } else if (looking_closely_.is_due()) {
-        std::copy_if(followed.begin(), followed.end(), std::back_inserter(asked_for),
-                     [&](Cookie cookie) { return sockets_.contains(cookie); });
-        looking_closely_.run([&] { poll(asked_for); });
-    }
+    const std::vector<Cookie> asked_for = ask_some(all_told);
+    find_new_sockets();
     Look look;
     for (const Cookie cookie : asked_for) {
         const auto socket = sockets_.find(cookie);
@@ -483,7 +530,12 @@ std::vector<SocketState> PollSource::ask(SocketTable& table,
             continue;
         }
         accepted_ = accepted_ || sockets[i].inode != state->inode;
-        sockets_.at(state->cookie).update(*state, ns(options_.warn_after), now_ns);
+        PolledSocket& socket = sockets_.at(state->cookie);
+        const std::uint32_t end_before = socket.slot().data_end;
+        socket.update(*state, ns(options_.warn_after), now_ns);
+        if (socket.slot().data_end != end_before) {
+            lively_.insert(state->cookie);
+        }
         if (state->recv_queue > 0 && state->info) {
             with_unread_data.push_back(*state);
         }

@@ -30,14 +30,8 @@ public:
     [[nodiscard]] Tier tier() const override { return Tier::poll; }
     [[nodiscard]] const SourceReport& report() const override { return report_; }
     [[nodiscard]] int wake_fd() const override { return -1; }
-    [[nodiscard]] std::vector<StreamBytes> take_stream_bytes() override { return {}; }
-    [[nodiscard]] bool takes_streams() const override { return false; }
-    void take_streams(bool /*taken*/) override {}
-    [[nodiscard]] HookRuns stream_runs() const override { return {}; }
-    void settle_handshake(Cookie /*cookie*/, std::uint64_t /*place*/,
-                          std::uint8_t /*alert_bytes*/) override
-    {}
     [[nodiscard]] std::vector<Notice> take_notices() override;
+    [[nodiscard]] Streams* streams() override { return nullptr; }
     [[nodiscard]] Look look(const std::vector<Cookie>& followed,
                             const std::unordered_set<Cookie>& all_told) override;
     [[nodiscard]] std::optional<SocketSample> sample(Cookie cookie) const override;
@@ -46,7 +40,6 @@ public:
     [[nodiscard]] bool relies_on_finding() const override { return true; }
     [[nodiscard]] bool relies_on_healing() const override { return false; }
     [[nodiscard]] bool is_short_of_room() const override { return false; }
-    [[nodiscard]] bool tells_of_filling() const override { return false; }
     [[nodiscard]] bool enters_namespaces() const override { return true; }
     [[nodiscard]] const std::vector<Holder>& holders() const override { return holders_; }
     void refresh_holders() override;
@@ -67,12 +60,13 @@ private:
     struct Unwatched {
         std::vector<SocketState> listeners;
         std::vector<SocketState> connections;
-        bool has_unknown = false;  ///< connections whose owner is still to be found
-        bool shows_new = false;    ///< what was there at the look before is known
+        bool has_unknown = false;        ///< connections whose owner is still to be found
+        std::uint64_t all_known_ns = 0;  ///< what was there then is known; 0: it need not be
     };
 
-    /// Sockets that no target holds, with their inodes: kernels before 4.2 make the cookie of an
-    /// address that the next socket may have again, and /proc has but ports to make it of.
+    /// Sockets that no target holds, with their inodes, 0 before they are accepted: kernels
+    /// before 4.2 make the cookie of an address that the next socket may have again, and /proc has
+    /// but ports to make it of.
     using Strangers = std::unordered_map<Cookie, std::uint32_t>;
 
     PollSource(const SourceOptions& options, const Namespace& own, std::string why_not_bpf);
@@ -84,6 +78,8 @@ private:
     void find_unwatched(bool recheck);
     void count_connections();
     void find_new_sockets();
+    /// Returns those that were asked.
+    std::vector<Cookie> ask_some(const std::unordered_set<Cookie>& all_told);
     void look_failed();
     [[nodiscard]] Unwatched list(Namespace& in, bool recheck, Strangers& strangers);
     [[nodiscard]] std::vector<Cookie> idle_sockets() const;
@@ -110,13 +106,17 @@ private:
     std::optional<std::vector<Cookie>> idle_;  ///< in the look that is under way, if needed
     std::unordered_set<Cookie> filled_;        ///< watched ones in which it has seen unread data
     std::unordered_set<Cookie> followed_;      ///< by whoever asks, as of the last look
+    std::unordered_set<Cookie> lively_;        ///< data has come to these, the last sweep says
     Descriptors descriptors_;                  ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
     std::vector<Notice> notices_;
 
-    Pace sweeping_;         ///< looks at all watched sockets
+    Pace sweeping_;  ///< looks at all watched sockets
+    Pace looking_at_lively_;
     Pace looking_closely_;  ///< at those with unread data
+    Pace counting_;         ///< connections
     Pace finding_new_;
+    Pace listing_;             ///< looks for new sockets though none were counted
     Pace rechecking_;          ///< strangers
     bool has_looked_ = false;  ///< what is found from now on is new
     bool has_new_ = false;     ///< connections that have not been looked for yet

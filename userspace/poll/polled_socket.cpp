@@ -81,6 +81,14 @@ PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, s
     }
 }
 
+void PolledSocket::set_new()
+{
+    is_new_ = true;
+    if (slot_.flags & DW_SLOT_CLOSED) {
+        slot_.zero_ns = slot_.opened_ns;  // it was not closed before
+    }
+}
+
 /// The place in the stream up to which the application has read for certain. The queue was read
 /// before the counter, so the counter of the look before is what the queue may be held against.
 std::uint32_t PolledSocket::read_up_to(const SocketState& state) const

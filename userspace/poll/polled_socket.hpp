@@ -36,7 +36,7 @@ public:
                  std::uint32_t owner_tgid, std::uint64_t now_ns);
 
     /// There was no such connection at the look before.
-    void set_new() { is_new_ = true; }
+    void set_new();
 
     /// A silence of `warn_after_ns` or longer is no habit.
     void update(const SocketState& state, std::uint64_t warn_after_ns, std::uint64_t now_ns);

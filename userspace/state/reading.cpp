@@ -27,6 +27,9 @@ constexpr std::uint64_t kLongestTroughNs = 1000 * kNsPerMs;
 /// And not shorter than this part of what is forecast, where there are such.
 constexpr double kTroughShare = 0.1;
 
+/// A queue that rises still a quarter as fast as on the average of its life rises as it did.
+constexpr double kRisesStill = 4;
+
 std::optional<double> seconds_to_zero(double bytes, double bytes_per_s)
 {
     if (bytes_per_s <= 0 || !std::isfinite(bytes)) {
@@ -107,13 +110,23 @@ std::optional<Forecast> forecast_by(const Troughs& troughs, double to_zero, doub
     return short_s && long_s ? std::optional(Forecast{*short_s, *long_s}) : std::nullopt;
 }
 
+/// A queue that was seen to begin, and rises still about as it did: one that came with a burst, and
+/// stands since, does not.
+bool rises_from_its_beginning(const History& history, double latest, double bytes_per_s)
+{
+    const double average = latest * kNsPerS / static_cast<double>(history.length_ns());
+    return history.shows_beginning() && kRisesStill * bytes_per_s >= average;
+}
+
 /// Reader at work: the troughs of the queue rise. Those of short windows do so now and then in any
-/// queue that stands, by a message or two: what is farther away must show in longer ones as well.
-/// A queue that was seen to begin has risen for all of its life, as far as it goes back.
+/// queue that stands, by a message or two: what is farther away must show in longer ones as well,
+/// unless the queue has risen for all of its life.
 std::optional<Forecast> forecast_if_reading(const History& history, double to_zero,
                                             std::uint64_t read_spacing_ns)
 {
     std::optional<Forecast> forecast;
+    double latest = 0;
+    bool is_enough = false;
     std::uint64_t window_ns =
         std::clamp(read_spacing_ns * 5 / 4, kShortestTroughNs, kLongestTroughNs);
     // Of the first windows, one may lie before the queue's beginning.
@@ -121,7 +134,7 @@ std::optional<Forecast> forecast_if_reading(const History& history, double to_ze
         return window_ns <= kLongestTroughNs &&
                (forecast ? 3 : 2) * window_ns <= history.length_ns();
     };
-    for (; fits(); window_ns *= 2) {
+    for (; fits() && !is_enough; window_ns *= 2) {
         const auto troughs = latest_troughs(history, window_ns);
         if (!troughs) {
             continue;
@@ -133,12 +146,16 @@ std::optional<Forecast> forecast_if_reading(const History& history, double to_ze
         }
         const double latest_s = std::max(by_these->short_s, forecast ? forecast->short_s : 0);
         forecast = Forecast{std::max(latest_s, by_these->long_s), by_these->long_s};
-        if (window_s >= kTroughShare * by_these->long_s) {
-            return forecast;
-        }
+        latest = troughs->latest;
+        const bool all_were_seen = 3 * window_ns <= history.length_ns();
+        is_enough = all_were_seen && (window_s >= kTroughShare * by_these->long_s ||
+                                      2 * window_ns > kLongestTroughNs);
     }
-    const bool is_the_longest = window_ns > kLongestTroughNs;
-    return is_the_longest || history.shows_beginning() ? forecast : std::nullopt;
+    if (!forecast || is_enough) {
+        return forecast;
+    }
+    return rises_from_its_beginning(history, latest, to_zero / forecast->short_s) ? forecast
+                                                                                  : std::nullopt;
 }
 
 }  // namespace
