@@ -124,6 +124,7 @@ struct tcp_sock {
 	__u16 urg_data;	       /* not 0: urgent data came, and is not behind copied_seq yet */
 	__u8 scaling_ratio;    /* 6.5 */
 	__u64 tcp_clock_cache; /* CLOCK_MONOTONIC ns of the last segment; 4.20 */
+	__u8 is_mptcp;	       /* it is a path of Multipath TCP, which has it emptied; 5.6 */
 	struct tcp_options_received rx_opt;
 };
 

@@ -212,6 +212,20 @@ static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref,
 }
 
 /*
+ * The kernel itself moves what comes on a path of Multipath TCP to the connection's own
+ * queue, and tells nobody: what lies on the path says nothing about the reader.
+ */
+static __always_inline int is_multipath(const struct tcp_sock *tp, struct dw_ref *ref)
+{
+	if (!bpf_core_field_exists(tp->is_mptcp) || !tp->is_mptcp)
+		return 0;
+	if (!ref->turned_away)
+		count(DW_COUNT_MULTIPATH);
+	ref->turned_away = 1;
+	return 1;
+}
+
+/*
  * The same, unless another event or look is just doing so, or has done so. What
  * comes after the socket is known is followed; what came before is unread.
  */
@@ -222,6 +236,8 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref,
 	__u32 claimed = 1;
 	int may_have;
 
+	if (is_multipath(tp, ref))
+		return;
 	stay_known(&tp->inet_conn.icsk_inet.sk);
 	may_have = may_have_slot(tp, seeker);
 	if (!may_have && ref->self == address)

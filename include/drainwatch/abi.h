@@ -268,6 +268,7 @@ enum dw_counter {
 	DW_COUNT_RING_FULL,     /* records that found it full */
 	DW_COUNT_TABLE_FULL,    /* sockets that had something unread when no slot was free */
 	DW_COUNT_STORAGE_FAILED,/* sockets not watched: no storage could be made, or no room was left */
+	DW_COUNT_MULTIPATH,     /* connections of Multipath TCP, which are not followed */
 	DW_COUNT_BYTES_SENT,    /* segments handed to the user side for their TLS */
 	DW_COUNT_BYTES_LOST,    /* those that found no room */
 	DW_COUNTERS

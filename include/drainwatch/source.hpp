@@ -94,6 +94,7 @@ struct Losses {
     std::uint64_t ring_full = 0;       ///< notices that found the ring full
     std::uint64_t table_full = 0;      ///< sockets with unread data for which no slot was free
     std::uint64_t storage_failed = 0;  ///< sockets that the kernel gave no storage
+    std::uint64_t multipath = 0;       ///< connections of Multipath TCP, which are not followed
     std::uint64_t runs_missed = 0;     ///< program runs that the kernel left out
     std::uint64_t bytes_lost = 0;      ///< segments that might have told of TLS
     std::uint64_t undecoded = 0;       ///< records, or replies, of unknown shape
@@ -107,6 +108,7 @@ struct Losses {
         ring_full += more.ring_full;
         table_full += more.table_full;
         storage_failed += more.storage_failed;
+        multipath += more.multipath;
         runs_missed += more.runs_missed;
         bytes_lost += more.bytes_lost;
         undecoded += more.undecoded;

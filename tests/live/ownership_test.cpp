@@ -1,4 +1,5 @@
 // Every socket of the target, however it came by it.
+#include "host/file.hpp"
 #include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
@@ -438,6 +439,41 @@ TEST_F(Ownership, places_and_addresses_are_used_again)
     const auto summary = watcher().lines(event_is("summary")).front();
     EXPECT_EQ(summary.json["sockets_not_watched"], 0);
     EXPECT_EQ(summary.json["events_lost"], 0);
+}
+
+/// What comes on a path of Multipath TCP is moved on to a queue of the connection's own: read or
+/// not, the path's own says nothing. A peer that does not know of it has TCP.
+TEST_F(Ownership, of_multipath_tcp_is_not_followed)
+{
+    if (!File(socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP))) {
+        GTEST_SKIP() << "this kernel has no Multipath TCP";
+    }
+    make_target({.protocol = IPPROTO_MPTCP}, [](int listener, Control& control) {
+        const int fd = accept(listener, nullptr, nullptr);
+        std::array<char, 100> buffer;
+        const ssize_t length = recv(fd, buffer.data(), buffer.size(), 0);
+        control.bytes_read += length > 0 ? static_cast<std::uint64_t>(length) : 0;
+        (void)accept(listener, nullptr, nullptr);  // never read
+        while (!control.quit) {
+            nap(1ms);
+        }
+    });
+    watch();
+    Sender& multipath = connect({.protocol = IPPROTO_MPTCP});
+    ASSERT_EQ(send(multipath.fd(), "hello", 5, 0), 5);
+    if (!polls()) {
+        const auto lost = watcher().wait_for(event_is("lost"), 5s);
+        ASSERT_TRUE(lost);
+        EXPECT_EQ(lost->json["multipath"], 1);
+    }
+    ASSERT_TRUE(wait_until([&] { return control().bytes_read == 5; }, 5s));
+    nap(2s);
+    EXPECT_TRUE(watcher().lines(is_trouble).empty());
+    Sender& plain = connect({});
+    ASSERT_EQ(send(plain.fd(), "hello", 5, 0), 5);
+    EXPECT_TRUE(watcher().wait_for(about(plain, is_trouble), 5s));
+    finish();
+    EXPECT_EQ(watcher().lines(is_trouble).size(), watcher().lines(about(plain, is_trouble)).size());
 }
 
 /// A reset, and the peer is back at once: there are no more connections than before. By polling it

@@ -35,6 +35,9 @@ TEST(LossesInWords, EachCountHasItsOwn)
         {&Losses::table_full, kTableFull},
         {&Losses::storage_failed,
          "some sockets are not watched: there was no room to remember them"},
+        {&Losses::multipath,
+         "some connections of Multipath TCP are not followed: how far they are read is not to be "
+         "seen"},
         {&Losses::bytes_lost, "some TLS handshakes or alerts may be missed"},
         {&Losses::handshakes_given_up, "some TLS handshakes or alerts may be missed"},
         {&Losses::looks_failed,

@@ -98,6 +98,7 @@ Event lost_event(const Source& source, const Losses& losses, const Losses& told,
     event.fields["ring_full"] = losses.ring_full;
     event.fields["table_full"] = losses.table_full;
     event.fields["storage_failed"] = losses.storage_failed;
+    event.fields["multipath"] = losses.multipath;
     event.fields["runs_missed"] = losses.runs_missed;
     event.fields["bytes_lost"] = losses.bytes_lost;
     event.fields["handshakes_given_up"] = losses.handshakes_given_up;
@@ -123,7 +124,8 @@ void add_losses(Event& summary, const Source& source, const Losses& losses,
     summary.fields["events_seen"] = source.events_seen();
     summary.fields["events_lost"] = losses.runs_missed;
     add_accounts(summary, source.accounts());
-    summary.fields["sockets_not_watched"] = losses.table_full + losses.storage_failed;
+    summary.fields["sockets_not_watched"] =
+        losses.table_full + losses.storage_failed + losses.multipath;
     summary.fields["handshakes_given_up"] = losses.handshakes_given_up;
     summary.fields["lines_left_out"] = lines_left_out;
 }

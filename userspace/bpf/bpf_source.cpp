@@ -412,6 +412,7 @@ Losses BpfSource::losses() const
     losses.ring_full = count(DW_COUNT_RING_FULL);
     losses.table_full = count(DW_COUNT_TABLE_FULL);
     losses.storage_failed = count(DW_COUNT_STORAGE_FAILED);
+    losses.multipath = count(DW_COUNT_MULTIPATH);
     losses.runs_missed = missed_runs(*skeleton_);
     losses.bytes_lost = count(DW_COUNT_BYTES_LOST);
     losses.undecoded = undecoded_ + (streams_ ? streams_->buffer().undecoded() : 0);

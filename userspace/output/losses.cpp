@@ -15,6 +15,11 @@ std::string losses_in_words(const Losses& losses, const Losses& told)
     if (more(&Losses::storage_failed)) {
         words.emplace_back("some sockets are not watched: there was no room to remember them");
     }
+    if (more(&Losses::multipath)) {
+        words.emplace_back(
+            "some connections of Multipath TCP are not followed: how far they are read is not to "
+            "be seen");
+    }
     if (more(&Losses::bytes_lost) || more(&Losses::handshakes_given_up)) {
         words.emplace_back("some TLS handshakes or alerts may be missed");
     }

@@ -544,18 +544,20 @@ std::vector<SocketState> PollSource::ask(SocketTable& table,
 }
 
 /// The socket is in no table any more. If its descriptor is still open, it was not closed here: it
-/// was reset, or given up, unless this side had said its last word.
+/// was reset, or given up, unless this side had said its last word. What had come just before the
+/// last look may have been read since.
 void PollSource::end(Cookie cookie, std::uint64_t now_ns)
 {
     const auto ended = sockets_.find(cookie);
     const PolledSocket& socket = ended->second;
-    const std::uint32_t unread = dw_unread_bytes(&socket.slot());
-    const bool broke = unread != 0 && may_send(socket.state());
-    if (broke && descriptors_.still_held(socket.state().inode)) {
-        notices_.emplace_back(
-            SocketNotice{SocketNotice::Kind::reset_received, cookie, now_ns, unread, 0});
+    const SocketSample last = socket.sample();
+    const bool was_left =
+        !last.unread.empty() && last.taken_ns - last.unread.front().at_ns >= ns(options_.tick);
+    if (was_left && may_send(socket.state()) && descriptors_.still_held(socket.state().inode)) {
+        notices_.emplace_back(SocketNotice{SocketNotice::Kind::reset_received, cookie, now_ns,
+                                           last.unread_bytes(), 0});
     }
-    ended_.emplace(cookie, socket.sample());
+    ended_.emplace(cookie, last);
     sockets_.erase(ended);
 }
 

@@ -24,7 +24,8 @@ Sender::Sender(std::uint16_t port, Flow flow) : flow_(std::move(flow))
     // A namespace is entered by a thread that ends again.
     std::thread([&] {
         enter_namespace(flow_.netns);
-        fd_ = socket(flow_.family == AF_INET6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd_ = socket(flow_.family == AF_INET6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+                     flow_.protocol);
     }).join();
     const int on = flow_.nodelay;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

@@ -13,6 +13,7 @@ struct Flow {
     std::size_t message = 150;
     std::chrono::microseconds spacing{4167};  ///< 240 a second
     int family = 0;                           ///< AF_INET by default
+    int protocol = 0;                         ///< TCP by default
     std::uint32_t address = 0x7f000001;       ///< of IPv4, to connect to
     std::string netns{};
     bool nodelay = true;

@@ -54,7 +54,7 @@ void accept_nothing(int /*listener*/, Control& control)
 int listen_on_loopback(const Listen& listen_as, std::uint16_t& port)
 {
     const bool v6 = listen_as.family == AF_INET6 || listen_as.v4_mapped;
-    const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, listen_as.protocol);
     if (listen_as.rcvbuf > 0) {
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &listen_as.rcvbuf, sizeof(listen_as.rcvbuf));
     }

@@ -23,6 +23,7 @@ void nap(std::chrono::microseconds time);
 struct Listen {
     int family = 0;          ///< AF_INET by default
     bool v4_mapped = false;  ///< an IPv6 listener for IPv4 peers
+    int protocol = 0;        ///< TCP by default
     int rcvbuf = 0;          ///< SO_RCVBUF, 0: autotuned
     int backlog = 128;
     std::uint32_t address = 0x7f000001;  ///< of IPv4
