@@ -448,7 +448,11 @@ TEST_F(Ownership, of_multipath_tcp_is_not_followed)
     if (!File(socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP))) {
         GTEST_SKIP() << "this kernel has no Multipath TCP";
     }
-    make_target({.protocol = IPPROTO_MPTCP}, [](int listener, Control& control) {
+    make_target({}, [](int, Control& control) {
+        EXPECT_TRUE(wait_until([&] { return control.hold.load(); }, 10s));
+        std::uint16_t port = 0;
+        const int listener = listen_on_loopback({.protocol = IPPROTO_MPTCP}, port);
+        control.port = port;
         const int fd = accept(listener, nullptr, nullptr);
         std::array<char, 100> buffer;
         const ssize_t length = recv(fd, buffer.data(), buffer.size(), 0);
@@ -459,7 +463,10 @@ TEST_F(Ownership, of_multipath_tcp_is_not_followed)
         }
     });
     watch();
-    Sender& multipath = connect({.protocol = IPPROTO_MPTCP});
+    control().hold = true;
+    ASSERT_TRUE(wait_until([&] { return control().port != target().port(); }, 5s));
+    const auto port = static_cast<std::uint16_t>(control().port.load());
+    const Sender multipath(port, {.protocol = IPPROTO_MPTCP});
     ASSERT_EQ(send(multipath.fd(), "hello", 5, 0), 5);
     if (!polls()) {
         const auto lost = watcher().wait_for(event_is("lost"), 5s);
@@ -469,7 +476,7 @@ TEST_F(Ownership, of_multipath_tcp_is_not_followed)
     ASSERT_TRUE(wait_until([&] { return control().bytes_read == 5; }, 5s));
     nap(2s);
     EXPECT_TRUE(watcher().lines(is_trouble).empty());
-    Sender& plain = connect({});
+    const Sender plain(port, {});
     ASSERT_EQ(send(plain.fd(), "hello", 5, 0), 5);
     EXPECT_TRUE(watcher().wait_for(about(plain, is_trouble), 5s));
     finish();
