@@ -56,11 +56,11 @@ private:
 
     SocketState state_;  ///< as of the last look
     WindowRules rules_;
+    bool is_new_ = false;
     std::uint64_t looked_ns_;
     std::uint64_t not_read_until_ns_;  ///< nothing had been read yet beyond slot_.copied_seq
     std::uint64_t queue_since_ns_;     ///< since when the queue is as long as it is, and not read
     dw_slot slot_{};
-    bool is_new_ = false;
 };
 
 }  // namespace drainwatch
