@@ -27,7 +27,7 @@ struct dw_ref {
 	__u32 slot;   /* DW_NO_SLOT for a listener, and for a connection that has none yet */
 	__u32 owner_tgid;
 	__u16 listens_on; /* a listener's port, by which it is in `listeners`; 0 for a connection */
-	__u8 turned_away; /* found the table full, and was counted */
+	__u8 turned_away; /* is not followed, and was counted as such */
 	__u8 alert_bytes; /* dw_tls::alert_bytes of the slot that it gave back */
 	__u8 pad[4];
 };

@@ -215,7 +215,7 @@ static __always_inline void find_place(struct tcp_sock *tp, struct dw_ref *ref,
  * The kernel itself moves what comes on a path of Multipath TCP to the connection's own
  * queue, and tells nobody: what lies on the path says nothing about the reader.
  */
-static __always_inline int is_multipath(const struct tcp_sock *tp, struct dw_ref *ref)
+static __always_inline int turn_multipath_away(const struct tcp_sock *tp, struct dw_ref *ref)
 {
 	if (!bpf_core_field_exists(tp->is_mptcp) || !tp->is_mptcp)
 		return 0;
@@ -236,7 +236,7 @@ static __always_inline void take_slot(struct tcp_sock *tp, struct dw_ref *ref,
 	__u32 claimed = 1;
 	int may_have;
 
-	if (is_multipath(tp, ref))
+	if (turn_multipath_away(tp, ref))
 		return;
 	stay_known(&tp->inet_conn.icsk_inet.sk);
 	may_have = may_have_slot(tp, seeker);

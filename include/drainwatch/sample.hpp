@@ -24,6 +24,10 @@ struct Endpoint {
     bool operator==(const Endpoint&) const = default;
 };
 
+/// A v4-mapped IPv6 address as the IPv4 that it is for the peer, and for the kernel's tables; any
+/// other as it is.
+[[nodiscard]] Endpoint on_wire(const Endpoint& endpoint);
+
 /// "127.0.0.1:8765", "[::1]:8765"; a v4-mapped IPv6 address is shown as IPv4, as the peer sees it.
 [[nodiscard]] std::string to_string(const Endpoint& endpoint);
 

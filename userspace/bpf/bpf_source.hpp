@@ -76,6 +76,7 @@ private:
     struct RingDeleter {
         void operator()(ring_buffer* ring) const;
     };
+
     BpfSource(Targets targets, Skeleton skeleton, SlotTable table);
 
     static int on_record(void* context, void* data, std::size_t size);

@@ -14,21 +14,20 @@ std::vector<StreamBytes> KernelStreams::take()
 
 void KernelStreams::want(bool wanted)
 {
-    const bool before = are_taken();
     wanted_ = wanted;
-    take_or_not(before);
+    take_or_not();
 }
 
 void KernelStreams::set_hooked(bool hooked)
 {
-    const bool before = are_taken();
     hooked_ = hooked;
-    take_or_not(before);
+    take_or_not();
 }
 
-void KernelStreams::take_or_not(bool taken_before)
+void KernelStreams::take_or_not()
 {
-    if (are_taken() == taken_before) {
+    const bool were_taken = kernel_side_.bss->streams_off == 0;
+    if (are_taken() == were_taken) {
         return;
     }
     if (are_taken()) {

@@ -6,6 +6,7 @@
 #include "drainwatch/source.hpp"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 struct drainwatch_bpf;
@@ -34,8 +35,8 @@ public:
     [[nodiscard]] const StreamBuffer& buffer() const { return buffer_; }
 
 private:
-    /// Nothing if that changes nothing.
-    void take_or_not(bool taken_before);
+    /// Tells the kernel side, if that is a change.
+    void take_or_not();
 
     StreamBuffer buffer_;
     const drainwatch_bpf& kernel_side_;

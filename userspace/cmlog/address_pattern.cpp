@@ -7,8 +7,6 @@
 namespace drainwatch::cmlog {
 namespace {
 
-constexpr std::array<std::uint8_t, 12> kV4Mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 bool is_struck_out(std::string_view octet)
 {
     return !octet.empty() &&
@@ -46,14 +44,11 @@ std::optional<AddressPattern> AddressPattern::parse(std::string_view text)
 
 bool AddressPattern::matches(const Endpoint& endpoint) const
 {
-    const auto* bytes = endpoint.address.data();
-    if (endpoint.family == AF_INET6) {
-        if (!std::equal(kV4Mapped.begin(), kV4Mapped.end(), bytes)) {
-            return false;
-        }
-        bytes += kV4Mapped.size();
+    const Endpoint wire = on_wire(endpoint);
+    if (wire.family == AF_INET6) {
+        return false;
     }
-    return std::equal(octets_.begin(), octets_.end(), bytes,
+    return std::equal(octets_.begin(), octets_.end(), wire.address.begin(),
                       [](const std::optional<std::uint8_t>& octet, std::uint8_t byte) {
                           return !octet || *octet == byte;
                       });

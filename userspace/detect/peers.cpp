@@ -1,12 +1,9 @@
 #include "detect/peers.hpp"
 
-#include <sys/socket.h>
 #include <algorithm>
 
 namespace drainwatch {
 namespace {
-
-constexpr std::array<std::uint8_t, 12> kV4Mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 void add(PeerTotals& sum, const PeerTotals& more)
 {
@@ -26,17 +23,8 @@ std::uint64_t breaks_of(const PeerTotals& totals)
 
 Peer peer_of(const SocketSample& sample)
 {
-    Peer peer{sample.netns, sample.remote.family, {}};
-    const auto& address = sample.remote.address;
-    const bool mapped =
-        peer.family == AF_INET6 && std::equal(kV4Mapped.begin(), kV4Mapped.end(), address.begin());
-    if (mapped) {
-        peer.family = AF_INET;
-    }
-    const std::size_t begin = mapped ? kV4Mapped.size() : 0;
-    const std::size_t length = peer.family == AF_INET ? 4 : address.size();
-    std::copy_n(address.begin() + static_cast<std::ptrdiff_t>(begin), length, peer.address.begin());
-    return peer;
+    const Endpoint remote = on_wire(sample.remote);
+    return {sample.netns, remote.family, remote.address};
 }
 
 std::string to_string(const Peer& peer)

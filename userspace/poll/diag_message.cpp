@@ -8,7 +8,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace drainwatch {
@@ -48,26 +47,14 @@ std::size_t address_length(int family)
     return family == AF_INET6 ? sizeof(in6_addr) : sizeof(in_addr);
 }
 
-constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-/// IPv4, by a socket of IPv6.
-bool is_mapped(const Endpoint& e)
+/// The kernel finds a connection by the addresses on the wire. (It turns mapped ones into these
+/// itself, but only since 4.5: inet_diag_find_one_icsk().)
+SocketState as_on_wire(const SocketState& socket)
 {
-    return e.family == AF_INET6 && std::equal(kMapped.begin(), kMapped.end(), e.address.begin());
-}
-
-/// The kernel finds it by the addresses on the wire. (It turns mapped ones into these itself, but
-/// only since 4.5: inet_diag_find_one_icsk().)
-int family_on_wire(const SocketState& socket)
-{
-    return is_mapped(socket.local) && is_mapped(socket.remote) ? AF_INET : socket.local.family;
-}
-
-void copy_address(__be32 (&to)[4], const Endpoint& from, int family_on_wire)
-{
-    const std::size_t length = address_length(family_on_wire);
-    const std::size_t begin = address_length(from.family) - length;
-    std::memcpy(to, from.address.data() + begin, length);
+    SocketState wire = socket;
+    wire.local = on_wire(socket.local);
+    wire.remote = on_wire(socket.remote);
+    return wire.local.family == wire.remote.family ? wire : socket;
 }
 
 inet_diag_sockid id_of(const SocketState& socket)
@@ -75,8 +62,8 @@ inet_diag_sockid id_of(const SocketState& socket)
     inet_diag_sockid id{};
     id.idiag_sport = htons(socket.local.port);
     id.idiag_dport = htons(socket.remote.port);
-    copy_address(id.idiag_src, socket.local, family_on_wire(socket));
-    copy_address(id.idiag_dst, socket.remote, family_on_wire(socket));
+    std::memcpy(id.idiag_src, socket.local.address.data(), address_length(socket.local.family));
+    std::memcpy(id.idiag_dst, socket.remote.address.data(), address_length(socket.local.family));
     id.idiag_if = socket.interface;
     const auto cookie = static_cast<std::uint64_t>(socket.cookie);
     id.idiag_cookie[0] = static_cast<std::uint32_t>(cookie);
@@ -169,8 +156,9 @@ std::vector<std::byte> exact_request(DiagForm form, const SocketState& socket,
                                      std::uint32_t sequence)
 {
     auto bytes = begin_message(form, 0, sequence);
-    append_body(bytes, form, static_cast<std::uint8_t>(family_on_wire(socket)), kExtensions, ~0U,
-                id_of(socket));
+    const SocketState wire = as_on_wire(socket);
+    append_body(bytes, form, static_cast<std::uint8_t>(wire.local.family), kExtensions, ~0U,
+                id_of(wire));
     end_message(bytes);
     return bytes;
 }

@@ -388,10 +388,11 @@ bool PollSource::make_room()
 void PollSource::watch(std::uint32_t netns, Namespace& in, const Unwatched& found,
                        Strangers& strangers)
 {
-    // At the first look none is new; later, it may be as old as the last one.
-    const std::uint64_t new_since_ns = !has_looked_              ? 0
-                                       : found.all_known_ns != 0 ? found.all_known_ns
-                                                                 : monotonic_ns();
+    // At the first look none is new. Later, one may be as old as what is known of all.
+    std::uint64_t new_since_ns = 0;
+    if (has_looked_) {
+        new_since_ns = found.all_known_ns != 0 ? found.all_known_ns : monotonic_ns();
+    }
     std::vector<SocketState> wanted;
     std::unordered_map<Cookie, std::uint32_t> owners;
     for (const SocketState& connection : found.connections) {

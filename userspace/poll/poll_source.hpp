@@ -106,7 +106,7 @@ private:
     std::optional<std::vector<Cookie>> idle_;  ///< in the look that is under way, if needed
     std::unordered_set<Cookie> filled_;        ///< watched ones in which it has seen unread data
     std::unordered_set<Cookie> followed_;      ///< by whoever asks, as of the last look
-    std::unordered_set<Cookie> lively_;        ///< data has come to these, the last sweep says
+    std::unordered_set<Cookie> lively_;        ///< the last sweep, or a look since, found new data
     Descriptors descriptors_;                  ///< of the targets, as of the last walk
     std::vector<Holder> holders_;
     std::vector<Notice> notices_;

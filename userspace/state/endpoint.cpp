@@ -11,18 +11,26 @@ constexpr std::array<std::uint8_t, 12> kV4Mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
 }  // namespace
 
+Endpoint on_wire(const Endpoint& endpoint)
+{
+    const auto& address = endpoint.address;
+    if (endpoint.family != AF_INET6 ||
+        !std::equal(kV4Mapped.begin(), kV4Mapped.end(), address.begin())) {
+        return endpoint;
+    }
+    Endpoint v4{AF_INET, {}, endpoint.port};
+    std::copy(address.begin() + kV4Mapped.size(), address.end(), v4.address.begin());
+    return v4;
+}
+
 std::string to_string(const Endpoint& endpoint)
 {
+    const Endpoint wire = on_wire(endpoint);
+    const bool is_v6 = wire.family == AF_INET6;
     std::array<char, INET6_ADDRSTRLEN> text{};
-    const auto* bytes = endpoint.address.data();
-    if (endpoint.family == AF_INET6 &&
-        !std::equal(kV4Mapped.begin(), kV4Mapped.end(), endpoint.address.begin())) {
-        inet_ntop(AF_INET6, bytes, text.data(), text.size());
-        return fmt::format("[{}]:{}", text.data(), endpoint.port);
-    }
-    const std::size_t offset = endpoint.family == AF_INET6 ? kV4Mapped.size() : 0;
-    inet_ntop(AF_INET, bytes + offset, text.data(), text.size());
-    return fmt::format("{}:{}", text.data(), endpoint.port);
+    inet_ntop(is_v6 ? AF_INET6 : AF_INET, wire.address.data(), text.data(), text.size());
+    return is_v6 ? fmt::format("[{}]:{}", text.data(), wire.port)
+                 : fmt::format("{}:{}", text.data(), wire.port);
 }
 
 }  // namespace drainwatch
