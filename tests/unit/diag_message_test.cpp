@@ -69,8 +69,8 @@ TEST(DiagRequest, ForAMappedAddressIsOneOfIPv4)
         end->address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
     }
     for (const bool both : {true, false}) {
-        const auto body =
-            at<inet_diag_req_v2>(exact_request(DiagForm::v2, socket, 1), NLMSG_HDRLEN);
+        const auto body = at<inet_diag_req_v2>(
+            exact_request(DiagForm::v2, socket, WithInfo::yes, 1), NLMSG_HDRLEN);
         EXPECT_EQ(body.sdiag_family, both ? AF_INET : AF_INET6);
         EXPECT_EQ(std::memcmp(body.id.idiag_src, socket.local.address.data() + (both ? 12 : 0), 4),
                   0);
@@ -85,7 +85,7 @@ TEST(DiagRequest, ForOneSocket)
 {
     for (const int family : {AF_INET, AF_INET6}) {
         const SocketState socket = a_socket(family);
-        const Bytes v2 = exact_request(DiagForm::v2, socket, 42);
+        const Bytes v2 = exact_request(DiagForm::v2, socket, WithInfo::yes, 42);
         const auto header = at<nlmsghdr>(v2, 0);
         EXPECT_EQ(header.nlmsg_len, v2.size());
         EXPECT_EQ(header.nlmsg_len, NLMSG_LENGTH(sizeof(inet_diag_req_v2)));
@@ -99,7 +99,7 @@ TEST(DiagRequest, ForOneSocket)
         EXPECT_EQ(body.idiag_states, ~0U);
         expect_id(body.id, socket);
 
-        const Bytes compat = exact_request(DiagForm::compat, socket, 43);
+        const Bytes compat = exact_request(DiagForm::compat, socket, WithInfo::yes, 43);
         const auto old_header = at<nlmsghdr>(compat, 0);
         EXPECT_EQ(old_header.nlmsg_len, NLMSG_LENGTH(sizeof(inet_diag_req)));
         EXPECT_EQ(old_header.nlmsg_type, TCPDIAG_GETSOCK);
@@ -113,6 +113,21 @@ TEST(DiagRequest, ForOneSocket)
         EXPECT_EQ(old.idiag_states, ~0U);
         EXPECT_EQ(old.idiag_dbs, 0U);
         expect_id(old.id, socket);
+    }
+}
+
+TEST(DiagRequest, ForOneSocketWithoutWhatTakesItsLock)
+{
+    for (const DiagForm form : {DiagForm::v2, DiagForm::compat}) {
+        const SocketState socket = a_socket(AF_INET);
+        Bytes without = exact_request(form, socket, WithInfo::no, 1);
+        const Bytes with = exact_request(form, socket, WithInfo::yes, 1);
+        const std::size_t extensions =
+            NLMSG_HDRLEN + (form == DiagForm::v2 ? offsetof(inet_diag_req_v2, idiag_ext)
+                                                 : offsetof(inet_diag_req, idiag_ext));
+        EXPECT_EQ(at<std::uint8_t>(without, extensions), 1 << (INET_DIAG_SKMEMINFO - 1));
+        without[extensions] = with[extensions];
+        EXPECT_EQ(without, with);
     }
 }
 
@@ -291,7 +306,8 @@ TEST(DiagAnswer, OfIpv6)
     EXPECT_EQ(s->local.address[0], 0x20);
     EXPECT_EQ(s->local.address[15], 1);
     // What is asked for is what was answered.
-    const auto id = at<inet_diag_req_v2>(exact_request(DiagForm::v2, *s, 1), NLMSG_HDRLEN).id;
+    const auto id =
+        at<inet_diag_req_v2>(exact_request(DiagForm::v2, *s, WithInfo::yes, 1), NLMSG_HDRLEN).id;
     EXPECT_EQ(std::memcmp(&id, &message.id, sizeof(id)), 0);
 }
 

@@ -41,7 +41,8 @@ TEST(LossesInWords, EachCountHasItsOwn)
         {&Losses::bytes_lost, "some TLS handshakes or alerts may be missed"},
         {&Losses::handshakes_given_up, "some TLS handshakes or alerts may be missed"},
         {&Losses::looks_failed,
-         "some looks failed, as when memory is short: what only they find is found by a later one"},
+         "some looks failed, as when memory is short or a socket locked for long: what only they "
+         "find is found by a later one"},
     };
     for (const auto& [count, words] : cases) {
         Losses now;

@@ -2,6 +2,7 @@
 #include "poll/proc_lines.hpp"
 
 #include <gtest/gtest.h>
+#include "drainwatch/socket_track.h"
 #include "host/file.hpp"
 
 #include <netinet/in.h>
@@ -173,6 +174,42 @@ TEST(ProcCookie, IsThatOfTheAddressesAndPorts)
         EXPECT_GE(static_cast<std::uint64_t>(c), 1ULL << 52);
         EXPECT_LT(static_cast<std::uint64_t>(c), 1ULL << 53);  // exact in a double
     }
+}
+
+/// One that another table has found: it has the kernel's cookie.
+TEST(ProcTable, FindsASocketByItsAddressesAndLeavesItItsCookie)
+{
+    const auto table = ProcTable::open("/proc/self/net");
+    ASSERT_TRUE(table) << table.error().message;
+    const File listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    const File near(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(near.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    const File far(accept(listener.get(), nullptr, nullptr));
+    ASSERT_EQ(send(near.get(), "unread", 6, 0), 6);
+    std::vector<SocketState> asked;
+    const auto listed = (*table)->list({ntohs(address.sin_port)}, [&](const SocketState& s) {
+        if (s.state != DW_TCP_LISTEN && s.local.port == ntohs(address.sin_port)) {
+            asked.push_back(s);
+        }
+    });
+    ASSERT_TRUE(listed) << listed.error().message;
+    ASSERT_EQ(asked.size(), 1U);
+    asked[0].cookie = Cookie{4711};
+    asked[0].interface = 7;
+    asked.push_back(asked[0]);
+    asked[1].remote.port++;
+    const auto states = (*table)->query(asked);
+    ASSERT_TRUE(states) << states.error().message;
+    ASSERT_EQ(states->size(), 2U);
+    ASSERT_TRUE((*states)[0]);
+    EXPECT_EQ((*states)[0]->cookie, Cookie{4711});
+    EXPECT_EQ((*states)[0]->interface, 7U);
+    EXPECT_EQ((*states)[0]->recv_queue, 6U);
+    EXPECT_FALSE((*states)[1]);
 }
 
 /// A listener of our own, found through a child that has ended since: the next life of a target

@@ -10,13 +10,17 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <span>
 #include <thread>
+#include <utility>
 
 namespace drainwatch {
 namespace {
+
+using namespace std::chrono_literals;
 
 /// Appends records as they come, whole or in parts; what is left of one as a walk ends is dropped.
 class DescriptorReader {
@@ -71,6 +75,23 @@ Result<void> walk_everyone(drainwatch_bpf& skeleton, std::vector<dw_descriptor>&
     return reader.read(**link, kDescriptors);
 }
 
+constexpr auto kConnections = "tcp";
+
+/// A hundred thousand connections take a tenth of it.
+constexpr auto kPatience = 1s;
+
+/// In a thread of its own: the iterator sees the network namespace of the thread that opens it.
+Result<void> walk_connections(const bpf_link& link, const std::string& netns_path)
+{
+    if (!netns_path.empty()) {
+        const File netns(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
+            return tl::unexpected(system_error("enter", netns_path, errno));
+        }
+    }
+    return run_iterator(link, kConnections).map([](const auto& /*output*/) {});
+}
+
 }  // namespace
 
 Result<void> find_descriptors(drainwatch_bpf& skeleton, const std::vector<std::uint32_t>& pids,
@@ -93,34 +114,24 @@ Result<void> find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descripto
     return walked;
 }
 
-Result<void> find_connections(drainwatch_bpf& skeleton, const std::string& netns_path)
+Result<void> ConnectionFinder::find(const std::string& netns_path)
 {
-    constexpr auto kName = "tcp";
-    const auto link = attach_iterator(skeleton.progs.find_connections, kName, nullptr);
+    const bool is_under_way = walk_.valid() && walk_.wait_for(0s) == std::future_status::timeout;
+    if (is_under_way) {
+        return fail("walk through connections: the last walk still waits for a socket's lock");
+    }
+    auto link = attach_iterator(skeleton_.progs.find_connections, kConnections, nullptr);
     if (!link) {
         return tl::unexpected(link.error());
     }
-    Result<void> result;
-    const auto look = [&] {
-        const auto output = run_iterator(**link, kName);
-        if (!output) {
-            result = tl::unexpected(output.error());
-        }
-    };
-    if (netns_path.empty()) {
-        look();
-        return result;
+    std::packaged_task<Result<void>()> walk(
+        [link = std::move(*link), netns_path] { return walk_connections(*link, netns_path); });
+    walk_ = walk.get_future();
+    std::thread(std::move(walk)).detach();
+    if (walk_.wait_for(kPatience) == std::future_status::timeout) {
+        return fail("walk through connections: it waits for the lock of a socket");
     }
-    // The iterator sees the network namespace of the thread that opens it.
-    std::thread([&] {
-        const File netns(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
-            result = tl::unexpected(system_error("enter", netns_path, errno));
-            return;
-        }
-        look();
-    }).join();
-    return result;
+    return walk_.get();
 }
 
 namespace {

@@ -4,7 +4,7 @@
 #include "drainwatch/result.hpp"
 
 #include <cstdint>
-#include <optional>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -26,12 +26,24 @@ namespace drainwatch {
 [[nodiscard]] Result<void> find_all_holders(drainwatch_bpf& skeleton,
                                             std::vector<dw_descriptor>& found);
 
-/// Watches connections that wait to be accepted in the network namespace at `netns_path`
-/// ("/proc/<pid>/ns/net"; empty: our own); with --all, every connection there. Where watched
-/// sockets are remembered by address, it also gives those that have none a slot, and takes the
-/// counters of all again.
-[[nodiscard]] Result<void> find_connections(drainwatch_bpf& skeleton,
-                                            const std::string& netns_path);
+/// Walks through the connections of a network namespace. The kernel takes the lock of each (since
+/// 5.15), and a reader that waits for a page of its buffer in the midst of recv() holds that of its
+/// socket: so a thread of its own walks.
+class ConnectionFinder {
+public:
+    explicit ConnectionFinder(drainwatch_bpf& skeleton) : skeleton_(skeleton) {}
+
+    /// Watches those that wait to be accepted in the namespace at `netns_path`
+    /// ("/proc/<pid>/ns/net"; empty: our own); with --all, every one there. Where watched sockets
+    /// are remembered by address, it also gives those that have none a slot, and takes the counters
+    /// of all again. Fails as well if the walk does not end soon; it is then left to itself, and
+    /// none begins before it has ended.
+    [[nodiscard]] Result<void> find(const std::string& netns_path);
+
+private:
+    drainwatch_bpf& skeleton_;
+    std::future<Result<void>> walk_;  ///< one that was left to itself
+};
 
 /// The kernel may refuse to attach what it has loaded for heal_slots().
 [[nodiscard]] bool can_heal_slots(drainwatch_bpf& skeleton);

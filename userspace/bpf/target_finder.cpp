@@ -1,6 +1,5 @@
 #include "bpf/target_finder.hpp"
 
-#include "bpf/iterators.hpp"
 #include "bpf/programs.hpp"
 #include "drainwatch.skel.h"
 #include "host/proc.hpp"
@@ -37,7 +36,8 @@ TargetFinder::TargetFinder(Targets targets, drainwatch_bpf& skeleton)
       skeleton_(skeleton),
       by_address_(remembers_by_address(skeleton)),
       processes_(targets_),
-      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0))
+      own_namespace_(proc::net_namespace(static_cast<std::uint32_t>(getpid())).value_or(0)),
+      connections_(skeleton)
 {
     add_by_pid();
 }
@@ -57,6 +57,7 @@ void TargetFinder::forget()
     processes_ = TargetProcesses(targets_);
     scanned_ = false;
     listeners_.clear();
+    to_look_through_.clear();
 }
 
 /// They may appear between two looks.
@@ -156,10 +157,16 @@ void TargetFinder::look_through(const std::set<std::uint32_t>& namespaces)
     for (const std::uint32_t netns : namespaces) {
         const auto path = netns == own_namespace_ ? "" : net_namespaces_.path(netns);
         // The process may have ended with its namespace: then there is nothing to find.
-        if (path && find_connections(skeleton_, *path)) {
+        const bool is_there = path.has_value();
+        const bool seen = is_there && connections_.find(*path);
+        if (seen) {
             looked_through_.insert(netns);
         } else {
             looked_through_.erase(netns);
+        }
+        if (is_there && !seen) {
+            looks_failed_++;
+            to_look_through_.insert(netns);
         }
     }
 }
@@ -168,7 +175,7 @@ void TargetFinder::look_through(const std::set<std::uint32_t>& namespaces)
 /// before; and by address, a connection gets its slot in this look.
 void TargetFinder::find_waiting_connections()
 {
-    std::set<std::uint32_t> namespaces;
+    std::set<std::uint32_t> namespaces = std::exchange(to_look_through_, {});
     std::map<std::uint64_t, unsigned> listeners;
     bool without_slot = false;
     for (const dw_descriptor& d : descriptors_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bpf/iterators.hpp"
 #include "drainwatch/abi.h"
 #include "drainwatch/source.hpp"
 #include "host/net_namespaces.hpp"
@@ -78,7 +79,9 @@ private:
     std::map<std::uint64_t, unsigned> listeners_;
     std::uint32_t own_namespace_;
     NetNamespaces net_namespaces_;
-    std::set<std::uint32_t> looked_through_;  ///< namespaces for find_connections()
+    ConnectionFinder connections_;
+    std::set<std::uint32_t> looked_through_;   ///< namespaces
+    std::set<std::uint32_t> to_look_through_;  ///< those for which it failed
 };
 
 }  // namespace drainwatch

@@ -256,13 +256,28 @@ std::string runnable(const CauseFacts& facts)
                        cpu.throttled.value_or(0) >= kMostOfTheTime ? " (cgroup quota)" : "");
 }
 
+std::string in_call(const CauseFacts& facts)
+{
+    return facts.call ? " in " + system_call_name(facts.call->number) : "";
+}
+
+/// In the midst of what it does, which may be to read this very socket.
+bool waits_for_a_page(const CauseFacts& facts)
+{
+    return is_in_kernel_at(facts, "handle_mm_fault");
+}
+
+std::string paging(const CauseFacts& facts)
+{
+    return waiting(facts, "for a page of its memory" + in_call(facts));
+}
+
 std::string disk(const CauseFacts& facts)
 {
-    const std::string call = facts.call ? " in " + system_call_name(facts.call->number) : "";
     return waiting(facts, (is_in_kernel_at(facts, "io_schedule")
                                ? "for a disk or file system"
                                : "in the kernel, where no signal wakes it,") +
-                              call);
+                              in_call(facts));
 }
 
 std::string stopped(const CauseFacts& facts)
@@ -283,11 +298,12 @@ std::string what_it_does(const CauseFacts& facts, ThreadState state)
 {
     switch (state) {
         case ThreadState::stopped: return stopped(facts);
-        case ThreadState::sleeping: return sleeping(facts);
+        case ThreadState::sleeping:
+            return waits_for_a_page(facts) ? paging(facts) : sleeping(facts);
         case ThreadState::polling: return polling(facts);
         case ThreadState::running: return running(facts);
         case ThreadState::runnable: return runnable(facts);
-        case ThreadState::disk: return disk(facts);
+        case ThreadState::disk: return waits_for_a_page(facts) ? paging(facts) : disk(facts);
         case ThreadState::zombie: return subject(facts) + " has ended";
         case ThreadState::exited:
             return fmt::format("thread {} of {}, which read this socket last, has exited",

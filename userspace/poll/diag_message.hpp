@@ -14,9 +14,13 @@ namespace drainwatch {
 /// inet_diag_req_v2 since 3.3; before it inet_diag_req, which newer kernels still take.
 enum class DiagForm { v2, compat };
 
-/// Asks for one socket, with its memory and tcp_info. `sequence` comes back with the answer.
+/// To tell a socket's tcp_info the kernel takes its lock (since 4.10).
+enum class WithInfo { yes, no };
+
+/// Asks for one socket, with its memory and, if wanted, its tcp_info. `sequence` comes back with
+/// the answer.
 [[nodiscard]] std::vector<std::byte> exact_request(DiagForm form, const SocketState& socket,
-                                                   std::uint32_t sequence);
+                                                   WithInfo info, std::uint32_t sequence);
 
 /// Asks for all sockets of a family in one of `states` (bits, 1 << TCP_ESTABLISHED) that have
 /// one of `ports` at either end; no ports: all.

@@ -2,20 +2,17 @@
 
 #include "drainwatch/socket_track.h"
 
+#include <fmt/format.h>
 #include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace drainwatch {
 namespace {
-
-constexpr auto kName = "the kernel's table of sockets (sock_diag)";
-
-/// The kernel answers in parts of at most 32 KiB.
-constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 
 /// Answers wait in our receive buffer until all questions of a batch are put: so few that they
 /// fit.
@@ -77,19 +74,30 @@ bool is_gone(int error)
     return error == ENOENT || error == ESTALE;
 }
 
+/// Lines of one table: so many questions may wait for a lock before nothing can be asked any more.
+constexpr std::size_t kLines = 3;
+
 }  // namespace
 
-Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_compat)
+struct DiagTable::Batch {
+    const Query& query;
+    std::vector<std::size_t> which;  ///< of its sockets, in the order of the questions
+    std::uint32_t first_sequence = 0;
+    std::size_t answered = 0;  ///< the kernel keeps the order
+    int error = 0;
+};
+
+Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_compat,
+                                                   std::unique_ptr<SocketTable> without_locks)
 {
-    File socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (!socket) {
-        return tl::unexpected(system_error("open", kName, errno));
+    std::unique_ptr<DiagTable> table(new DiagTable(form, std::move(without_locks)));
+    for (std::size_t i = 0; i < kLines; i++) {
+        auto line = DiagSocket::open();
+        if (!line) {
+            return tl::unexpected(line.error());
+        }
+        table->lines_.push_back(std::move(*line));
     }
-    // The kernel answers at once; should it ever not, that is an error and no hang.
-    const timeval patience{2, 0};
-    setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    std::unique_ptr<DiagTable> table(new DiagTable(std::move(socket), form));
-    table->buffer_.resize(kBufferBytes);
     if (auto answered = table->try_dump({form, AF_INET}); !answered) {
         return tl::unexpected(answered.error());
     }
@@ -108,82 +116,138 @@ Result<void> DiagTable::try_dump(const Walk& walk)
     return dump(walk, bit(DW_TCP_LISTEN), {}, [](const SocketState&) {});
 }
 
-Result<void> DiagTable::send(std::span<const std::byte> message)
+std::optional<std::size_t> DiagTable::free_line() const
 {
-    if (::send(socket_.get(), message.data(), message.size(), 0) < 0) {
-        return tl::unexpected(system_error("ask", kName, errno));
-    }
-    return {};
+    const auto line = std::find_if(lines_.begin(), lines_.end(),
+                                   [](const DiagSocket& socket) { return !socket.is_busy(); });
+    return line != lines_.end()
+               ? std::optional(static_cast<std::size_t>(std::distance(lines_.begin(), line)))
+               : std::nullopt;
 }
 
-Result<std::span<const std::byte>> DiagTable::receive()
+void DiagTable::take(std::span<const std::byte> answers, Batch& batch)
 {
-    while (true) {
-        const ssize_t length = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
-        if (length >= 0) {
-            return std::span<const std::byte>(buffer_).first(static_cast<std::size_t>(length));
+    for (Messages messages(answers); messages.next();) {
+        const std::uint32_t index = messages.header.nlmsg_seq - batch.first_sequence;
+        if (index >= batch.which.size()) {
+            continue;  // of an earlier question that was given up
         }
-        if (errno != EINTR) {
-            return tl::unexpected(system_error("read", kName, errno));
+        batch.answered++;
+        if (messages.header.nlmsg_type == NLMSG_ERROR) {
+            const int error = error_in(messages.payload);
+            batch.error = is_gone(error) ? batch.error : error;
+            continue;
         }
+        auto& state = batch.query.states[batch.which[index]];
+        state = parse_socket(messages.payload);
+        undecoded_ += !state;
     }
 }
 
-Result<void> DiagTable::query_batch(std::span<const SocketState> sockets,
-                                    std::vector<std::optional<SocketState>>& states)
+/// What is not answered then waits for the lock of the first one that is not.
+Result<void> DiagTable::ask(std::size_t line, WithInfo info, Batch& batch)
 {
-    const std::uint32_t first = sequence_ + 1;
+    const std::vector<SocketState>& sockets = batch.query.sockets;
+    DiagSocket& socket = lines_[line];
+    batch.first_sequence = sequence_ + 1;
     std::vector<std::byte> questions;
-    for (const SocketState& socket : sockets) {
-        const auto question = exact_request(form_, socket, ++sequence_);
+    for (const std::size_t index : batch.which) {
+        const auto question = exact_request(form_, sockets[index], info, ++sequence_);
         questions.insert(questions.end(), question.begin(), question.end());
     }
-    if (auto sent = send(questions); !sent) {
-        return sent;
+    const auto in_time = socket.send(std::move(questions));
+    if (!in_time) {
+        return tl::unexpected(in_time.error());
     }
-    int failed = 0;
-    const std::size_t base = states.size();
-    states.resize(base + sockets.size());
-    for (std::size_t answered = 0; answered < sockets.size();) {
-        const auto bytes = receive();
-        if (!bytes) {
-            return tl::unexpected(bytes.error());
-        }
-        for (Messages messages(*bytes); messages.next();) {
-            const std::uint32_t index = messages.header.nlmsg_seq - first;
-            if (index >= sockets.size()) {
-                continue;  // of an earlier question that was given up
+    while (batch.answered < batch.which.size()) {
+        if (*in_time) {
+            const auto answers = socket.receive();
+            if (!answers) {
+                return tl::unexpected(answers.error());
             }
-            answered++;
-            if (messages.header.nlmsg_type == NLMSG_ERROR) {
-                const int error = error_in(messages.payload);
-                failed = is_gone(error) ? failed : error;
-                continue;
-            }
-            states[base + index] = parse_socket(messages.payload);
-            undecoded_ += !states[base + index];
+            take(*answers, batch);
+        } else if (const auto answers = socket.receive_now()) {
+            take(*answers, batch);
+        } else {
+            held_up_[sockets[batch.which[batch.answered]].cookie] = line;
+            break;
         }
     }
-    if (failed != 0) {
-        return tl::unexpected(system_error("ask", kName, failed));
+    if (batch.error != 0) {
+        return tl::unexpected(system_error("ask", DiagSocket::kName, batch.error));
     }
     return {};
+}
+
+Result<std::vector<std::size_t>> DiagTable::ask_for(const Query& query,
+                                                    const std::vector<std::size_t>& which,
+                                                    WithInfo info)
+{
+    std::vector<std::size_t> unanswered;
+    for (auto next = which.begin(); next != which.end();) {
+        const auto line = free_line();
+        if (!line) {
+            unanswered.insert(unanswered.end(), next, which.end());
+            break;
+        }
+        const auto end = next + std::min<std::ptrdiff_t>(kBatch, which.end() - next);
+        Batch batch{.query = query, .which = {next, end}};
+        if (auto asked = ask(*line, info, batch); !asked) {
+            return tl::unexpected(asked.error());
+        }
+        next += static_cast<std::ptrdiff_t>(batch.answered);
+        unanswered.insert(unanswered.end(), next, end);
+        next = end;
+    }
+    return unanswered;
 }
 
 Result<std::vector<std::optional<SocketState>>> DiagTable::query(
     const std::vector<SocketState>& sockets)
 {
-    std::vector<std::optional<SocketState>> states;
-    states.reserve(sockets.size());
-    std::span<const SocketState> rest(sockets);
-    while (!rest.empty()) {
-        const auto batch = rest.first(std::min(kBatch, rest.size()));
-        if (auto asked = query_batch(batch, states); !asked) {
-            return tl::unexpected(asked.error());
-        }
-        rest = rest.subspan(batch.size());
+    std::erase_if(held_up_, [&](const auto& entry) { return !lines_[entry.second].is_busy(); });
+    std::vector<std::optional<SocketState>> states(sockets.size());
+    const Query query{sockets, states};
+    std::vector<std::size_t> wanted;
+    std::vector<std::size_t> locked;
+    for (std::size_t i = 0; i < sockets.size(); i++) {
+        (held_up_.contains(sockets[i].cookie) ? locked : wanted).push_back(i);
+    }
+    auto unanswered = ask_for(query, wanted, WithInfo::yes);
+    if (unanswered) {
+        unanswered->insert(unanswered->end(), locked.begin(), locked.end());
+        unanswered = ask_for(query, *unanswered, WithInfo::no);
+    }
+    if (!unanswered) {
+        return tl::unexpected(unanswered.error());
+    }
+    if (auto asked = ask_without_locks(query, *unanswered); !asked) {
+        return tl::unexpected(asked.error());
     }
     return states;
+}
+
+/// What no line can ask for.
+Result<void> DiagTable::ask_without_locks(const Query& query, const std::vector<std::size_t>& which)
+{
+    if (which.empty()) {
+        return {};
+    }
+    if (!without_locks_) {
+        return fail(
+            fmt::format("ask {}: a socket's lock is held by its reader", DiagSocket::kName));
+    }
+    std::vector<SocketState> wanted;
+    std::transform(which.begin(), which.end(), std::back_inserter(wanted),
+                   [&](std::size_t index) { return query.sockets[index]; });
+    auto answers = without_locks_->query(wanted);
+    if (!answers) {
+        return tl::unexpected(answers.error());
+    }
+    for (std::size_t i = 0; i < which.size(); i++) {
+        query.states[which[i]] = std::move((*answers)[i]);
+    }
+    return {};
 }
 
 Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
@@ -191,11 +255,19 @@ Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
                              const std::function<void(const SocketState&)>& found)
 {
     const std::uint32_t sequence = ++sequence_;
-    if (auto sent = send(dump_request(walk.form, walk.family, states, ports, sequence)); !sent) {
-        return sent;
+    const auto line = free_line();
+    const auto in_time =
+        line ? lines_[*line].send(dump_request(walk.form, walk.family, states, ports, sequence))
+             : false;
+    if (!in_time) {
+        return tl::unexpected(in_time.error());
+    }
+    if (!*in_time) {
+        return fail(fmt::format("list {}: it waits for a lock that a socket's reader holds",
+                                DiagSocket::kName));
     }
     while (true) {
-        const auto bytes = receive();
+        const auto bytes = lines_[*line].receive();
         if (!bytes) {
             return tl::unexpected(bytes.error());
         }
@@ -207,7 +279,7 @@ Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
             if (done || messages.header.nlmsg_type == NLMSG_ERROR) {
                 const int error = error_in(messages.payload);
                 if (error != 0) {
-                    return tl::unexpected(system_error("list", kName, error));
+                    return tl::unexpected(system_error("list", DiagSocket::kName, error));
                 }
                 return {};
             }
@@ -218,6 +290,11 @@ Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
             }
         }
     }
+}
+
+std::uint64_t DiagTable::undecoded() const
+{
+    return undecoded_ + (without_locks_ ? without_locks_->undecoded() : 0);
 }
 
 Result<void> DiagTable::list(const std::vector<std::uint16_t>& ports,

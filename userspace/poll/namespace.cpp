@@ -62,18 +62,21 @@ Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& w
     const auto may_use = [&](const Way& way) {
         return std::find(without.begin(), without.end(), way.name) == without.end();
     };
+    const std::string directory = fmt::format("/proc/{}/net", pid);
     for (const Way& way : kWays) {
         if (!may_use(way)) {
             continue;
         }
-        if (auto table = DiagTable::open(way.form, may_use(kCompat))) {
+        auto without_locks = ProcTable::open(directory);
+        if (auto table = DiagTable::open(way.form, may_use(kCompat),
+                                         without_locks ? std::move(*without_locks) : nullptr)) {
             opened.table = std::move(*table);
             opened.way = way.name;
             opened.tells_windows = true;
             return opened;
         }
     }
-    auto table = ProcTable::open(fmt::format("/proc/{}/net", pid));
+    auto table = ProcTable::open(directory);
     if (!table) {
         return tl::unexpected(table.error());
     }

@@ -159,11 +159,12 @@ void PolledSocket::take_window(const SocketState& state)
 }
 
 /// Where the kernel does not tell the announced window: it wants zero, and the peer sends segments
-/// without data that do not acknowledge anything either, which are window probes.
+/// without data that do not acknowledge anything either, which are window probes. Where it tells
+/// nothing of windows: as it was.
 bool PolledSocket::window_is_closed(const SocketState& state) const
 {
     if (!state.info || !state.memory) {
-        return false;
+        return slot_.flags & DW_SLOT_CLOSED;
     }
     if (state.info->rcv_wnd) {
         return *state.info->rcv_wnd == 0;

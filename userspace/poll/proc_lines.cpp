@@ -63,9 +63,9 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, int family)
     return endpoint;
 }
 
-/// FNV-1a over both ends, in a range of its own that JSON readers keep exact. A connection that is
-/// made anew between the same ports within one look is told apart by its inode alone.
-Cookie cookie_of(const SocketState& socket)
+}  // namespace
+
+Cookie cookie_of_addresses(const SocketState& socket)
 {
     std::uint64_t hash = 0xcbf29ce484222325ULL;
     const auto mix = [&](std::uint8_t byte) { hash = (hash ^ byte) * 0x100000001b3ULL; };
@@ -78,8 +78,6 @@ Cookie cookie_of(const SocketState& socket)
     constexpr std::uint64_t kRange = 1ULL << 52;
     return Cookie{kRange | (hash & (kRange - 1))};
 }
-
-}  // namespace
 
 std::optional<SocketState> parse_proc_line(std::string_view line, int family)
 {
@@ -105,7 +103,7 @@ std::optional<SocketState> parse_proc_line(std::string_view line, int family)
     socket.state = *state;
     socket.recv_queue = *queue;
     socket.inode = *inode;
-    socket.cookie = cookie_of(socket);
+    socket.cookie = cookie_of_addresses(socket);
     return socket;
 }
 

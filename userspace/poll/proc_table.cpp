@@ -76,7 +76,7 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
     std::unordered_map<Cookie, std::size_t> wanted;
     std::set<int> families;  // each costs milliseconds
     for (std::size_t i = 0; i < sockets.size(); i++) {
-        wanted[sockets[i].cookie] = i;
+        wanted[cookie_of_addresses(sockets[i])] = i;
         families.insert(sockets[i].local.family);
     }
     std::vector<std::optional<SocketState>> states(sockets.size());
@@ -88,7 +88,9 @@ Result<std::vector<std::optional<SocketState>>> ProcTable::query(
         const std::uint32_t before = sockets[at->second].inode;
         const bool another = before != 0 && socket.inode != 0 && before != socket.inode;
         if (!another) {
-            states[at->second] = socket;
+            SocketState& state = states[at->second].emplace(socket);
+            state.cookie = sockets[at->second].cookie;
+            state.interface = sockets[at->second].interface;
         }
     };
     // The table changes while it is read, part by part, and what is in it may be skipped then.

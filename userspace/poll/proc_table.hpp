@@ -9,7 +9,8 @@
 namespace drainwatch {
 
 /// The table through /proc/net/tcp and tcp6, for kernels and sandboxes that refuse sock_diag. Has
-/// to be read as a whole each time. A cookie is made from the addresses.
+/// to be read as a whole each time. Takes no socket's lock. A socket that it lists has the cookie
+/// of its addresses; one that is asked for keeps its own.
 class ProcTable final : public SocketTable {
 public:
     /// `directory`: "/proc/<pid>/net" of a process in the namespace. The files stay open, so that
