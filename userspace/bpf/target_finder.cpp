@@ -202,8 +202,9 @@ void TargetFinder::find_waiting_connections()
         }
     }
     look_through(namespaces);
-    if (without_slot) {
-        refresh_holders();  // they have an identity now
+    // Those by address have an identity now. What the walk did not come to is found by who holds it.
+    if (without_slot || (targets_.all && !to_look_through_.empty())) {
+        refresh_holders();
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace drainwatch {
@@ -23,6 +24,8 @@ struct Namespace {
     std::uint64_t all_known_ns = 0;
     bool has_new = false;  ///< there are others since
 };
+
+using Namespaces = std::unordered_map<std::uint32_t, Namespace>;  ///< by inode number
 
 /// Ways to ask for sockets that can be left out (`--without`), so that the next one is taken.
 [[nodiscard]] std::vector<std::string> table_names();

@@ -45,6 +45,11 @@ std::uint32_t unread_bytes(const SocketState& state)
     return state.recv_queue - (fin_is_unread(state) ? 1 : 0);
 }
 
+bool may_send(const SocketState& state)
+{
+    return state.state == DW_TCP_ESTABLISHED || state.state == DW_TCP_CLOSE_WAIT;
+}
+
 PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,
                            std::uint32_t owner_tgid, std::uint64_t now_ns)
     : state_(state),

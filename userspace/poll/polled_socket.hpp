@@ -21,6 +21,9 @@ struct WindowRules {
 /// Of a connection, as of this look: its queue without a FIN, which is one byte more there.
 [[nodiscard]] std::uint32_t unread_bytes(const SocketState& state);
 
+/// This side has not said its last word.
+[[nodiscard]] bool may_send(const SocketState& state);
+
 /// A socket that is looked at now and then: keeps the slot that the BPF side would keep, as far as
 /// looks can tell. Sequence numbers are counted from tcp_info's byte counters. Pure.
 ///
