@@ -93,7 +93,8 @@ protected:
             const MissingPage page;
             std::thread reader([&] {
                 read_until(orders_->page_is_missing, first, own);
-                recv(first, page.data(), MissingPage::kSize, 0);
+                while (recv(first, page.data(), MissingPage::kSize, 0) < 0 && !own.quit) {
+                }
                 read_until(own.quit, first, own);
             });
             std::thread helper([&] {
@@ -128,9 +129,9 @@ protected:
     void expect_other_is_watched()
     {
         orders_->second_is_not_read = true;
-        EXPECT_TRUE(watcher().wait_for(about(other(), is_trouble), 2s));
+        EXPECT_TRUE(watcher().wait_for(about(other(), is_trouble), 4s));
         orders_->second_is_not_read = false;
-        EXPECT_TRUE(watcher().wait_for(about(other(), event_is("recovered")), 2s));
+        EXPECT_TRUE(watcher().wait_for(about(other(), event_is("recovered")), 5s));
     }
 
     Shared<Orders> orders_;
@@ -142,7 +143,7 @@ TEST_F(Paging, reader_that_hangs_in_recv)
     watch();
     connect_both();
     orders_->page_is_missing = true;
-    const auto warning = watcher().wait_for(about(paging(), is_trouble), 2s);
+    const auto warning = watcher().wait_for(about(paging(), is_trouble), 4s);
     ASSERT_TRUE(warning);
     EXPECT_GT(warning->json["queue_bytes"], 0);
     const std::string reason = warning->json["reason"];
@@ -150,9 +151,11 @@ TEST_F(Paging, reader_that_hangs_in_recv)
     expect_other_is_watched();
     EXPECT_TRUE(watcher().lines(about(paging(), event_is("recovered"))).empty());
     orders_->page_is_missing = false;
-    EXPECT_TRUE(watcher().wait_for(about(paging(), event_is("recovered")), 2s));
+    EXPECT_TRUE(watcher().wait_for(about(paging(), event_is("recovered")), 5s));
     finish();
-    EXPECT_TRUE(watcher().lines(event_is("lost")).empty());
+    if (!polls()) {  // before 6.9 new sockets cannot be looked for meanwhile, and that is said
+        EXPECT_TRUE(watcher().lines(event_is("lost")).empty());
+    }
 }
 
 /// Who starts it now wants to know what is wrong.
@@ -163,7 +166,7 @@ TEST_F(Paging, watch_that_begins_while_a_reader_hangs)
     orders_->page_is_missing = true;
     nap(500ms);
     watch_all({"--port", std::to_string(target().port())});
-    EXPECT_TRUE(watcher().wait_for(about(paging(), is_trouble), 3s));
+    EXPECT_TRUE(watcher().wait_for(about(paging(), is_trouble), 4s));
     expect_other_is_watched();
     orders_->page_is_missing = false;
     EXPECT_TRUE(watcher().wait_for(about(paging(), event_is("recovered")), 5s));

@@ -33,7 +33,7 @@ WatchedSockets::WatchedSockets(const SourceOptions& options, const PolledTargets
       looking_closely_(0, tells_windows ? kCloseLookShare : kProcShare)
 {}
 
-PolledSocket& WatchedSockets::add(PolledSocket socket)
+PolledSocket& WatchedSockets::add(PolledSocket&& socket)
 {
     const Cookie cookie{socket.slot().cookie};
     return sockets_.try_emplace(cookie, std::move(socket)).first->second;
