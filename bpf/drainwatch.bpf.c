@@ -472,7 +472,7 @@ int find_connections(struct bpf_iter__tcp *ctx)
 			heal_socket(tp, ref);
 		return 0;
 	}
-	if (accepted && !config.watch_all)
+	if (releases_all || (accepted && !config.watch_all))
 		return 0;
 	listener = listener_of(SOCK_OF(tp));
 	if ((config.watch_all || listener) && port_wanted(SOCK_OF(tp)))

@@ -26,7 +26,7 @@ __u32 slots_reserve = 0;
 __u32 slots_to_give = 0;
 /* Set by the user side for a full look: sockets that were idle since before give their slots back. */
 __u64 idle_before_ns = 0;
-/* Set by the user side for a full look: every socket does, and `listeners` is cleared after it. */
+/* Set by the user side while it pauses: a full look has every socket do so, and watches none. `listeners` is cleared. */
 __u32 releases_all = 0;
 /* Set by the user side while no bytes of streams are wanted: see takes_streams(). */
 __u32 streams_off = 0;

@@ -94,17 +94,13 @@ std::chrono::nanoseconds cpu_time_over(pid_t pid, std::chrono::milliseconds time
     return std::chrono::nanoseconds(after - before);
 }
 
-/// Of a core, at most, for two seconds. What polling costs is the machine's affair: a step is taken
-/// where it is too much for two seconds, and each halves it.
-void expect_one_percent(pid_t pid, int steps = 0)
+/// Of a core, at most, for two seconds.
+[[nodiscard]] bool takes_one_percent(pid_t pid)
 {
-    auto spent = cpu_time_over(pid, 2s);
-    for (int step = 0; step < steps && spent >= 20ms; step++) {
-        spent = cpu_time_over(pid, 2s);
-    }
-    testing::Test::RecordProperty("cpu_percent",
-                                  fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7));
-    EXPECT_LT(spent, 20ms);
+    const auto spent = cpu_time_over(pid, 2s);
+    const auto percent = fmt::format("{:.2f}", static_cast<double>(spent.count()) / 2e7);
+    testing::Test::RecordProperty("cpu_percent", percent);
+    return spent < 20ms;
 }
 
 Predicate degraded(const std::string& state, const std::string& part)
@@ -141,7 +137,7 @@ TEST_F(Budget, a_flood_of_events_is_kept_within_the_budget)
         return line.json["reason"].get<std::string>().find("--cpu-budget") != std::string::npos;
     };
     EXPECT_TRUE(names_the_option(*shed)) << shed->json["reason"];
-    expect_one_percent(watcher().pid());
+    EXPECT_TRUE(takes_one_percent(watcher().pid()));
     control().hold = true;
     EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 2s));
     control().hold = false;
@@ -180,7 +176,11 @@ TEST_F(Budget, a_flood_on_a_watched_socket_is_kept_within_the_budget)
     control().child = 1;
     ASSERT_TRUE(watcher().wait_for(degraded("shed", "every hook"), 7s));
     nap(500ms);  // what the change has cost is not the load's
-    expect_one_percent(watcher().pid(), 2);
+    // What polling costs is the machine's affair; where it is too much, looks are halved in time.
+    if (!takes_one_percent(watcher().pid())) {
+        ASSERT_TRUE(watcher().wait_for(degraded("shed", "looks"), 2s));
+        EXPECT_TRUE(takes_one_percent(watcher().pid()));
+    }
     control().hold = true;
     EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
     control().hold = false;

@@ -8,10 +8,16 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace drainwatch::live {
 namespace {
@@ -58,22 +64,24 @@ private:
     bool works_ = false;
 };
 
-void read_until(const std::atomic<bool>& stop, int fd, const Control& control)
+void read_until(const std::function<bool()>& stop, int fd)
 {
     const timeval limit{0, 10'000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     std::array<char, 4096> buffer;
-    while (!stop && !control.quit) {
+    while (!stop()) {
         recv(fd, buffer.data(), buffer.size(), 0);
     }
 }
 
+/// Links of one process, each with a reader of its own. The first ones' wait for a page when they
+/// are told to, the last one's does not read.
 class Paging : public Scenario {
 protected:
-    /// Two links, each with a reader of its own; two things may happen to the process.
     struct Orders {
-        std::atomic<bool> page_is_missing{false};  ///< the first reader's
-        std::atomic<bool> second_is_not_read{false};
+        std::atomic<unsigned> missing{0};  ///< so many readers' pages are not there
+        std::atomic<bool> last_is_not_read{false};
+        std::atomic<bool> gave_up{false};  ///< waiting for the order to bring the pages
     };
 
     void SetUp() override
@@ -84,92 +92,153 @@ protected:
         }
     }
 
-    void make_readers()
+    /// `times`: so often the first ones' pages may be missing.
+    void make_readers(unsigned links, unsigned times = 1)
     {
-        make_target({}, [this](int listener, Control& own) {
-            const int first = accept(listener, nullptr, nullptr);
-            const int second = accept(listener, nullptr, nullptr);
-            own.accepted = 2;
-            const MissingPage page;
-            std::thread reader([&] {
-                read_until(orders_->page_is_missing, first, own);
-                while (recv(first, page.data(), MissingPage::kSize, 0) < 0 && !own.quit) {
+        make_target({}, [=, this](int listener, Control& own) {
+            std::vector<std::thread> readers;
+            for (unsigned i = 0; i < links; i++) {
+                const int fd = accept(listener, nullptr, nullptr);
+                own.accepted++;
+                if (i + 1 == links) {
+                    readers.emplace_back([=, this, &own] { read_but_when_told_not_to(fd, own); });
+                } else {
+                    readers.emplace_back([=, this, &own] { read_with_pages(i, times, fd, own); });
                 }
-                read_until(own.quit, first, own);
-            });
-            std::thread helper([&] {
-                while (!orders_->page_is_missing && !own.quit) {
-                    nap(1ms);
-                }
-                // A drainwatch that hangs as well cannot be ended before.
-                (void)wait_until([&] { return !orders_->page_is_missing || own.quit; }, 15s);
-                page.bring();
-            });
-            while (!own.quit) {
-                read_until(orders_->second_is_not_read, second, own);
-                nap(1ms);
             }
-            helper.join();
-            reader.join();
+            for (std::thread& reader : readers) {
+                reader.join();
+            }
         });
     }
 
-    void connect_both()
+    void connect_all(unsigned links)
     {
-        connect({.message = 150, .spacing = 20'000us}).start();
-        connect({.message = 150, .spacing = 20'000us}).start();
-        ASSERT_TRUE(wait_until([&] { return control().accepted == 2; }, 5s));
+        for (unsigned i = 0; i < links; i++) {
+            connect({.message = 150, .spacing = 20'000us}).start();
+        }
+        ASSERT_TRUE(wait_until([&] { return control().accepted == links; }, 5s));
         nap(500ms);
     }
 
-    [[nodiscard]] const Sender& paging() const { return *senders().at(0); }
-    [[nodiscard]] const Sender& other() const { return *senders().at(1); }
-
-    /// The link beside it is watched as ever.
-    void expect_other_is_watched()
+    /// The last link is watched as ever, while the others' readers hang.
+    void expect_last_is_watched()
     {
-        orders_->second_is_not_read = true;
-        EXPECT_TRUE(watcher().wait_for(about(other(), is_trouble), 4s));
-        orders_->second_is_not_read = false;
-        EXPECT_TRUE(watcher().wait_for(about(other(), event_is("recovered")), 5s));
+        const Sender& last = *senders().back();
+        orders_->last_is_not_read = true;
+        EXPECT_TRUE(watcher().wait_for(about(last, is_trouble), 4s));
+        orders_->last_is_not_read = false;
+        EXPECT_TRUE(watcher().wait_for(about(last, event_is("recovered")), 5s));
+        EXPECT_FALSE(orders_->gave_up) << "the scene is not what it should be";
+    }
+
+    /// Of each of the first `links`, in so many episodes.
+    void expect_told(const std::string& event, unsigned links, std::size_t episodes)
+    {
+        for (unsigned i = 0; i < links; i++) {
+            const auto told = [&] {
+                std::set<int> in;
+                for (const Line& line : watcher().lines(about(*senders()[i], event_is(event)))) {
+                    in.insert(line.json["episode"].get<int>());
+                }
+                return in.size() >= episodes;
+            };
+            EXPECT_TRUE(wait_until(told, 5s)) << event << " of link " << i;
+        }
     }
 
     Shared<Orders> orders_;
+
+private:
+    void read_but_when_told_not_to(int fd, const Control& own)
+    {
+        while (!own.quit) {
+            read_until([&] { return own.quit || orders_->last_is_not_read; }, fd);
+            nap(1ms);
+        }
+    }
+
+    void read_with_pages(unsigned number, unsigned times, int fd, const Control& own)
+    {
+        for (unsigned i = 0; i < times; i++) {
+            const auto is_missing = [&] { return orders_->missing > number; };
+            read_until([&] { return own.quit || is_missing(); }, fd);
+            const MissingPage page;
+            std::thread bringing([&] {
+                // A drainwatch that hangs as well cannot be ended before.
+                const bool told = wait_until([&] { return !is_missing() || own.quit; }, 25s);
+                orders_->gave_up = orders_->gave_up || !told;
+                page.bring();
+            });
+            while (recv(fd, page.data(), MissingPage::kSize, 0) < 0 && !own.quit) {
+            }
+            bringing.join();
+        }
+        read_until([&] { return own.quit.load(); }, fd);
+    }
 };
 
 TEST_F(Paging, reader_that_hangs_in_recv)
 {
-    make_readers();
+    make_readers(2);
     watch();
-    connect_both();
-    orders_->page_is_missing = true;
-    const auto warning = watcher().wait_for(about(paging(), is_trouble), 4s);
+    connect_all(2);
+    orders_->missing = 1;
+    const auto warning = watcher().wait_for(about(sender(), is_trouble), 4s);
     ASSERT_TRUE(warning);
     EXPECT_GT(warning->json["queue_bytes"], 0);
     const std::string reason = warning->json["reason"];
-    EXPECT_NE(reason.find("for a page of its memory in recvfrom"), std::string::npos) << reason;
-    expect_other_is_watched();
-    EXPECT_TRUE(watcher().lines(about(paging(), event_is("recovered"))).empty());
-    orders_->page_is_missing = false;
-    EXPECT_TRUE(watcher().wait_for(about(paging(), event_is("recovered")), 5s));
+    EXPECT_NE(reason.find("for a page of memory in recvfrom"), std::string::npos) << reason;
+    expect_last_is_watched();
+    EXPECT_TRUE(watcher().lines(about(sender(), event_is("recovered"))).empty());
+    orders_->missing = 0;
+    expect_told("recovered", 1, 1);
     finish();
     if (!polls()) {  // before 6.9 new sockets cannot be looked for meanwhile, and that is said
         EXPECT_TRUE(watcher().lines(event_is("lost")).empty());
     }
 }
 
+/// More than polling has ways to ask, and a list that the kernel makes in several parts.
+TEST_F(Paging, several_readers_that_hang_again)
+{
+    constexpr unsigned kHanging = 4;
+    constexpr unsigned kLinks = kHanging + 1;
+    make_readers(kLinks, 2);
+    std::uint16_t crowd_port = 0;
+    const int crowd_listener = listen_on_loopback({}, crowd_port);
+    std::vector<int> crowd;
+    for (int i = 0; i < 100; i++) {
+        crowd.push_back(connect_on_loopback(crowd_port));
+    }
+    watch();
+    connect_all(kLinks);
+    for (std::size_t time = 1; time <= 2; time++) {
+        orders_->missing = kHanging;
+        expect_told("not_draining", kHanging, time);
+        expect_last_is_watched();
+        orders_->missing = 0;
+        expect_told("recovered", kHanging, time);
+    }
+    for (const int fd : crowd) {
+        close(fd);
+    }
+    close(crowd_listener);
+    finish();
+}
+
 /// Who starts it now wants to know what is wrong.
 TEST_F(Paging, watch_that_begins_while_a_reader_hangs)
 {
-    make_readers();
-    connect_both();
-    orders_->page_is_missing = true;
+    make_readers(2);
+    connect_all(2);
+    orders_->missing = 1;
     nap(500ms);
     watch_all({"--port", std::to_string(target().port())});
-    EXPECT_TRUE(watcher().wait_for(about(paging(), is_trouble), 4s));
-    expect_other_is_watched();
-    orders_->page_is_missing = false;
-    EXPECT_TRUE(watcher().wait_for(about(paging(), event_is("recovered")), 5s));
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 4s));
+    expect_last_is_watched();
+    orders_->missing = 0;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
     finish();
 }
 

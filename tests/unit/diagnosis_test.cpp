@@ -281,15 +281,14 @@ INSTANTIATE_TEST_SUITE_P(
                           f.kernel_stack = {"io_schedule", "folio_wait_bit_common", "do_swap_page",
                                             "__handle_mm_fault", "handle_mm_fault"};
                       }),
-                 ThreadState::disk, "gip has waited 2.0 s for a page of its memory in recvfrom"},
+                 ThreadState::disk, "gip has waited 2.0 s for a page of memory in recvfrom"},
         Expected{"paging_by_a_process",
                  with(asleep_in(SYS_recvfrom, 5),
                       [](CauseFacts& f) {
                           f.kernel_stack = {"handle_userfault", "__handle_mm_fault",
                                             "handle_mm_fault", "tcp_recvmsg_locked"};
                       }),
-                 ThreadState::sleeping,
-                 "gip has waited 2.0 s for a page of its memory in recvfrom"},
+                 ThreadState::sleeping, "gip has waited 2.0 s for a page of memory in recvfrom"},
         Expected{"exited",
                  with(CauseFacts{},
                       [](CauseFacts& f) {

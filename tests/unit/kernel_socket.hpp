@@ -27,6 +27,9 @@ public:
         : tells_(tells), received_(first_byte), copied_(first_byte)
     {}
 
+    /// From now on: whoever asks does not get tcp_info while a reader holds the socket's lock.
+    void tell(Tells tells) { tells_ = tells; }
+
     void arrive(std::uint32_t bytes, std::uint64_t at_ns)
     {
         received_ += bytes;

@@ -125,9 +125,10 @@ Checks check_tables()
 {
     Checks checks;
     std::vector<std::string> without;
+    SideThreads threads;
     const auto own = static_cast<std::uint32_t>(getpid());
     while (true) {
-        const auto opened = open_namespace(own, without);
+        const auto opened = open_namespace(own, without, threads);
         if (!opened) {
             if (checks.empty()) {
                 checks.push_back({"sockets", Outcome::bad, opened.error().message,
@@ -152,7 +153,8 @@ Result<std::string> sockets_in_words(std::uint32_t pid, const Targets& targets)
 {
     Descriptors descriptors;
     descriptors.walk({pid});
-    const auto in = open_namespace(pid, {});
+    SideThreads threads;
+    const auto in = open_namespace(pid, {}, threads);
     if (!in) {
         return tl::unexpected(in.error());
     }

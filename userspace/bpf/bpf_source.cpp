@@ -300,7 +300,8 @@ Result<void> BpfSource::look_through_sockets()
     return healed;
 }
 
-/// Every socket gives its slot back, and every listener is forgotten.
+/// Every socket gives its slot back, and every listener is forgotten, until resume(): a walk may be
+/// under way still.
 Result<void> BpfSource::release_all()
 {
     skeleton_->bss->releases_all = 1;
@@ -308,7 +309,6 @@ Result<void> BpfSource::release_all()
     if (heals_by_descriptor(*skeleton_)) {
         (void)targets_.all_holders();  // others may hold some of them
     }
-    skeleton_->bss->releases_all = 0;
     return released;
 }
 
@@ -383,6 +383,7 @@ Result<void> BpfSource::resume(const FollowedProcesses& followed)
     if (streams_) {
         (void)streams_->take();
     }
+    skeleton_->bss->releases_all = 0;
     targets_.follow(followed);
     for (const std::string& hook : paused_) {
         if (auto attached = set_attached(hook, true); !attached) {

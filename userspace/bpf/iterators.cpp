@@ -3,6 +3,7 @@
 #include "bpf/iterator_run.hpp"
 #include "drainwatch.skel.h"
 #include "host/file.hpp"
+#include "host/side_threads.hpp"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -13,8 +14,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <span>
-#include <thread>
 #include <utility>
 
 namespace drainwatch {
@@ -89,7 +90,7 @@ Result<void> walk_connections(const bpf_link& link, const std::string& netns_pat
             return tl::unexpected(system_error("enter", netns_path, errno));
         }
     }
-    return run_iterator(link, kConnections).map([](const auto& /*output*/) {});
+    return run_iterator(link, kConnections, [](std::span<const std::byte> /*nothing*/) {});
 }
 
 }  // namespace
@@ -114,24 +115,37 @@ Result<void> find_all_holders(drainwatch_bpf& skeleton, std::vector<dw_descripto
     return walked;
 }
 
-Result<void> ConnectionFinder::find(const std::string& netns_path)
+Result<ConnectionFinder::Walk> ConnectionFinder::begin_walk(const std::string& netns_path)
 {
-    const bool is_under_way = walk_.valid() && walk_.wait_for(0s) == std::future_status::timeout;
-    if (is_under_way) {
-        return fail("walk through connections: the last walk still waits for a socket's lock");
-    }
     auto link = attach_iterator(skeleton_.progs.find_connections, kConnections, nullptr);
     if (!link) {
         return tl::unexpected(link.error());
     }
-    std::packaged_task<Result<void>()> walk(
+    const auto walk = std::make_shared<std::packaged_task<Result<void>()>>(
         [link = std::move(*link), netns_path] { return walk_connections(*link, netns_path); });
-    walk_ = walk.get_future();
-    std::thread(std::move(walk)).detach();
-    if (walk_.wait_for(kPatience) == std::future_status::timeout) {
+    if (auto begun = begin_thread([walk] { (*walk)(); }); !begun) {
+        return tl::unexpected(begun.error());
+    }
+    return walk->get_future();
+}
+
+Result<void> ConnectionFinder::find(const std::string& netns_path)
+{
+    auto walk = under_way_.find(netns_path);
+    if (walk == under_way_.end()) {
+        auto begun = begin_walk(netns_path);
+        if (!begun) {
+            return tl::unexpected(begun.error());
+        }
+        walk = under_way_.emplace(netns_path, std::move(*begun)).first;
+        (void)walk->second.wait_for(kPatience);
+    }
+    if (walk->second.wait_for(0s) == std::future_status::timeout) {
         return fail("walk through connections: it waits for the lock of a socket");
     }
-    return walk_.get();
+    auto walked = walk->second.get();
+    under_way_.erase(walk);
+    return walked;
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <future>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 struct drainwatch_bpf;
@@ -36,13 +37,17 @@ public:
     /// Watches those that wait to be accepted in the namespace at `netns_path`
     /// ("/proc/<pid>/ns/net"; empty: our own); with --all, every one there. Where watched sockets
     /// are remembered by address, it also gives those that have none a slot, and takes the counters
-    /// of all again. Fails as well if the walk does not end soon; it is then left to itself, and
-    /// none begins before it has ended.
+    /// of all again. Fails as well if the walk does not end soon: it is then left to itself, and
+    /// the next call for that namespace says what became of it.
     [[nodiscard]] Result<void> find(const std::string& netns_path);
 
 private:
+    using Walk = std::future<Result<void>>;
+
+    [[nodiscard]] Result<Walk> begin_walk(const std::string& netns_path);
+
     drainwatch_bpf& skeleton_;
-    std::future<Result<void>> walk_;  ///< one that was left to itself
+    std::unordered_map<std::string, Walk> under_way_;  ///< by path: those left to themselves
 };
 
 /// The kernel may refuse to attach what it has loaded for heal_slots().

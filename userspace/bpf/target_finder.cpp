@@ -202,7 +202,8 @@ void TargetFinder::find_waiting_connections()
         }
     }
     look_through(namespaces);
-    // Those by address have an identity now. What the walk did not come to is found by who holds it.
+    // Those by address have an identity now. With --all, what a walk has not come to is watched by
+    // who holds it.
     if (without_slot || (targets_.all && !to_look_through_.empty())) {
         refresh_holders();
     }

@@ -53,6 +53,12 @@ bool is_in_kernel_at(const CauseFacts& facts, std::string_view place)
         [&](const std::string& frame) { return frame.find(place) != std::string::npos; });
 }
 
+/// In the midst of what it does, which may be to read this very socket.
+bool waits_for_a_page(const CauseFacts& facts)
+{
+    return is_in_kernel_at(facts, "handle_mm_fault");
+}
+
 /// Who comes to ask again and again comes to read. One that gets its CPU seldom is found as it
 /// comes back from its waits more often than it asks.
 bool polls_over_and_over(const CauseFacts& facts)
@@ -79,6 +85,9 @@ ThreadState state_of_sleeping(const CauseFacts& facts)
 {
     if (is_starved(facts)) {
         return ThreadState::runnable;
+    }
+    if (waits_for_a_page(facts)) {
+        return ThreadState::sleeping;
     }
     if (facts.call && is_poll(facts.call->number)) {
         return ThreadState::polling;
@@ -261,15 +270,9 @@ std::string in_call(const CauseFacts& facts)
     return facts.call ? " in " + system_call_name(facts.call->number) : "";
 }
 
-/// In the midst of what it does, which may be to read this very socket.
-bool waits_for_a_page(const CauseFacts& facts)
-{
-    return is_in_kernel_at(facts, "handle_mm_fault");
-}
-
 std::string paging(const CauseFacts& facts)
 {
-    return waiting(facts, "for a page of its memory" + in_call(facts));
+    return waiting(facts, "for a page of memory" + in_call(facts));
 }
 
 std::string disk(const CauseFacts& facts)

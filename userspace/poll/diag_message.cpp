@@ -13,8 +13,9 @@
 namespace drainwatch {
 namespace {
 
-constexpr std::uint8_t kMemory = 1U << (INET_DIAG_SKMEMINFO - 1);
-constexpr std::uint8_t kMemoryAndInfo = kMemory | (1U << (INET_DIAG_INFO - 1));
+constexpr std::uint8_t kNothingMore = 0;
+constexpr std::uint8_t kMemoryAndInfo =
+    (1U << (INET_DIAG_SKMEMINFO - 1)) | (1U << (INET_DIAG_INFO - 1));
 
 /// tcpi_rcv_wnd (6.2), which these headers do not have yet, follows tcpi_snd_wnd.
 constexpr std::size_t kRcvWndOffset =
@@ -158,7 +159,7 @@ std::vector<std::byte> exact_request(DiagForm form, const SocketState& socket, W
     auto bytes = begin_message(form, 0, sequence);
     const SocketState wire = as_on_wire(socket);
     append_body(bytes, form, static_cast<std::uint8_t>(wire.local.family),
-                info == WithInfo::yes ? kMemoryAndInfo : kMemory, ~0U, id_of(wire));
+                info == WithInfo::yes ? kMemoryAndInfo : kNothingMore, ~0U, id_of(wire));
     end_message(bytes);
     return bytes;
 }

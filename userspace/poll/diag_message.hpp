@@ -17,8 +17,8 @@ enum class DiagForm { v2, compat };
 /// To tell a socket's tcp_info the kernel takes its lock (since 4.10).
 enum class WithInfo { yes, no };
 
-/// Asks for one socket, with its memory and, if wanted, its tcp_info. `sequence` comes back with
-/// the answer.
+/// Asks for one socket, with its memory and tcp_info if wanted. `sequence` comes back with the
+/// answer.
 [[nodiscard]] std::vector<std::byte> exact_request(DiagForm form, const SocketState& socket,
                                                    WithInfo info, std::uint32_t sequence);
 

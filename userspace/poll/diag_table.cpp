@@ -7,12 +7,15 @@
 #include <netinet/in.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <iterator>
 #include <utility>
 
 namespace drainwatch {
 namespace {
+
+using namespace std::chrono_literals;
 
 /// Answers wait in our receive buffer until all questions of a batch are put: so few that they
 /// fit.
@@ -74,8 +77,16 @@ bool is_gone(int error)
     return error == ENOENT || error == ESTALE;
 }
 
-/// Lines of one table: so many questions may wait for a lock before nothing can be asked any more.
-constexpr std::size_t kLines = 3;
+/// So many questions may wait for the lock of a socket, and leave one line for those that take
+/// none.
+constexpr std::size_t kLinesForInfo = 2;
+constexpr std::size_t kLines = kLinesForInfo + 1;
+
+/// Two ticks as they are by default; questions take microseconds, and a thread that waits for a CPU
+/// may take milliseconds.
+constexpr auto kPatience = 100ms;
+/// To find those with a port among a hundred thousand sockets takes a tenth of it.
+constexpr auto kPatienceWithLists = 1s;
 
 }  // namespace
 
@@ -88,11 +99,12 @@ struct DiagTable::Batch {
 };
 
 Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_compat,
-                                                   std::unique_ptr<SocketTable> without_locks)
+                                                   std::unique_ptr<SocketTable> without_locks,
+                                                   SideThreads& threads)
 {
     std::unique_ptr<DiagTable> table(new DiagTable(form, std::move(without_locks)));
     for (std::size_t i = 0; i < kLines; i++) {
-        auto line = DiagSocket::open();
+        auto line = DiagSocket::open(threads);
         if (!line) {
             return tl::unexpected(line.error());
         }
@@ -110,19 +122,21 @@ Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_c
     return table;
 }
 
-/// Listeners are few: a cheap question to see whether it is understood.
-Result<void> DiagTable::try_dump(const Walk& walk)
+/// Listeners are few: a cheap question to see whether it is understood, as one is that is not
+/// answered soon.
+Result<bool> DiagTable::try_dump(const Walk& walk)
 {
     return dump(walk, bit(DW_TCP_LISTEN), {}, [](const SocketState&) {});
 }
 
-std::optional<std::size_t> DiagTable::free_line() const
+std::optional<std::size_t> DiagTable::free_line(std::size_t most)
 {
-    const auto line = std::find_if(lines_.begin(), lines_.end(),
-                                   [](const DiagSocket& socket) { return !socket.is_busy(); });
-    return line != lines_.end()
-               ? std::optional(static_cast<std::size_t>(std::distance(lines_.begin(), line)))
-               : std::nullopt;
+    for (std::size_t line = 0; line < most; line++) {
+        if (lines_[line].is_free()) {
+            return line;
+        }
+    }
+    return std::nullopt;
 }
 
 void DiagTable::take(std::span<const std::byte> answers, Batch& batch)
@@ -144,7 +158,7 @@ void DiagTable::take(std::span<const std::byte> answers, Batch& batch)
     }
 }
 
-/// What is not answered then waits for the lock of the first one that is not.
+/// With tcp_info, what is not answered then waits for the lock of the first one that is not.
 Result<void> DiagTable::ask(std::size_t line, WithInfo info, Batch& batch)
 {
     const std::vector<SocketState>& sockets = batch.query.sockets;
@@ -155,7 +169,7 @@ Result<void> DiagTable::ask(std::size_t line, WithInfo info, Batch& batch)
         const auto question = exact_request(form_, sockets[index], info, ++sequence_);
         questions.insert(questions.end(), question.begin(), question.end());
     }
-    const auto in_time = socket.send(std::move(questions));
+    const auto in_time = socket.send(std::move(questions), kPatience);
     if (!in_time) {
         return tl::unexpected(in_time.error());
     }
@@ -169,7 +183,9 @@ Result<void> DiagTable::ask(std::size_t line, WithInfo info, Batch& batch)
         } else if (const auto answers = socket.receive_now()) {
             take(*answers, batch);
         } else {
-            held_up_[sockets[batch.which[batch.answered]].cookie] = line;
+            if (info == WithInfo::yes && socket.is_waiting()) {
+                held_up_.try_emplace(sockets[batch.which[batch.answered]].cookie, line);
+            }
             break;
         }
     }
@@ -185,7 +201,7 @@ Result<std::vector<std::size_t>> DiagTable::ask_for(const Query& query,
 {
     std::vector<std::size_t> unanswered;
     for (auto next = which.begin(); next != which.end();) {
-        const auto line = free_line();
+        const auto line = free_line(info == WithInfo::yes ? kLinesForInfo : kLines);
         if (!line) {
             unanswered.insert(unanswered.end(), next, which.end());
             break;
@@ -205,7 +221,7 @@ Result<std::vector<std::size_t>> DiagTable::ask_for(const Query& query,
 Result<std::vector<std::optional<SocketState>>> DiagTable::query(
     const std::vector<SocketState>& sockets)
 {
-    std::erase_if(held_up_, [&](const auto& entry) { return !lines_[entry.second].is_busy(); });
+    std::erase_if(held_up_, [&](const auto& entry) { return lines_[entry.second].is_free(); });
     std::vector<std::optional<SocketState>> states(sockets.size());
     const Query query{sockets, states};
     std::vector<std::size_t> wanted;
@@ -234,8 +250,8 @@ Result<void> DiagTable::ask_without_locks(const Query& query, const std::vector<
         return {};
     }
     if (!without_locks_) {
-        return fail(
-            fmt::format("ask {}: a socket's lock is held by its reader", DiagSocket::kName));
+        return fail(fmt::format("ask {}: it does not answer; a reader may hold a socket's lock",
+                                DiagSocket::kName));
     }
     std::vector<SocketState> wanted;
     std::transform(which.begin(), which.end(), std::back_inserter(wanted),
@@ -250,28 +266,30 @@ Result<void> DiagTable::ask_without_locks(const Query& query, const std::vector<
     return {};
 }
 
-Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
+Result<bool> DiagTable::dump(const Walk& walk, std::uint32_t states,
                              const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
     const std::uint32_t sequence = ++sequence_;
-    const auto line = free_line();
-    const auto in_time =
-        line ? lines_[*line].send(dump_request(walk.form, walk.family, states, ports, sequence))
-             : false;
-    if (!in_time) {
-        return tl::unexpected(in_time.error());
+    const auto line = free_line(kLines);
+    if (!line) {
+        return false;
     }
-    if (!*in_time) {
-        return fail(fmt::format("list {}: it waits for a lock that a socket's reader holds",
-                                DiagSocket::kName));
+    DiagSocket& asked = lines_[*line];
+    const auto in_time = asked.send(dump_request(walk.form, walk.family, states, ports, sequence),
+                                    kPatienceWithLists);
+    if (!in_time || !*in_time) {
+        return in_time;
     }
     while (true) {
-        const auto bytes = lines_[*line].receive();
-        if (!bytes) {
-            return tl::unexpected(bytes.error());
+        const auto part = asked.receive_part(kPatienceWithLists);
+        if (!part) {
+            return tl::unexpected(part.error());
         }
-        for (Messages messages(*bytes); messages.next();) {
+        if (!*part) {
+            return false;
+        }
+        for (Messages messages(**part); messages.next();) {
             if (messages.header.nlmsg_seq != sequence) {
                 continue;
             }
@@ -281,7 +299,7 @@ Result<void> DiagTable::dump(const Walk& walk, std::uint32_t states,
                 if (error != 0) {
                     return tl::unexpected(system_error("list", DiagSocket::kName, error));
                 }
-                return {};
+                return true;
             }
             if (const auto socket = parse_socket(messages.payload)) {
                 found(*socket);
@@ -301,11 +319,17 @@ Result<void> DiagTable::list(const std::vector<std::uint16_t>& ports,
                              const std::function<void(const SocketState&)>& found)
 {
     for (const Walk& walk : walks_) {
-        if (auto listed = dump(walk, bit(DW_TCP_LISTEN), {}, found); !listed) {
-            return listed;
+        auto listed = dump(walk, bit(DW_TCP_LISTEN), {}, found);
+        if (listed && *listed) {
+            listed = dump(walk, kConnections, ports, found);
         }
-        if (auto listed = dump(walk, kConnections, ports, found); !listed) {
-            return listed;
+        if (!listed) {
+            return tl::unexpected(listed.error());
+        }
+        if (!*listed) {
+            return fail(
+                fmt::format("list {}: it does not answer; a reader may hold a socket's lock",
+                            DiagSocket::kName));
         }
     }
     return {};

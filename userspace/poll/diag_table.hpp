@@ -5,9 +5,13 @@
 #include "poll/socket_table.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace drainwatch {
@@ -19,9 +23,10 @@ public:
     /// In the calling thread's network namespace. Fails where the kernel refuses the form. Lists
     /// are asked for by compat, if that may be used and works: it walks but once for both families.
     /// `without_locks` is a table of the same namespace that takes no socket's lock; there may be
-    /// none.
+    /// none. `threads` ask.
     [[nodiscard]] static Result<std::unique_ptr<DiagTable>> open(
-        DiagForm form, bool may_use_compat, std::unique_ptr<SocketTable> without_locks);
+        DiagForm form, bool may_use_compat, std::unique_ptr<SocketTable> without_locks,
+        SideThreads& threads);
 
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
         const std::vector<SocketState>& sockets) override;
@@ -48,7 +53,8 @@ private:
         : form_(form), without_locks_(std::move(without_locks))
     {}
 
-    [[nodiscard]] std::optional<std::size_t> free_line() const;
+    /// One of the first `most`.
+    [[nodiscard]] std::optional<std::size_t> free_line(std::size_t most);
     [[nodiscard]] Result<void> ask(std::size_t line, WithInfo info, Batch& batch);
     void take(std::span<const std::byte> answers, Batch& batch);
     /// Returns those that are not answered.
@@ -57,14 +63,15 @@ private:
                                                            WithInfo info);
     [[nodiscard]] Result<void> ask_without_locks(const Query& query,
                                                  const std::vector<std::size_t>& which);
-    [[nodiscard]] Result<void> dump(const Walk& walk, std::uint32_t states,
+    /// False if it does not come to its end soon.
+    [[nodiscard]] Result<bool> dump(const Walk& walk, std::uint32_t states,
                                     const std::vector<std::uint16_t>& ports,
                                     const std::function<void(const SocketState&)>& found);
-    [[nodiscard]] Result<void> try_dump(const Walk& walk);
+    [[nodiscard]] Result<bool> try_dump(const Walk& walk);
 
     DiagForm form_;
     std::unique_ptr<SocketTable> without_locks_;
-    std::vector<DiagSocket> lines_;  ///< one that does not come back leaves the others
+    std::vector<DiagSocket> lines_;                    ///< one that hangs leaves the others
     std::unordered_map<Cookie, std::size_t> held_up_;  ///< sockets, by the line that waits for them
     std::vector<Walk> walks_;                          ///< that list every socket once
     std::uint32_t sequence_ = 0;

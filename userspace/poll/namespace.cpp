@@ -54,7 +54,8 @@ WindowRules read_window_rules()
 }
 
 /// In the calling thread's network namespace, where `pid` lives.
-Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& without)
+Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& without,
+                            SideThreads& threads)
 {
     Namespace opened;
     opened.rules = read_window_rules();
@@ -68,8 +69,9 @@ Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& w
             continue;
         }
         auto without_locks = ProcTable::open(directory);
-        if (auto table = DiagTable::open(way.form, may_use(kCompat),
-                                         without_locks ? std::move(*without_locks) : nullptr)) {
+        if (auto table =
+                DiagTable::open(way.form, may_use(kCompat),
+                                without_locks ? std::move(*without_locks) : nullptr, threads)) {
             opened.table = std::move(*table);
             opened.way = way.name;
             opened.tells_windows = true;
@@ -95,10 +97,11 @@ std::vector<std::string> table_names()
     return names;
 }
 
-Result<Namespace> open_namespace(std::uint32_t pid, const std::vector<std::string>& without)
+Result<Namespace> open_namespace(std::uint32_t pid, const std::vector<std::string>& without,
+                                 SideThreads& threads)
 {
     if (proc::net_namespace(pid) == proc::net_namespace(static_cast<std::uint32_t>(getpid()))) {
-        return open_here(pid, without);
+        return open_here(pid, without, threads);
     }
     // A socket belongs to the namespace of the thread that opens it.
     Result<Namespace> result;
@@ -109,7 +112,7 @@ Result<Namespace> open_namespace(std::uint32_t pid, const std::vector<std::strin
             result = tl::unexpected(system_error("enter", path, errno));
             return;
         }
-        result = open_here(pid, without);
+        result = open_here(pid, without, threads);
     }).join();
     return result;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "drainwatch/result.hpp"
+#include "host/side_threads.hpp"
 #include "poll/connection_count.hpp"
 #include "poll/polled_socket.hpp"
 #include "poll/socket_table.hpp"
@@ -31,7 +32,9 @@ using Namespaces = std::unordered_map<std::uint32_t, Namespace>;  ///< by inode 
 [[nodiscard]] std::vector<std::string> table_names();
 
 /// Opens the namespace in which this process lives, in the best way that works there.
+/// `threads` ask, and have to outlive it.
 [[nodiscard]] Result<Namespace> open_namespace(std::uint32_t pid,
-                                               const std::vector<std::string>& without);
+                                               const std::vector<std::string>& without,
+                                               SideThreads& threads);
 
 }  // namespace drainwatch

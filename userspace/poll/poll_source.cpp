@@ -26,7 +26,8 @@ Result<std::unique_ptr<Source>> PollSource::open(const SourceOptions& options,
     if (auto readable = PolledTargets::check_can_be_read(options.targets); !readable) {
         return tl::unexpected(readable.error());
     }
-    const auto own = open_namespace(static_cast<std::uint32_t>(getpid()), options.without);
+    SideThreads threads;
+    const auto own = open_namespace(static_cast<std::uint32_t>(getpid()), options.without, threads);
     if (!own) {
         return tl::unexpected(own.error());
     }

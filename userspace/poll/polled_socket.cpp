@@ -19,6 +19,8 @@ constexpr std::uint64_t kLongestJiffyNs = 10 * kNsPerMs;
 constexpr std::uint32_t kFirstRatio = 128;
 constexpr std::uint32_t kMostRatio = 255;
 constexpr std::uint32_t kFirstMss = 536;
+/// More than this between two looks says little of a place in the stream, which has 32 bits.
+constexpr std::uint64_t kMostBetweenLooks = 1ULL << 30;
 /// Truesize of a segment on loopback without its payload; others are near it.
 constexpr std::uint32_t kOverhead = 832;
 
@@ -72,6 +74,7 @@ PolledSocket::PolledSocket(const SocketState& state, const WindowRules& rules, s
     const auto received = state.info ? state.info->bytes_received : std::nullopt;
     slot_.copied_seq =
         static_cast<std::uint32_t>(received.value_or(state.recv_queue)) - state.recv_queue;
+    counted_ = received;
     slot_.data_end = slot_.copied_seq + unread_bytes(state);
     slot_.end_at_open = slot_.data_end;
     if (dw_unread_bytes(&slot_) != 0) {
@@ -102,8 +105,8 @@ std::uint32_t PolledSocket::read_up_to(const SocketState& state) const
     const std::uint32_t at_least = slot_.copied_seq + gone;
     if (state_.info && state_.info->bytes_received) {
         // At the first look the counter may have been ahead of the queue: then this lags.
-        const auto by_counter =
-            static_cast<std::uint32_t>(*state_.info->bytes_received) - state.recv_queue;
+        const auto received = static_cast<std::uint32_t>(*state_.info->bytes_received);
+        const std::uint32_t by_counter = received - counter_origin_ - state.recv_queue;
         return dw_seq_before(by_counter, at_least) ? at_least : by_counter;
     }
     if (gone > 0) {
@@ -165,11 +168,11 @@ void PolledSocket::take_window(const SocketState& state)
 
 /// Where the kernel does not tell the announced window: it wants zero, and the peer sends segments
 /// without data that do not acknowledge anything either, which are window probes. Where it tells
-/// nothing of windows: as it was.
+/// nothing of windows: as it was, unless all is read.
 bool PolledSocket::window_is_closed(const SocketState& state) const
 {
     if (!state.info || !state.memory) {
-        return slot_.flags & DW_SLOT_CLOSED;
+        return (slot_.flags & DW_SLOT_CLOSED) && state.recv_queue > 0;
     }
     if (state.info->rcv_wnd) {
         return *state.info->rcv_wnd == 0;
@@ -213,6 +216,22 @@ void PolledSocket::take_fin_back(std::uint32_t data_end)
     }
 }
 
+/// The counter may be told for the first time now, or again after it was not.
+void PolledSocket::follow_counter(const SocketState& state)
+{
+    const auto received = state.info ? state.info->bytes_received : std::nullopt;
+    if (!received) {
+        return;
+    }
+    const bool is_continued = counted_ && *received - *counted_ < kMostBetweenLooks;
+    if (!is_continued) {
+        const std::uint32_t was_read = counted_ ? 1 : 0;  // more than any buffer holds
+        counter_origin_ = static_cast<std::uint32_t>(*received) -
+                          (slot_.copied_seq + was_read + state.recv_queue);
+    }
+    counted_ = received;
+}
+
 void PolledSocket::update(const SocketState& state, std::uint64_t warn_after_ns,
                           std::uint64_t now_ns)
 {
@@ -230,6 +249,7 @@ void PolledSocket::update(const SocketState& state, std::uint64_t warn_after_ns,
     slot_.state = state.state;
     take_window(state);
     follow_closing(window_is_closed(state), now_ns);
+    follow_counter(state);
     state_ = state;
     looked_ns_ = now_ns;
     if (read_up_to(state_) == slot_.copied_seq) {

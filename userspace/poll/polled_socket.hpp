@@ -4,6 +4,7 @@
 #include "poll/socket_state.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace drainwatch {
 
@@ -56,9 +57,12 @@ private:
     [[nodiscard]] bool window_is_closed(const SocketState& state) const;
     void take_fin_back(std::uint32_t data_end);
     void follow_closing(bool closed, std::uint64_t now_ns);
+    void follow_counter(const SocketState& state);
 
     SocketState state_;  ///< as of the last look
     WindowRules rules_;
+    std::optional<std::uint64_t> counted_;  ///< bytes_received, as it was told last
+    std::uint32_t counter_origin_ = 0;      ///< where in that count the slot's numbers begin
     bool is_new_ = false;
     std::uint64_t looked_ns_;
     std::uint64_t not_read_until_ns_;  ///< nothing had been read yet beyond slot_.copied_seq

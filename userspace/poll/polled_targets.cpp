@@ -88,7 +88,7 @@ void PolledTargets::follow_namespaces(std::unordered_set<std::uint32_t> needed)
         }
         needed.insert(*netns);
         if (!namespaces_.contains(*netns)) {
-            if (auto opened = open_namespace(pid, options_.without)) {
+            if (auto opened = open_namespace(pid, options_.without, threads_)) {
                 namespaces_.emplace(*netns, std::move(*opened));
             }
         }

@@ -41,6 +41,7 @@ private:
 
     SourceOptions options_;
     TargetProcesses processes_;
+    SideThreads threads_;
     Namespaces namespaces_;
     Descriptors descriptors_;
 };

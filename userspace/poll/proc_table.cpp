@@ -73,24 +73,24 @@ Result<void> ProcTable::list(const std::vector<std::uint16_t>& ports,
 Result<std::vector<std::optional<SocketState>>> ProcTable::query(
     const std::vector<SocketState>& sockets)
 {
-    std::unordered_map<Cookie, std::size_t> wanted;
-    std::set<int> families;  // each costs milliseconds
+    std::unordered_multimap<Cookie, std::size_t> wanted;  // addresses may be another's by now
+    std::set<int> families;                               // each costs milliseconds
     for (std::size_t i = 0; i < sockets.size(); i++) {
-        wanted[cookie_of_addresses(sockets[i])] = i;
+        wanted.emplace(cookie_of_addresses(sockets[i]), i);
         families.insert(sockets[i].local.family);
     }
     std::vector<std::optional<SocketState>> states(sockets.size());
     const auto take = [&](const SocketState& socket) {
-        const auto at = wanted.find(socket.cookie);
-        if (at == wanted.end()) {
-            return;
-        }
-        const std::uint32_t before = sockets[at->second].inode;
-        const bool another = before != 0 && socket.inode != 0 && before != socket.inode;
-        if (!another) {
-            SocketState& state = states[at->second].emplace(socket);
-            state.cookie = sockets[at->second].cookie;
-            state.interface = sockets[at->second].interface;
+        const auto [begin, end] = wanted.equal_range(socket.cookie);
+        for (auto at = begin; at != end; ++at) {
+            const SocketState& asked = sockets[at->second];
+            const bool another =
+                asked.inode != 0 && socket.inode != 0 && asked.inode != socket.inode;
+            if (!another) {
+                SocketState& state = states[at->second].emplace(socket);
+                state.cookie = asked.cookie;
+                state.interface = asked.interface;
+            }
         }
     };
     // The table changes while it is read, part by part, and what is in it may be skipped then.
