@@ -21,8 +21,8 @@ namespace drainwatch {
 [[nodiscard]] bool kernel_has_bpf_capability();
 
 /// Gives up for good every capability of the calling thread but those of `keep`, and the way to get
-/// one by exec. Other threads keep theirs; those that it starts from then on have none either.
-/// Returns what it has then, by name: more than `keep` only if the kernel refuses.
+/// one by exec. Other threads keep theirs; those that this one begins later have no more than it
+/// has. Returns what it has then, by name: more than `keep` only if the kernel refuses.
 std::vector<std::string> drop_capabilities(const std::vector<cap_value_t>& keep);
 
 }  // namespace drainwatch

@@ -31,8 +31,7 @@ std::string losses_in_words(const Losses& losses, const Losses& told)
     if (more(&Losses::looks_failed)) {
         words.emplace_back(
             "some looks failed, as when memory is short or a socket locked for long: what only "
-            "they find is found by a later "
-            "one");
+            "they find is found by a later one");
     }
     return fmt::format("{}", fmt::join(words, "; "));
 }

@@ -34,6 +34,10 @@ struct WindowRules {
 /// next finds the queue empty. A look whose parts the kernel read at different times never shows
 /// more progress than there was. Without byte counters a read may be missed altogether, and the
 /// age of what is left be over-stated.
+///
+/// A look may lack tcp_info, as while its reader holds the socket's lock. Then reads are seen where
+/// the queue becomes shorter, and the window is closed for as long as it was and something is
+/// unread.
 class PolledSocket {
 public:
     PolledSocket(const SocketState& state, const WindowRules& rules, std::uint32_t netns,

@@ -1,7 +1,6 @@
 #include "poll/socket_finder.hpp"
 
 #include "drainwatch/socket_track.h"
-#include "drainwatch/units.hpp"
 #include "host/clock.hpp"
 #include "poll/tick.hpp"
 
