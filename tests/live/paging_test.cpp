@@ -207,9 +207,9 @@ TEST_F(Paging, several_readers_that_hang_again)
     make_readers(kLinks, 2);
     std::uint16_t crowd_port = 0;
     const int crowd_listener = listen_on_loopback({}, crowd_port);
-    std::vector<int> crowd;
-    for (int i = 0; i < 100; i++) {
-        crowd.push_back(connect_on_loopback(crowd_port));
+    std::array<int, 100> crowd{};
+    for (int& fd : crowd) {
+        fd = connect_on_loopback(crowd_port);
     }
     watch();
     connect_all(kLinks);

@@ -65,7 +65,7 @@ std::shared_ptr<SideThreads::Desk> SideThreads::free_desk()
     if (desks_.size() >= kMost) {
         return nullptr;
     }
-    const auto desk = std::make_shared<Desk>();
+    auto desk = std::make_shared<Desk>();
     if (!begin_thread([desk] { desk->work(); })) {
         return nullptr;
     }

@@ -256,12 +256,12 @@ Result<void> DiagTable::ask_without_locks(const Query& query, const std::vector<
     std::vector<SocketState> wanted;
     std::transform(which.begin(), which.end(), std::back_inserter(wanted),
                    [&](std::size_t index) { return query.sockets[index]; });
-    auto answers = without_locks_->query(wanted);
+    const auto answers = without_locks_->query(wanted);
     if (!answers) {
         return tl::unexpected(answers.error());
     }
     for (std::size_t i = 0; i < which.size(); i++) {
-        query.states[which[i]] = std::move((*answers)[i]);
+        query.states[which[i]] = (*answers)[i];
     }
     return {};
 }
@@ -276,8 +276,8 @@ Result<bool> DiagTable::dump(const Walk& walk, std::uint32_t states,
         return false;
     }
     DiagSocket& asked = lines_[*line];
-    const auto in_time = asked.send(dump_request(walk.form, walk.family, states, ports, sequence),
-                                    kPatienceWithLists);
+    auto in_time = asked.send(dump_request(walk.form, walk.family, states, ports, sequence),
+                              kPatienceWithLists);
     if (!in_time || !*in_time) {
         return in_time;
     }

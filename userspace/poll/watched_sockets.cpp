@@ -32,10 +32,10 @@ WatchedSockets::WatchedSockets(const SourceOptions& options, const PolledTargets
       looking_closely_(0, tells_windows ? kCloseLookShare : kProcShare)
 {}
 
-PolledSocket& WatchedSockets::add(PolledSocket&& socket)
+PolledSocket& WatchedSockets::add(const PolledSocket& socket)
 {
     const Cookie cookie{socket.slot().cookie};
-    return sockets_.try_emplace(cookie, std::move(socket)).first->second;
+    return sockets_.try_emplace(cookie, socket).first->second;
 }
 
 std::vector<Cookie> WatchedSockets::ask_all()

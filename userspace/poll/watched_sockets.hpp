@@ -23,7 +23,7 @@ public:
     [[nodiscard]] bool contains(Cookie cookie) const { return sockets_.contains(cookie); }
     [[nodiscard]] const PolledSocket& at(Cookie cookie) const { return sockets_.at(cookie); }
     /// One that is watched already stays as it is.
-    PolledSocket& add(PolledSocket&& socket);
+    PolledSocket& add(const PolledSocket& socket);
     void erase(Cookie cookie) { sockets_.erase(cookie); }
 
     /// A look at some of them: those that are due. Returns which were asked for.
