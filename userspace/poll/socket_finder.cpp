@@ -11,6 +11,7 @@
 namespace drainwatch {
 namespace {
 
+/// The kernel's counters of connections are read once a tick, for this share of one CPU at most.
 constexpr std::uint64_t kCountingShare = 200;
 
 /// New sockets are looked for when connections have been opened, and now and then, for a target may
