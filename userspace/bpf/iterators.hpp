@@ -41,6 +41,9 @@ public:
     /// the next call for that namespace says what became of it.
     [[nodiscard]] Result<void> find(const std::string& netns_path);
 
+    /// What walks that were left to themselves have found does not hold any more.
+    void forget() { under_way_.clear(); }
+
 private:
     using Walk = std::future<Result<void>>;
 

@@ -57,6 +57,7 @@ void TargetFinder::forget()
     processes_ = TargetProcesses(targets_);
     scanned_ = false;
     listeners_.clear();
+    connections_.forget();
     to_look_through_.clear();
 }
 

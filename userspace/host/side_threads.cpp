@@ -1,7 +1,6 @@
 #include "host/side_threads.hpp"
 
 #include "host/capabilities.hpp"
-#include "host/file.hpp"
 
 #include <algorithm>
 #include <condition_variable>
