@@ -196,7 +196,7 @@ DW_REST_OF(net_dev_queue, struct sk_buff *skb)
 	s = slot_of(sk, &slot);
 	if (!s)
 		return DW_OTHER;
-	take_sent(skb, slot, s);
+	take_sent(skb, sk, slot, s);
 	if (config.arrivals_by_probe && acknowledges_more(s, sk)) {
 		now_ns = bpf_ktime_get_ns();
 		track_acknowledged(slot, s, sk, now_ns);
@@ -204,8 +204,7 @@ DW_REST_OF(net_dev_queue, struct sk_buff *skb)
 	}
 	if (!may_turn_window(skb, !!(s->flags & DW_SLOT_CLOSED)) || read_header(&tcp, skb))
 		return DW_WATCHED;
-	/* a tunnel sends the segment again under an outer header */
-	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
+	if (!is_own_segment(&tcp, s, sk))
 		return DW_WATCHED;
 	if ((tcp.flags & (TCP_FLAG_ACK | TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_ACK)
 		return DW_WATCHED;

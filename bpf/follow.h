@@ -147,15 +147,6 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	send_record(&record);
 }
 
-/*
- * Both sides have said their last word, and all that the peer has sent is there: it
- * may be read as before, though the kernel says TCP_CLOSE.
- */
-static __always_inline int ended_in_order(const struct sock *sk)
-{
-	return sk->__sk_common.skc_flags & (1UL << SOCK_DONE) && !sk->sk_err;
-}
-
 /* No reader can help any more. */
 static __always_inline void give_up_unread(struct dw_slot *s)
 {
@@ -318,8 +309,9 @@ static __always_inline void follow_again(struct sock *sk, enum dw_seeker seeker)
 /* Nothing of it needs to be followed now. */
 static __always_inline int may_release(const struct dw_slot *s)
 {
-	return !s->unread.count && dw_active_ns(s) < idle_before_ns &&
-	       !(s->flags & DW_SLOT_CLOSED);
+	int is_closed = s->flags & DW_SLOT_CLOSED && s->state != DW_TCP_CLOSE;
+
+	return !s->unread.count && !is_closed && dw_active_ns(s) < idle_before_ns;
 }
 
 /*
@@ -356,6 +348,9 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	}
 	if (sk->__sk_common.skc_state == DW_TCP_CLOSE) {
 		track_progress(s, tp, 0);
+		/* its descriptor may stay open for ever */
+		if (may_release(s))
+			release_slot(ref, s);
 		return;
 	}
 	/* nobody saw its connect() succeed: its numbers are those of before */

@@ -106,6 +106,21 @@ static __always_inline int read_header(struct tcp_header *tcp, const struct sk_b
 }
 
 /*
+ * Is this the header of the socket's own segment? A tunnel sends it again under an
+ * outer one. And where ports are translated, that has been done by now: what it
+ * acknowledges is the socket's all the same.
+ */
+static __always_inline int is_own_segment(const struct tcp_header *tcp, const struct dw_slot *s,
+					  const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	if (bpf_ntohs(tcp->source) == s->local_port && bpf_ntohs(tcp->dest) == s->remote_port)
+		return 1;
+	return tcp->flags & TCP_FLAG_ACK && bpf_ntohl(tcp->ack_seq) == BPF_CORE_READ(tp, rcv_nxt);
+}
+
+/*
  * Might this segment announce a window that is open where the last one was
  * closed, or closed where it was open? Nearly none does, and it takes one load
  * to say so.

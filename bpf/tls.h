@@ -99,15 +99,13 @@ static __always_inline void take_received(struct sk_buff *skb, __u32 slot, struc
 }
 
 /* At net_dev_queue, skb->data is the first header of all: __dev_queue_xmit() has just set mac_header. */
-static __always_inline void take_sent(struct sk_buff *skb, __u32 slot, struct dw_slot *s)
+static __always_inline void take_sent(struct sk_buff *skb, const struct sock *sk, __u32 slot,
+				      struct dw_slot *s)
 {
 	struct tcp_header tcp = {};
 	__u32 headers;
 
-	if (!wants_streams(s) || read_header(&tcp, skb))
-		return;
-	/* a tunnel sends the segment again under an outer header */
-	if (bpf_ntohs(tcp.source) != s->local_port || bpf_ntohs(tcp.dest) != s->remote_port)
+	if (!wants_streams(s) || read_header(&tcp, skb) || !is_own_segment(&tcp, s, sk))
 		return;
 	headers = skb->transport_header - skb->mac_header + header_bytes(&tcp);
 	take_bytes(skb, slot, s, bpf_ntohl(tcp.seq), headers, 0);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 
 namespace drainwatch {
@@ -14,9 +15,9 @@ struct Error {
 template <typename T>
 using Result = tl::expected<T, Error>;
 
-/// "attach tcp_probe: Operation not permitted"
+/// "attach tcp_probe: Operation not permitted"; what to do, where that is not plain, behind it.
 [[nodiscard]] Error system_error(const std::string& operation, const std::string& object,
-                                 int error_number);
+                                 int error_number, std::string_view advice = {});
 
 [[nodiscard]] inline tl::unexpected<Error> fail(std::string message)
 {

@@ -96,13 +96,16 @@ static inline __s64 dw_window_allowed(const struct dw_window *w)
 	return dw_win_from_space(w, w->rcvbuf);
 }
 
+/* A full segment, or all that the window can ever be: __tcp_select_window(). */
+static inline __s64 dw_window_mss(const struct dw_window *w)
+{
+	return dw_min(w->rcv_mss, dw_min(w->window_clamp, dw_window_allowed(w)));
+}
+
 /* Below this much free window the kernel selects zero. */
 static inline __s64 dw_window_floor(const struct dw_window *w)
 {
-	__s64 allowed = dw_window_allowed(w);
-	__s64 mss = dw_min(w->rcv_mss, dw_min(w->window_clamp, allowed));
-
-	return dw_max(allowed >> 4, mss);
+	return dw_max(dw_window_allowed(w) >> 4, dw_window_mss(w));
 }
 
 /* What the peer may still send under the last announcement. */

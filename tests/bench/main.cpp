@@ -8,11 +8,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -61,13 +63,24 @@ struct Options {
     std::filesystem::path docs;
 };
 
+/// All of them, if none is named and there is no report to be written.
+std::vector<std::string> parts_of(const Options& options)
+{
+    std::vector<std::string> parts = options.parts;
+    if (parts.empty() && options.docs.empty()) {
+        std::transform(kParts.begin(), kParts.end(), std::back_inserter(parts),
+                       [](const auto& part) { return part.first; });
+    }
+    return parts;
+}
+
 int run(const Options& options)
 {
     if (!options.executable.empty()) {
         // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet
         setenv("DRAINWATCH_EXECUTABLE", options.executable.c_str(), 1);
     }
-    for (const std::string& name : options.parts) {
+    for (const std::string& name : parts_of(options)) {
         const Json result = kParts.at(name)(options.settings);
         if (!options.results.empty()) {
             keep(options.results, name, result, what_is_measured(), !options.settings.only.empty());

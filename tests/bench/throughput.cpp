@@ -12,7 +12,6 @@
 #include "bench/twins.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -91,7 +90,7 @@ Json report(const TrafficKind& kind, const std::string& what, double rate, const
     return row;
 }
 
-/// drainwatch watches the traffic, or the bench itself.
+/// drainwatch watches the traffic, or nobody.
 void measure(const TrafficKind& kind, bool watched, const Settings& settings, Json& rows)
 {
     const int rounds = settings.rounds > 0 ? settings.rounds : kRounds;
@@ -99,13 +98,9 @@ void measure(const TrafficKind& kind, bool watched, const Settings& settings, Js
     const std::string comm = watched_comm();
     const std::string whose = watched ? "watched" : "not watched";
     Traffic traffic(kind, comm);
-    std::vector<std::string> options{"--tier", "bpf"};
+    // or nobody: this process is the traffic's parent, and children of a target are watched
+    std::vector<std::string> options{"--process", watched ? comm : comm + "u", "--tier", "bpf"};
     options.insert(options.end(), settings.watch_options.begin(), settings.watch_options.end());
-    if (watched) {
-        options.insert(options.end(), {"--process", comm});
-    } else {
-        options.insert(options.end(), {"--pid", std::to_string(getpid())});
-    }
     std::vector<HookedProgram> programs;
     {
         const Daemon daemon(options);

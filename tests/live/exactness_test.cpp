@@ -1,4 +1,5 @@
 // What is printed is what the kernel has: ss and tcpdump are the witnesses.
+#include "support/namespace.hpp"
 #include "support/scenario.hpp"
 
 #include <fmt/format.h>
@@ -35,6 +36,40 @@ std::int64_t number_after(const std::string& text, const std::string& name)
 {
     std::smatch match;
     return std::regex_search(text, match, std::regex(name + "(\\d+)")) ? std::stoll(match[1]) : -1;
+}
+
+/// Where the host translates ports, segments that leave have others than their socket: their windows
+/// are seen as they are announced all the same.
+TEST_F(Exactness, zero_window_where_ports_are_translated)
+{
+    constexpr std::uint16_t kOutside = 8700;
+    const NetworkNamespace netns;
+    make_target({.rcvbuf = 48 * 1024, .netns = netns.name()}, Target::one_connection(read_all));
+    const Outcome translated = run(
+        {"ip", "netns", "exec", netns.name(), "nft",
+         fmt::format("add table ip nat; "
+                     "add chain ip nat out {{ type nat hook output priority -100; }}; "
+                     "add chain ip nat in {{ type nat hook prerouting priority -100; }}; "
+                     "add rule ip nat out tcp dport {} redirect to :{}",
+                     kOutside, target().port())});
+    if (translated.code != 0) {
+        GTEST_SKIP() << "ports cannot be translated here: " << translated.err;
+    }
+    watch();
+    Sender sender(kOutside, {.message = 700, .spacing = 5000us, .netns = netns.name()});
+    sender.start();
+    ASSERT_TRUE(wait_until([&] { return control().accepted > 0; }, 5s));
+    nap(300ms);
+    control().hold = true;
+    const auto zero = watcher().wait_for(about(sender, event_is("zero_window")), 8s);
+    ASSERT_TRUE(zero);
+    EXPECT_NE(zero->json["socket"]["local"], fmt::format("127.0.0.1:{}", kOutside));
+    EXPECT_EQ(zero->json.contains("estimated"), polls()) << zero->json;
+    control().hold = false;
+    const auto open = watcher().wait_for(about(sender, event_is("window_reopened")), 2s);
+    ASSERT_TRUE(open);
+    EXPECT_EQ(open->json.contains("estimated"), polls()) << open->json;
+    finish();
 }
 
 TEST_F(Exactness, queue_memory_and_window_are_those_of_the_kernel)

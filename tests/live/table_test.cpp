@@ -143,6 +143,21 @@ TEST_F(FullTable, one_with_nothing_but_a_fin_does_not)
     finish();
 }
 
+/// A process that does not close what was reset has dead sockets, each of which had a place.
+TEST_F(FullTable, broken_links_that_are_still_held_make_room)
+{
+    connect_and_watch();
+    for (const auto& sender : in_table()) {
+        sender->reset();
+    }
+    nap(100ms);
+    start(left_out());
+    for (const auto& sender : left_out()) {
+        ASSERT_TRUE(watcher().wait_for(about(*sender, is_trouble), 20s));
+    }
+    finish();
+}
+
 /// How many sockets a watch has in its table.
 std::size_t sockets_in_table(pid_t watcher)
 {

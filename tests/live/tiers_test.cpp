@@ -147,6 +147,39 @@ TEST_F(Tiers, root_without_the_capabilities_of_bpf)
                   {"CAP_BPF", "root"});
 }
 
+/// Before it had a capability of its own, BPF was allowed by this one; it still is.
+TEST_F(Tiers, root_with_cap_sys_admin_alone)
+{
+    watch_wrapper_ = {"setpriv", "--bounding-set=-bpf,-perfmon"};
+    play({}, slow_, read_all);
+    const Json start = watcher().lines(event_is("start")).front().json;
+    EXPECT_EQ(start["tier"], "bpf");
+    const Json& kept = start["capabilities"];
+    EXPECT_NE(std::find(kept.begin(), kept.end(), "CAP_SYS_ADMIN"), kept.end()) << kept;
+    control().hold = true;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), is_trouble), 3s));
+    control().hold = false;
+    EXPECT_TRUE(watcher().wait_for(about(sender(), event_is("recovered")), 5s));
+    EXPECT_EQ(finish(), 1);
+}
+
+/// BPF is told pids that /proc does not know there.
+TEST_F(Tiers, in_a_container_with_pids_of_its_own)
+{
+    const std::vector<std::string> inside{"unshare", "--pid", "--fork", "--mount-proc"};
+    const std::vector<std::string> watch{drainwatch_executable(), "watch"};
+    const Verdict verdict = diagnose(inside);
+    EXPECT_EQ(verdict.code, 1);
+    EXPECT_EQ(verdict.json["tier"], "poll");
+    expect_cannot(inside + watch + std::vector<std::string>{"--tier", "bpf"}, {"pids", "host"});
+    const Outcome polled =
+        run(inside + watch + std::vector<std::string>{"--duration", "100ms", "--output", "json"});
+    EXPECT_EQ(polled.code, 0) << polled.err;
+    const Json start = Json::parse(polled.out.substr(0, polled.out.find('\n')));
+    EXPECT_EQ(start["tier"], "poll");
+    EXPECT_NE(start["missing"].front()["reason"].get<std::string>().find("pids"), std::string::npos);
+}
+
 /// Some hosts keep perf events from everyone: then it watches by BPF, without TLS, and says so.
 TEST_F(Tiers, bpf_without_perf_events)
 {

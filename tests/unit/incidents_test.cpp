@@ -15,10 +15,12 @@ using State = Incident::State;
 
 const Process kGip{"gip", 42};
 
+/// Of one socket for each episode.
 Alert alert(Kind kind, std::uint64_t episode, std::uint64_t at_ns,
             Severity severity = Severity::warning)
 {
     Alert a;
+    a.sample.cookie = Cookie{100 + episode};
     a.kind = kind;
     a.episode = episode;
     a.at_ns = at_ns;
@@ -73,6 +75,21 @@ TEST(Incidents, OneSocketIsNone)
         EXPECT_FALSE(incidents.is_spoken_for(episode));
         EXPECT_FALSE(incidents.note(alert(Kind::recovered, episode, kBegin + 9001 * kMs), kGip));
     }
+}
+
+TEST(Incidents, OneSocketThatStopsAgainAndAgainIsNone)
+{
+    Incidents incidents;
+    for (std::uint64_t episode = 1; episode <= 3; episode++) {
+        Alert again = alert(Kind::zero_window, episode, kBegin + episode * 300 * kMs);
+        again.sample.cookie = Cookie{77};
+        EXPECT_FALSE(incidents.note(again, kGip));
+        EXPECT_FALSE(incidents.is_spoken_for(episode));
+        again.kind = Kind::recovered;
+        EXPECT_FALSE(incidents.note(again, kGip));
+    }
+    EXPECT_TRUE(incidents.due(kBegin + 1300 * kMs).empty());
+    EXPECT_FALSE(incidents.due_ns());
 }
 
 TEST(Incidents, IsRaisedOnceMoreWhenItBecomesCritical)

@@ -144,6 +144,15 @@ TEST_F(LineQueuePipe, ALineThatNeverFitsIsLeftOut)
     EXPECT_FALSE(queue.pending());
 }
 
+TEST_F(LineQueuePipe, TheBoundMayBeAnother)
+{
+    LineQueue queue(writer_, 16 * kMiB);
+    const std::string line(8 * kMiB, 'x');
+    queue.push(line);
+    EXPECT_EQ(queue.left_out(), 0U);
+    EXPECT_EQ(read_all(queue), line + '\n');
+}
+
 TEST_F(LineQueuePipe, AReaderWhoIsGoneIsNoticed)
 {
     LineQueue queue(writer_);

@@ -26,6 +26,7 @@ Incident incident(Incident::State state)
     i.process = {"gip", 42};
     i.began_ns = 100 * kSecond;
     i.at_ns = 101 * kSecond;
+    i.sockets = {Cookie{70}, Cookie{71}, Cookie{72}};
     i.episodes = {3, 4, 5};
     i.worst.episode = 4;
     i.worst.severity = Severity::critical;

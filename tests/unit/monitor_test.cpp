@@ -119,6 +119,34 @@ TEST(Monitor, BetweenWarningAndCalmNothingIsSaidTwice)
     EXPECT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::recovered}));
 }
 
+/// A reader whose reads are usually apart by more than half of --warn-after: after a stall it is as
+/// it was before, and the next one is news.
+TEST(Monitor, AReaderInBatchesIsCalmAgain)
+{
+    Watch w;
+    Link link;
+    const auto read_each_600_ms = [&](int times) {
+        for (int i = 0; i < times; i++) {
+            for (int message = 0; message < 12; message++) {
+                link.arrive(1000, w.next_ns);
+                w.look_until(link, w.next_ns + 25 * kMs);
+            }
+            link.read_all(w.next_ns - 10 * kMs);
+            link.raw().habit_gap_ns = 600 * kMs;
+        }
+    };
+    read_each_600_ms(5);
+    EXPECT_EQ(w.alerts.size(), 0U);
+    for (std::uint64_t stall = 0; stall < 2; stall++) {
+        link.arrive(1000, w.next_ns);
+        w.look_until(link, w.next_ns + 3 * kSecond);
+        link.read_all(w.next_ns - 10 * kMs);
+        read_each_600_ms(6);
+    }
+    EXPECT_EQ(w.kinds(), (std::vector{Kind::not_draining, Kind::not_draining, Kind::recovered,
+                                      Kind::not_draining, Kind::not_draining, Kind::recovered}));
+}
+
 TEST(Monitor, TheNextStallIsANewEpisode)
 {
     Watch w;

@@ -252,5 +252,73 @@ TEST_F(MonitorWindow, AReaderOfSingleBytesIsNoFlood)
     EXPECT_EQ(notice(NoticeKind::zero_window, kBegin + 10 * kSecond, 1001), zero_);
 }
 
+TEST_F(MonitorWindow, OneThatClosesAgainAndStaysClosedIsTold)
+{
+    link_.close_window(kBegin + 100 * kMs);
+    EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
+    link_.open_window(kBegin + 500 * kMs);
+    EXPECT_EQ(look(kBegin + 510 * kMs), reopened_);
+    link_.close_window(kBegin + 1000 * kMs);
+    EXPECT_EQ(look(kBegin + 1010 * kMs), (std::vector{Kind::not_draining}));
+    EXPECT_EQ(look(kBegin + 5000 * kMs), (std::vector{Kind::not_draining})) << "is critical";
+    EXPECT_TRUE(monitor_.all_told().empty()) << "the source would not tell of it any more";
+    EXPECT_EQ(look(kBegin + 10'099 * kMs), none_);
+    EXPECT_EQ(look(kBegin + 10'100 * kMs), zero_);
+    EXPECT_EQ(last_.at_ns, kBegin + 1000 * kMs);
+    EXPECT_EQ(last_.reason, "zero window announced again, 9.1 s ago, and closed since");
+    EXPECT_EQ(look(kBegin + 30'000 * kMs), none_);
+    EXPECT_EQ(monitor_.totals().zero_windows, 2U);
+    link_.read_all(kBegin + 31'000 * kMs);
+    link_.open_window(kBegin + 31'000 * kMs);
+    EXPECT_EQ(look(kBegin + 31'001 * kMs), reopened_);
+}
+
+TEST_F(MonitorWindow, OneThatOpensAgainBeforeItsTimeIsNotTold)
+{
+    link_.close_window(kBegin + 100 * kMs);
+    EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
+    link_.open_window(kBegin + 200 * kMs);
+    EXPECT_EQ(look(kBegin + 210 * kMs), reopened_);
+    link_.close_window(kBegin + 300 * kMs);
+    EXPECT_EQ(look(kBegin + 310 * kMs), none_);
+    link_.open_window(kBegin + 400 * kMs);
+    EXPECT_EQ(look(kBegin + 410 * kMs), none_);
+    EXPECT_EQ(look(kBegin + 900 * kMs), none_);
+}
+
+TEST_F(MonitorWindow, ASourceThatTakesOverDoesNotOpenIt)
+{
+    link_.close_window(kBegin + 100 * kMs);
+    EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
+    monitor_.source_changed();
+    SocketSample& sample = link_.raw();
+    sample.closed = false;  // it was so before this source came, which knows of nothing
+    sample.zero_ns = 0;
+    sample.zero_count = 0;
+    sample.window.rmem = sample.window.rcvbuf;
+    sample.window.rcv_wnd = 0;
+    EXPECT_EQ(look(kBegin + 200 * kMs), none_);
+    sample.window.rmem = 0;
+    EXPECT_EQ(look(kBegin + 300 * kMs), reopened_);
+}
+
+/// What the last read has freed is seen by the next full look: it is wanted now, for the episode
+/// waits for it.
+TEST_F(MonitorWindow, IsAskedForAfterTheLastReadOfAnEpisode)
+{
+    dw_window& window = link_.raw().window;
+    window.rmem = window.rcvbuf;
+    window.rcv_wnd = 0;
+    EXPECT_EQ(look(kBegin + 1000 * kMs), (std::vector{Kind::not_draining}));
+    link_.read_all(kBegin + 1100 * kMs);
+    EXPECT_EQ(look(kBegin + 1200 * kMs), none_);
+    EXPECT_TRUE(monitor_.awaits_zero());
+    EXPECT_EQ(look(kBegin + 1900 * kMs), none_);
+    window.rmem = 0;
+    EXPECT_EQ(look(kBegin + 2000 * kMs), none_);
+    EXPECT_FALSE(monitor_.awaits_zero());
+    EXPECT_EQ(look(kBegin + 2200 * kMs), (std::vector{Kind::recovered}));
+}
+
 }  // namespace
 }  // namespace drainwatch::monitor_window_test

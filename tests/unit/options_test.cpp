@@ -156,7 +156,8 @@ TEST(WatchOptions, SixteenNamesAndSixteenPortsAtMost)
         arguments.insert(arguments.end(), {option, values[0].c_str()});
         EXPECT_EQ(error(arguments), "no error") << "that is there already";
         arguments.insert(arguments.end(), {option, values[16].c_str()});
-        EXPECT_EQ(error(arguments), std::string(option) + " can be given 16 times at most");
+        EXPECT_TRUE(
+            error(arguments).starts_with(std::string(option) + " can be given 16 times at most: "));
     }
 }
 

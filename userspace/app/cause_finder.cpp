@@ -44,11 +44,14 @@ constexpr double kRarelyAwake = 0.25;
 constexpr int kLooksForSleep = 5;
 constexpr std::chrono::microseconds kBetweenLooks{500};
 
-/// One part of so many of a CPU, and so much at once.
+/// One part of so many of a CPU, and so much at once. What took longer, on a host short of CPU
+/// perhaps, is paid for by no longer a pause: a socket becomes critical a second after its warning.
 constexpr std::uint64_t kFollowingPart = 300;
 constexpr std::uint64_t kFollowingAtOnceNs = 50'000'000;
+constexpr std::uint64_t kFollowingPauseNs = 5'000'000'000;
 constexpr std::uint64_t kFindingPart = 10;
 constexpr std::uint64_t kFindingAtOnceNs = 20'000'000;
+constexpr std::uint64_t kFindingPauseNs = 900'000'000;
 std::uint64_t part_for_finding(double cpu_budget)
 {
     return cpu_budget > 0 ? std::max(kFindingPart, static_cast<std::uint64_t>(1 / cpu_budget))
@@ -58,10 +61,7 @@ std::uint64_t part_for_finding(double cpu_budget)
 template <typename Map>
 void make_room(Map& map, std::uint64_t now_ns)
 {
-    if (map.size() >= kMostKept) {
-        std::erase_if(map,
-                      [&](const auto& entry) { return now_ns - entry.second.at_ns > kKeptNs; });
-    }
+    std::erase_if(map, [&](const auto& entry) { return now_ns - entry.second.at_ns > kKeptNs; });
     if (map.size() >= kMostKept) {
         map.clear();
     }
@@ -202,8 +202,8 @@ std::string peer_in_words(std::uint32_t tid, std::uint32_t fd, const std::string
 CauseFinder::CauseFinder(Source& source, bool sees_all_sockets, double cpu_budget)
     : source_(source),
       sees_all_sockets_(sees_all_sockets),
-      following_(kFollowingPart, kFollowingAtOnceNs),
-      finding_(part_for_finding(cpu_budget), kFindingAtOnceNs)
+      following_(kFollowingPart, kFollowingAtOnceNs, kFollowingPauseNs),
+      finding_(part_for_finding(cpu_budget), kFindingAtOnceNs, kFindingPauseNs)
 {
     if (source.tier() != Tier::bpf) {
         why_no_reader_ = "the kernel's own view of the thread: it needs BPF";
@@ -227,6 +227,7 @@ void CauseFinder::Allowance::spend_since(std::uint64_t began_ns)
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t saved_ns = std::min(now_ns, part_ * at_once_ns_);
     paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + part_ * (now_ns - began_ns);
+    paid_until_ns_ = std::min(paid_until_ns_, now_ns + longest_pause_ns_);
 }
 
 void CauseFinder::prepare(const SocketSample& sample)
@@ -386,6 +387,17 @@ std::optional<proc::Thread> CauseFinder::find_asleep(const CauseFacts& facts)
     return thread;
 }
 
+/// One that sleeps may wake for a moment, and is not told of in it.
+std::optional<proc::Call> CauseFinder::call_of(const CauseFacts& facts)
+{
+    auto call = proc::call(facts.process.pid, facts.tid);
+    for (int i = 0; i < kLooksForSleep && !call && facts.state == 'S'; i++) {
+        std::this_thread::sleep_for(kBetweenLooks);
+        call = proc::call(facts.process.pid, facts.tid);
+    }
+    return call;
+}
+
 /// False if it has ended meanwhile.
 bool CauseFinder::look_at_thread(CauseFacts& facts)
 {
@@ -401,7 +413,7 @@ bool CauseFinder::look_at_thread(CauseFacts& facts)
     facts.frozen = proc::is_frozen(facts.process.pid);
     // The kernel waits for one that is about to sleep and has no CPU.
     const bool is_queued = facts.kernel && facts.kernel->queued_ns;
-    const auto call = is_queued ? std::nullopt : proc::call(facts.process.pid, facts.tid);
+    const auto call = is_queued ? std::nullopt : call_of(facts);
     facts.call = to_facts(call);
     if (call) {
         look_at_stack(facts, *call);
@@ -478,7 +490,7 @@ Result<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
         return fail("it is not known whose socket it is");
     }
     if (!finding_.is_left()) {
-        return fail("there was no time to look for it: many sockets stopped at once");
+        return fail("what may be spent on looking for it is used up");
     }
     const std::uint64_t began_ns = monotonic_ns();
     auto cause = look(sample, owner, silent_ns);

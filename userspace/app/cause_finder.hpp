@@ -43,9 +43,9 @@ private:
     /// What was spent is paid for by time that passes.
     class Allowance {
     public:
-        /// One part of so many of a CPU, and so much at once.
-        Allowance(std::uint64_t part, std::uint64_t at_once_ns)
-            : part_(part), at_once_ns_(at_once_ns)
+        /// One part of so many of a CPU, and so much at once; never is longer waited than that.
+        Allowance(std::uint64_t part, std::uint64_t at_once_ns, std::uint64_t longest_pause_ns)
+            : part_(part), at_once_ns_(at_once_ns), longest_pause_ns_(longest_pause_ns)
         {}
         [[nodiscard]] bool is_left() const;
         void spend_since(std::uint64_t began_ns);
@@ -53,6 +53,7 @@ private:
     private:
         std::uint64_t part_;
         std::uint64_t at_once_ns_;
+        std::uint64_t longest_pause_ns_;
         std::uint64_t paid_until_ns_ = 0;
     };
     /// As it was a moment ago.
@@ -78,6 +79,7 @@ private:
     [[nodiscard]] bool hangs_in_kernel(std::uint32_t pid, std::uint32_t threads) const;
     static void choose_thread(CauseFacts& facts, const SocketSample& sample, PollMembers& members);
     [[nodiscard]] static std::optional<proc::Thread> find_asleep(const CauseFacts& facts);
+    [[nodiscard]] static std::optional<proc::Call> call_of(const CauseFacts& facts);
     [[nodiscard]] bool look_at_thread(CauseFacts& facts);
     void look_into_kernel(CauseFacts& facts);
     void look_at_stack(CauseFacts& facts, const proc::Call& before);

@@ -78,6 +78,16 @@ Check check_capabilities()
     return {"permissions", Outcome::ok, "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN", ""};
 }
 
+Check check_pids()
+{
+    if (!proc::pids_are_the_kernels()) {
+        return {"pids", Outcome::bad, "this is a container with pids of its own",
+                "BPF sees other pids than /proc tells here: run it on the host, or in the host's "
+                "PID namespace"};
+    }
+    return {"pids", Outcome::ok, "those that the kernel knows", ""};
+}
+
 Check check_memlock()
 {
     rlimit limit{};
@@ -269,7 +279,7 @@ std::string joined_costs(const Checks& checks)
 Diagnosis diagnose(const Targets& targets)
 {
     Diagnosis diagnosis;
-    Checks bpf{check_btf(), check_lockdown(), check_capabilities(), check_memlock()};
+    Checks bpf{check_btf(), check_lockdown(), check_capabilities(), check_pids(), check_memlock()};
     Checks programs;
     if (all_well(bpf)) {
         programs = check_programs();

@@ -11,13 +11,8 @@
 #include <climits>
 
 namespace drainwatch {
-namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{8} << 20;
-
-}  // namespace
-
-LineQueue::LineQueue(int fd) : fd_(fd)
+LineQueue::LineQueue(int fd, std::size_t most_bytes) : fd_(fd), most_bytes_(most_bytes)
 {
     struct stat status {};
     if (fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
@@ -45,7 +40,7 @@ void LineQueue::push(std::string line)
         return;
     }
     line += '\n';
-    if (bytes_ + line.size() > kMostBytes) {
+    if (bytes_ + line.size() > most_bytes_) {
         left_out_++;
         return;
     }

@@ -15,7 +15,9 @@ namespace drainwatch {
 /// not take now waits, up to a bound; what is beyond it is counted and left out.
 class LineQueue {
 public:
-    explicit LineQueue(int fd);
+    static constexpr std::size_t kMostBytes = std::size_t{8} << 20;
+
+    explicit LineQueue(int fd, std::size_t most_bytes = kMostBytes);
 
     void push(std::string line);
 
@@ -40,6 +42,7 @@ private:
     [[nodiscard]] ssize_t write_some(const std::string& text) const;
 
     int fd_;
+    std::size_t most_bytes_;
     /// A pipe or terminal, opened anew not to block: O_NONBLOCK on fd_ itself would be seen by
     /// everyone who shares it.
     File own_;

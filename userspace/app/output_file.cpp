@@ -1,5 +1,7 @@
 #include "app/output_file.hpp"
 
+#include "output/escape.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +10,8 @@
 
 namespace drainwatch {
 namespace {
+
+constexpr std::string_view kAdvice = "name another file, or make room";
 
 /// Whoever may read and write what the user makes, by the umask.
 constexpr mode_t kMode = 0666;
@@ -19,13 +23,13 @@ bool empty_file(int fd)
     return fstat(fd, &status) == 0 && (!S_ISREG(status.st_mode) || ftruncate(fd, 0) == 0);
 }
 
-/// A file, of which one would overwrite the other.
-bool is_stdout(int fd)
+/// A file, in which one would overwrite the other.
+bool is_same_file(int a, int b)
 {
-    struct stat file {};
-    struct stat out {};
-    return fstat(fd, &file) == 0 && fstat(STDOUT_FILENO, &out) == 0 && S_ISREG(file.st_mode) &&
-           file.st_dev == out.st_dev && file.st_ino == out.st_ino;
+    struct stat one {};
+    struct stat other {};
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && S_ISREG(one.st_mode) &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 bool write_all(int fd, std::string_view text)
@@ -52,12 +56,17 @@ Result<OutputFile> OutputFile::open(std::string path)
     output.file_ =
         File(::open(output.path_.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, kMode));
     if (!output.file_) {
-        return tl::unexpected(system_error("write", output.path_, errno));
+        return tl::unexpected(system_error("write", escape(output.path_), errno, kAdvice));
     }
-    if (is_stdout(output.file_.get())) {
-        return fail(output.path_ + " is where the output goes: name another file");
+    if (is_same_file(output.file_.get(), STDOUT_FILENO)) {
+        return fail(escape(output.path_) + " is where the output goes: name another file");
     }
     return output;
+}
+
+bool OutputFile::overwrites(const OutputFile& other) const
+{
+    return file_ && other.file_ && is_same_file(file_.get(), other.file_.get());
 }
 
 Result<void> OutputFile::write(const std::string& text) const
@@ -66,7 +75,7 @@ Result<void> OutputFile::write(const std::string& text) const
         return {};
     }
     if (!empty_file(file_.get()) || !write_all(file_.get(), text)) {
-        return tl::unexpected(system_error("write", path_, errno));
+        return tl::unexpected(system_error("write", escape(path_), errno, kAdvice));
     }
     return {};
 }

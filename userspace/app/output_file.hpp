@@ -14,6 +14,9 @@ public:
     /// An empty path: none is wanted, and nothing will be written.
     [[nodiscard]] static Result<OutputFile> open(std::string path);
 
+    /// Are they one file? Then what is written last would be all that is in it.
+    [[nodiscard]] bool overwrites(const OutputFile& other) const;
+
     /// All of it, in place of what was there.
     [[nodiscard]] Result<void> write(const std::string& text) const;
 

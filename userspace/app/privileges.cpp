@@ -20,8 +20,7 @@ std::vector<std::string> drop_privileges(const Source& source, Also also)
     if (also.kernel_names) {
         keep.push_back(CAP_SYSLOG);  // the addresses in /proc/kallsyms
     }
-    const bool stands_for_bpf = source.tier() == Tier::bpf && !kernel_has_bpf_capability();
-    if (stands_for_bpf || source.enters_namespaces()) {
+    if ((source.tier() == Tier::bpf && admin_stands_for_bpf()) || source.enters_namespaces()) {
         keep.push_back(CAP_SYS_ADMIN);
     }
     return drop_capabilities(keep);

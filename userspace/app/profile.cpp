@@ -13,6 +13,7 @@
 #include "host/pace.hpp"
 #include "host/symbols.hpp"
 #include "host/tls_library.hpp"
+#include "output/escape.hpp"
 #include "output/source_json.hpp"
 #include "profile/folded.hpp"
 #include "profile/report.hpp"
@@ -110,24 +111,27 @@ Result<Figures> read_saved(const std::string& path)
 {
     std::ifstream file(path, std::ios::binary);
     if (!file) {
-        return tl::unexpected(system_error("read", path, errno));
+        return tl::unexpected(
+            system_error("read", escape(path), errno, "name a file that --save wrote"));
     }
     std::string text(kLargestSavedFile + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (text.size() > kLargestSavedFile) {
-        return fail(fmt::format("{} is too large for a profile", path));
+        return fail(fmt::format("{} is too large for a profile: name a file that --save wrote",
+                                escape(path)));
     }
     auto figures = parse_saved(text);
     if (!figures) {
-        return fail(fmt::format("{} is not what --save wrote: {}", path, figures.error().message));
+        return fail(
+            fmt::format("{} is not what --save wrote: {}", escape(path), figures.error().message));
     }
     return figures;
 }
 
 Result<void> print(const Report& report, const Event& event, OutputFormat format)
 {
-    LineQueue lines(STDOUT_FILENO);
+    LineQueue lines(STDOUT_FILENO, kLargestSavedFile);
     if (format == OutputFormat::json) {
         lines.push(render(event, format, realtime_ns()));
     } else {
@@ -167,17 +171,20 @@ Result<int> run_profile(const ProfileOptions& options)
     if (!libraries) {
         return tl::unexpected(libraries.error());
     }
+    if (auto allowed = check_bpf_is_allowed(); !allowed) {
+        return fail("profile cannot do without BPF: " + allowed.error().message);
+    }
     const auto save = OutputFile::open(options.save);
     const auto stacks = OutputFile::open(options.stacks);
     if (!save || !stacks) {
         return tl::unexpected(!save ? save.error() : stacks.error());
     }
+    if (save->overwrites(*stacks)) {
+        return fail("--save and --stacks name the same file: name another for one of them");
+    }
     const auto signals = open_stop_signals();
     if (!signals) {
         return tl::unexpected(signals.error());
-    }
-    if (auto allowed = check_bpf_is_allowed(); !allowed) {
-        return fail("profile cannot do without BPF: " + allowed.error().message);
     }
     set_libbpf_verbosity(options.verbose);
     const auto profiler =

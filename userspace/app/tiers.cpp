@@ -2,6 +2,7 @@
 
 #include "bpf/bpf_source.hpp"
 #include "host/capabilities.hpp"
+#include "host/proc.hpp"
 #include "poll/poll_source.hpp"
 
 #include <fmt/format.h>
@@ -27,7 +28,14 @@ Result<void> check_bpf_is_allowed()
                                 fmt::join(missing, " and ")));
     }
     if (lockdown_mode() == "confidentiality") {
-        return fail("the kernel's lockdown is \"confidentiality\": BPF may not read its memory");
+        return fail(
+            "the kernel's lockdown is \"confidentiality\", and BPF may not read its memory: only "
+            "watch --tier poll works");
+    }
+    if (!proc::pids_are_the_kernels()) {
+        return fail(
+            "pids in this container are not those that BPF sees: run it on the host, or in the "
+            "host's PID namespace");
     }
     return {};
 }

@@ -119,8 +119,8 @@ std::uint64_t SlotTable::idle_since(std::uint32_t end, std::size_t number,
     for (std::uint32_t slot = 0; slot < end; slot++) {
         // What changes half way is looked at again by the kernel side.
         const dw_slot value = head(slot, offsetof(dw_slot, unread.entry));
-        const bool may_go = value.unread.count == 0 && value.state != DW_TCP_CLOSE &&
-                            !(value.flags & DW_SLOT_CLOSED);
+        const bool is_closed = (value.flags & DW_SLOT_CLOSED) && value.state != DW_TCP_CLOSE;
+        const bool may_go = value.unread.count == 0 && !is_closed;
         if (is_taken(value) && may_go && dw_active_ns(&value) < limit_ns) {
             idle.push_back(dw_active_ns(&value));
         }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -23,6 +24,7 @@ Follower::Follower(std::string path) : path_(std::move(path))
 void Follower::open_at(off_t offset)
 {
     file_ = File(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    error_ = file_ ? 0 : errno;
     struct stat opened {};
     if (!file_ || fstat(file_.get(), &opened) != 0 || !S_ISREG(opened.st_mode)) {
         file_ = File();

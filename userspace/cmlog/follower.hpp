@@ -22,6 +22,8 @@ public:
 
     [[nodiscard]] const std::string& path() const { return path_; }
     [[nodiscard]] bool is_open() const { return static_cast<bool>(file_); }
+    /// Why it is not: an errno; 0 for what is no file, such as a directory.
+    [[nodiscard]] int error() const { return error_; }
     /// Lines of which only a part was kept, and that are not returned: longer than kLongestLine.
     [[nodiscard]] std::uint64_t too_long() const { return too_long_; }
 
@@ -37,6 +39,7 @@ private:
 
     std::string path_;
     File file_;
+    int error_ = 0;
     dev_t device_ = 0;
     ino_t inode_ = 0;
     off_t offset_ = 0;

@@ -39,6 +39,7 @@ bool Episode::closed(std::uint64_t at_ns)
         first_zero_ns_ = at_ns;
     }
     const bool report = zero_reported_ns_ == 0 || at_ns - zero_reported_ns_ >= kZeroReportSpacingNs;
+    unreported_ns_ = report ? 0 : at_ns;
     if (report) {
         zero_reported_ns_ = at_ns;
         reopening_is_due_ = true;
@@ -46,8 +47,19 @@ bool Episode::closed(std::uint64_t at_ns)
     return report;
 }
 
+std::optional<std::uint64_t> Episode::late_report(std::uint64_t now_ns)
+{
+    if (unreported_ns_ == 0 || now_ns < zero_reported_ns_ + kZeroReportSpacingNs) {
+        return std::nullopt;
+    }
+    zero_reported_ns_ = now_ns;
+    reopening_is_due_ = true;
+    return std::exchange(unreported_ns_, 0);
+}
+
 bool Episode::reopened()
 {
+    unreported_ns_ = 0;
     return std::exchange(reopening_is_due_, false);
 }
 

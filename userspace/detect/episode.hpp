@@ -24,6 +24,11 @@ public:
     /// ten seconds at most; a reader of single bytes may close the window many times a second.
     [[nodiscard]] bool closed(std::uint64_t at_ns);
 
+    /// The window has stayed closed since an announcement that was not reported, which is due now:
+    /// when that was.
+    [[nodiscard]] std::optional<std::uint64_t> late_report(std::uint64_t now_ns);
+    [[nodiscard]] bool owes_report() const { return unreported_ns_ != 0; }
+
     /// The window opened again. True if the closing was reported.
     [[nodiscard]] bool reopened();
 
@@ -49,6 +54,7 @@ private:
     std::uint64_t first_warning_ns_ = 0;
     std::uint64_t first_zero_ns_ = 0;
     std::uint64_t zero_reported_ns_ = 0;
+    std::uint64_t unreported_ns_ = 0;  ///< when it closed, if that was not reported; 0: it was
     std::uint64_t calm_since_ns_ = 0;
     std::uint32_t max_queue_bytes_ = 0;
     std::uint32_t zero_windows_ = 0;

@@ -67,6 +67,7 @@ std::optional<Incident> Incidents::raise(const Alert& alert, const Process& proc
     const auto known = group_with(alert.episode);
     Group& group = known != groups_.end() ? *known : group_for(alert, process);
     if (known == groups_.end()) {
+        group.incident.sockets.insert(alert.sample.cookie);
         group.incident.episodes.push_back(alert.episode);
         group.open.insert(alert.episode);
     }

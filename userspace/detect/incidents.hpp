@@ -19,13 +19,14 @@ struct Incident {
     Process process;
     std::uint64_t at_ns = 0;
     std::uint64_t began_ns = 0;           ///< the first of its episodes
-    std::vector<std::uint64_t> episodes;  ///< its members, in the order in which they began
+    std::set<Cookie> sockets;             ///< its members
+    std::vector<std::uint64_t> episodes;  ///< theirs, in the order in which they began
     Alert worst;  ///< of what was raised of its members: the most severe, then the oldest data
 };
 
 /// Puts the episodes of one process that begin within kTogetherNs of the first of them together.
-/// The first one speaks for itself, at once. If there were others when that time is over, they are
-/// an incident: raised then, once more if it becomes critical, and over with the last of them.
+/// The first one speaks for itself, at once. If there were other sockets when that time is over,
+/// they are an incident: raised then, once more if it becomes critical, and over with the last of them.
 /// Pure: is told the time.
 class Incidents {
 public:
@@ -47,11 +48,11 @@ public:
 private:
     struct Group {
         Incident incident;
-        std::set<std::uint64_t> open;  ///< members that go on
+        std::set<std::uint64_t> open;  ///< episodes that go on
         bool gathering = true;         ///< others may come
 
         [[nodiscard]] bool has(std::uint64_t episode) const;
-        [[nodiscard]] bool is_incident() const { return incident.episodes.size() > 1; }
+        [[nodiscard]] bool is_incident() const { return incident.sockets.size() > 1; }
     };
 
     std::list<Group>::iterator group_with(std::uint64_t episode);

@@ -181,11 +181,32 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
                              ? fmt::format("zero window announced, {} after the first warning",
                                            in_words(static_cast<double>(*lead) / 1e9))
                              : "zero window announced";
-    alerts.push_back(make_alert(Alert::Kind::zero_window, Severity::critical, socket, told_ns,
-                                std::move(reason)));
+    alerts.push_back(zero_alert(socket, told_ns, std::move(reason)));
     alerts.back().was_before = was_before;
-    alerts.back().zero_in_s.reset();
-    alerts.back().lead_ns = lead;
+}
+
+Alert Monitor::zero_alert(const Followed& socket, std::uint64_t at_ns, std::string reason)
+{
+    Alert alert = make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns,
+                             std::move(reason));
+    alert.zero_in_s.reset();
+    alert.lead_ns = socket.episode->lead_ns();
+    return alert;
+}
+
+/// It closed again soon after it was told of, and has not opened since.
+void Monitor::tell_late_of_zero(Followed& socket, std::vector<Alert>& alerts)
+{
+    const std::uint64_t now_ns = socket.last.taken_ns;
+    const auto at_ns = socket.closed && socket.episode ? socket.episode->late_report(now_ns)
+                                                       : std::nullopt;
+    if (at_ns) {
+        const std::uint64_t closed_ns = now_ns - std::min(*at_ns, now_ns);
+        alerts.push_back(
+            zero_alert(socket, *at_ns,
+                       fmt::format("zero window announced again, {} ago, and closed since",
+                                   in_words(static_cast<double>(closed_ns) / 1e9))));
+    }
 }
 
 void Monitor::reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts)
@@ -209,9 +230,18 @@ void Monitor::follow_window(Followed& socket, std::vector<Alert>& alerts)
         socket.zeros_told = sample.zero_count;
         close_window(socket, sample.zero_ns, alerts);
     }
-    if (socket.closed && !sample.closed && sample.zero_count == socket.zeros_told) {
+    if (socket.closed && !sample.closed && sample.zero_count == socket.zeros_told &&
+        has_opened(socket)) {
         reopen_window(socket, sample.reopened_ns, alerts);
     }
+}
+
+/// A source that came while the window was closed may not know of it.
+bool Monitor::has_opened(const Followed& socket)
+{
+    const Reading& reading = socket.reading;
+    return socket.last.reopened_ns != 0 ||
+           (reading.window_known ? !reading.closed_in_effect : reading.unread_bytes == 0);
 }
 
 void Monitor::judge(Followed& socket, std::vector<Alert>& alerts)
@@ -260,6 +290,7 @@ std::vector<Alert> Monitor::observe(const SocketSample& sample)
     update(socket, sample);
     judge(socket, alerts);
     follow_window(socket, alerts);
+    tell_late_of_zero(socket, alerts);
     note_what_is_told(socket);
     if (!socket.episode && sample.unread_bytes() == 0 && !sample.closed) {
         forget(sample.cookie);
@@ -364,7 +395,7 @@ bool Monitor::all_is_told(const Followed& socket) const
     return is_overdue(socket) && socket.episode->is_critical() && socket.reading.wanted &&
            socket.reading.silent_ns >= std::max(critical_ns, warn_ns) &&
            socket.closed == socket.last.closed && socket.zeros_told == socket.last.zero_count &&
-           !socket.from_another_source;
+           !socket.episode->owes_report() && !socket.from_another_source;
 }
 
 /// Its data waits, and that has been told.
@@ -479,8 +510,9 @@ bool Monitor::awaits_zero() const
 {
     return std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
         const Reading& reading = entry.second.reading;
-        return reading.unread_bytes != 0 && reading.closed_in_effect && !reading.closed &&
-               !reading.peer_is_done;
+        // After the last read of an episode, what it has freed is not known.
+        const bool matters = reading.unread_bytes != 0 || entry.second.episode;
+        return matters && reading.closed_in_effect && !reading.closed && !reading.peer_is_done;
     });
 }
 

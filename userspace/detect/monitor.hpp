@@ -145,6 +145,10 @@ private:
     void close_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
     void reopen_window(Followed& socket, std::uint64_t at_ns, std::vector<Alert>& alerts);
     void follow_window(Followed& socket, std::vector<Alert>& alerts);
+    static void tell_late_of_zero(Followed& socket, std::vector<Alert>& alerts);
+    [[nodiscard]] static Alert zero_alert(const Followed& socket, std::uint64_t at_ns,
+                                          std::string reason);
+    [[nodiscard]] static bool has_opened(const Followed& socket);
     void judge(Followed& socket, std::vector<Alert>& alerts);
     void reset(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts);
     void give_up(Followed& socket, const SocketNotice& notice, std::vector<Alert>& alerts);

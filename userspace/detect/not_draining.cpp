@@ -60,6 +60,13 @@ bool silent_too_long(const Reading& r, const Forecast& forecast)
     return silent_s >= seconds(r.usual_silence_ns) || deeper_than_usual(r);
 }
 
+/// Silent for no longer than it usually is, and all that is old has been read.
+bool is_between_reads(const Reading& r, const Limits& limits)
+{
+    return r.silent_ns <= r.usual_silence_ns &&
+           r.age_ns < static_cast<std::uint64_t>(limits.warn_after.count());
+}
+
 std::string silence_in_words(const Reading& r)
 {
     if (!r.since_read_ns) {
@@ -119,7 +126,8 @@ bool is_calm(const Reading& r, const Limits& limits)
     if (r.unread_bytes == 0 || !r.wanted) {
         return true;
     }
-    if (2 * r.silent_ns >= static_cast<std::uint64_t>(limits.warn_after.count())) {
+    if (2 * r.silent_ns >= static_cast<std::uint64_t>(limits.warn_after.count()) &&
+        !is_between_reads(r, limits)) {
         return false;
     }
     const auto zero = zero_in_s(r);

@@ -69,9 +69,10 @@ bool has_admin_capability()
     return has(Capabilities(cap_get_proc()), CAP_SYS_ADMIN);
 }
 
-bool kernel_has_bpf_capability()
+bool admin_stands_for_bpf()
 {
-    return CAP_IS_SUPPORTED(CAP_BPF);
+    const Capabilities own(cap_get_proc());
+    return !has(own, CAP_BPF) || !has(own, CAP_PERFMON);
 }
 
 std::vector<std::string> drop_capabilities(const std::vector<cap_value_t>& keep)

@@ -17,8 +17,9 @@ namespace drainwatch {
 /// Sees less without it: sockets in other network namespaces, and who holds which descriptor.
 [[nodiscard]] bool has_admin_capability();
 
-/// Before 5.8, CAP_SYS_ADMIN is what BPF asks for.
-[[nodiscard]] bool kernel_has_bpf_capability();
+/// CAP_SYS_ADMIN is what BPF is allowed by: the kernel has no CAP_BPF (before 5.8), or this process
+/// lacks it or CAP_PERFMON.
+[[nodiscard]] bool admin_stands_for_bpf();
 
 /// Gives up for good every capability of the calling thread but those of `keep`, and the way to get
 /// one by exec. Other threads keep theirs; those that this one begins later have no more than it

@@ -1,33 +1,26 @@
 #include "host/elf_symbols.hpp"
 
+#include "host/demangle.hpp"
 #include "host/elf_file.hpp"
 
-#include <cxxabi.h>
 #include <gelf.h>
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 
 namespace drainwatch {
 namespace {
 
 /// Of a file that is searched for a few functions.
-constexpr std::uint64_t kMostBytesSearched = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMostBytesSearched = std::uint64_t{256} << 20;
 
-std::string demangled(const char* name)
-{
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> plain(
-        abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-    return status == 0 && plain ? plain.get() : name;
-}
+/// Linkers make a handful.
+constexpr std::size_t kMostSegments = 64;
 
 std::vector<ElfSegment> segments_of(Elf* elf)
 {
     std::vector<ElfSegment> segments;
     std::size_t headers = 0;
     elf_getphdrnum(elf, &headers);
-    for (std::size_t i = 0; i < headers; i++) {
+    for (std::size_t i = 0; i < headers && segments.size() < kMostSegments; i++) {
         GElf_Phdr header{};
         if (gelf_getphdr(elf, static_cast<int>(i), &header) != nullptr &&
             header.p_type == PT_LOAD) {
@@ -143,7 +136,9 @@ std::optional<std::string> ElfSymbols::at(std::uint64_t file_offset) const
         }
         const Function& function = *--after;
         if (address - function.address < function.size) {
-            return demangled(names_[function.table].c_str() + function.name);
+            const auto name =
+                std::string_view(names_[function.table]).substr(function.name, kLongestName + 1);
+            return demangled(name.substr(0, name.find('\0')));
         }
         return std::nullopt;
     }
@@ -162,14 +157,19 @@ ElfFunctions find_functions(int fd, std::span<const std::string_view> names)
     const auto segments = segments_of(elf.get());
     for (const SymbolTable& table : read_tables(elf.get(), kMostBytesSearched)) {
         for_each_function(table, [&](const GElf_Sym& symbol) {
-            const char* name = table.names.data() + symbol.st_name;
-            if (std::find(names.begin(), names.end(), name) == names.end()) {
+            // which may go on to the end of the table
+            const std::string_view rest = table.names.substr(symbol.st_name);
+            const auto name =
+                std::find_if(names.begin(), names.end(), [&](std::string_view wanted) {
+                    return rest.starts_with(wanted) && rest[wanted.size()] == 0;
+                });
+            if (name == names.end()) {
                 return;
             }
             for (const ElfSegment& segment : segments) {
                 if (symbol.st_value >= segment.address &&
                     symbol.st_value - segment.address < segment.size) {
-                    found.offsets[name] = symbol.st_value - segment.address + segment.offset;
+                    found.offsets[std::string(*name)] = symbol.st_value - segment.address + segment.offset;
                 }
             }
         });

@@ -180,4 +180,11 @@ std::optional<std::uint32_t> net_namespace(std::uint32_t pid)
     return inode ? std::optional(static_cast<std::uint32_t>(*inode)) : std::nullopt;
 }
 
+bool pids_are_the_kernels()
+{
+    constexpr std::uint64_t kFirst = 0xEFFFFFFC;  // include/linux/proc_ns.h: PROC_PID_INIT_INO
+    const auto inode = number_in_link(AT_FDCWD, "/proc/self/ns/pid", "pid:[");
+    return !inode || *inode == kFirst;
+}
+
 }  // namespace drainwatch::proc

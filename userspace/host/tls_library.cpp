@@ -3,6 +3,7 @@
 #include "host/elf_symbols.hpp"
 #include "host/file.hpp"
 #include "host/mapping.hpp"
+#include "output/escape.hpp"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -19,6 +20,8 @@
 
 namespace drainwatch {
 namespace {
+
+constexpr std::string_view kAdvice = "name the library that the target has mapped";
 
 constexpr std::string_view kOpenSsl = "OpenSSL";
 constexpr std::string_view kGnuTls = "GnuTLS";
@@ -159,14 +162,14 @@ Result<TlsLibraries> TlsLibraries::only(const std::string& path)
 {
     const File file = open_for_reading(path);
     if (!file) {
-        return tl::unexpected(system_error("--tls-library", path, errno));
+        return tl::unexpected(system_error("read", "--tls-library " + escape(path), errno, kAdvice));
     }
     const auto id = id_of(file.get());
     TlsLibraries libraries;
     if (!id || libraries.look_into(file.get(), *id).empty()) {
         return fail(
-            fmt::format("--tls-library: {} has none of the functions that can be traced ({})", path,
-                        measured_names(kFunctions)));
+            fmt::format("--tls-library {} has none of the functions that can be traced ({}); {}",
+                        escape(path), measured_names(kFunctions), kAdvice));
     }
     libraries.only_ = id;
     return libraries;

@@ -34,7 +34,7 @@ Event to_event(const Incident& incident, const ClockPair& clocks)
     event.severity = over ? Severity::info : incident.worst.severity;
     event.process = incident.process;
     const std::string who =
-        fmt::format("{} sockets of {}", incident.episodes.size(), escape(incident.process.comm));
+        fmt::format("{} sockets of {}", incident.sockets.size(), escape(incident.process.comm));
     event.reason =
         over ? fmt::format("{} are out of trouble after {}", who,
                            in_words(static_cast<double>(duration_ns) / kNsPerS))
@@ -46,7 +46,7 @@ Event to_event(const Incident& incident, const ClockPair& clocks)
     fields["state"] = over ? "over" : "raised";
     fields["began_at"] = rfc3339(clocks.to_realtime(incident.began_ns));
     fields["duration_ms"] = ms(duration_ns);
-    fields["members"] = incident.episodes.size();
+    fields["members"] = incident.sockets.size();
     fields["episodes"] = incident.episodes;
     fields["worst_episode"] = incident.worst.episode;
     return event;

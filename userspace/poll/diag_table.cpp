@@ -98,7 +98,7 @@ struct DiagTable::Batch {
     int error = 0;
 };
 
-Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_compat,
+Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form,
                                                    std::unique_ptr<SocketTable> without_locks,
                                                    SideThreads& threads)
 {
@@ -110,16 +110,21 @@ Result<std::unique_ptr<DiagTable>> DiagTable::open(DiagForm form, bool may_use_c
         }
         table->lines_.push_back(std::move(*line));
     }
-    if (auto answered = table->try_dump({form, AF_INET}); !answered) {
+    return table;
+}
+
+Result<void> DiagTable::choose_walks(bool may_use_compat)
+{
+    if (auto answered = try_dump({form_, AF_INET}); !answered) {
         return tl::unexpected(answered.error());
     }
     const Walk through_all{DiagForm::compat, kAnyFamily};
-    if (form == DiagForm::compat || (may_use_compat && table->try_dump(through_all))) {
-        table->walks_ = {through_all};
+    if (form_ == DiagForm::compat || (may_use_compat && try_dump(through_all))) {
+        walks_ = {through_all};
     } else {
-        table->walks_ = {{form, AF_INET}, {form, AF_INET6}};
+        walks_ = {{form_, AF_INET}, {form_, AF_INET6}};
     }
-    return table;
+    return {};
 }
 
 /// Listeners are few: a cheap question to see whether it is understood, as one is that is not

@@ -20,13 +20,15 @@ namespace drainwatch {
 /// way, as long as that lasts: with its queue, but without its memory and tcp_info.
 class DiagTable final : public SocketTable {
 public:
-    /// In the calling thread's network namespace. Fails where the kernel refuses the form. Lists
-    /// are asked for by compat, if that may be used and works: it walks but once for both families.
-    /// `without_locks` is a table of the same namespace that takes no socket's lock; there may be
-    /// none. `threads` ask.
+    /// In the calling thread's network namespace. `without_locks` is a table of the same namespace
+    /// that takes no socket's lock; there may be none. `threads` ask.
     [[nodiscard]] static Result<std::unique_ptr<DiagTable>> open(
-        DiagForm form, bool may_use_compat, std::unique_ptr<SocketTable> without_locks,
-        SideThreads& threads);
+        DiagForm form, std::unique_ptr<SocketTable> without_locks, SideThreads& threads);
+
+    /// Before anything else is asked. Fails where the kernel refuses the form. Lists are asked for
+    /// by compat, if that may be used and works: it walks but once for both families.
+    [[nodiscard]] Result<void> choose_walks(bool may_use_compat);
+
 
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
         const std::vector<SocketState>& sockets) override;

@@ -13,8 +13,10 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <sstream>
-#include <thread>
+#include <utility>
 
 namespace drainwatch {
 namespace {
@@ -53,38 +55,74 @@ WindowRules read_window_rules()
     return rules;
 }
 
-/// In the calling thread's network namespace, where `pid` lives.
-Result<Namespace> open_here(std::uint32_t pid, const std::vector<std::string>& without,
-                            SideThreads& threads)
+/// What belongs to a namespace, before any of it is asked: a thread that is begun to ask would, in
+/// there, hold the namespace for as long as it lives.
+struct Opened {
+    Namespace space;
+    std::vector<std::pair<Way, Result<std::unique_ptr<DiagTable>>>> tables;  ///< best first
+    Result<std::unique_ptr<ProcTable>> last;
+};
+
+bool may_use(const Way& way, const std::vector<std::string>& without)
 {
-    Namespace opened;
-    opened.rules = read_window_rules();
-    opened.connections = ConnectionCount(pid);
-    const auto may_use = [&](const Way& way) {
-        return std::find(without.begin(), without.end(), way.name) == without.end();
-    };
+    return std::find(without.begin(), without.end(), way.name) == without.end();
+}
+
+/// In the calling thread's network namespace, where `pid` lives.
+Opened open_here(std::uint32_t pid, const std::vector<std::string>& without, SideThreads& threads)
+{
     const std::string directory = fmt::format("/proc/{}/net", pid);
+    Opened opened;
+    opened.space.rules = read_window_rules();
+    opened.space.connections = ConnectionCount(pid);
     for (const Way& way : kWays) {
-        if (!may_use(way)) {
-            continue;
-        }
-        auto without_locks = ProcTable::open(directory);
-        if (auto table =
-                DiagTable::open(way.form, may_use(kCompat),
-                                without_locks ? std::move(*without_locks) : nullptr, threads)) {
-            opened.table = std::move(*table);
-            opened.way = way.name;
-            opened.tells_windows = true;
-            return opened;
+        if (may_use(way, without)) {
+            auto without_locks = ProcTable::open(directory);
+            opened.tables.emplace_back(
+                way, DiagTable::open(way.form, without_locks ? std::move(*without_locks) : nullptr,
+                                     threads));
         }
     }
-    auto table = ProcTable::open(directory);
-    if (!table) {
-        return tl::unexpected(table.error());
-    }
-    opened.table = std::move(*table);
-    opened.way = kLastWay;
+    opened.last = ProcTable::open(directory);
     return opened;
+}
+
+/// In another network namespace: a socket belongs to that of the thread that opens it.
+Result<Opened> open_there(std::uint32_t pid, const std::vector<std::string>& without,
+                          SideThreads& threads)
+{
+    const std::string path = proc::net_namespace_path(pid);
+    const auto opening =
+        std::make_shared<std::packaged_task<Result<Opened>()>>([&]() -> Result<Opened> {
+            const File netns(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+            if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
+                return tl::unexpected(system_error("enter", path, errno));
+            }
+            return open_here(pid, without, threads);
+        });
+    if (auto begun = begin_thread([opening] { (*opening)(); }); !begun) {
+        return tl::unexpected(begun.error());
+    }
+    return opening->get_future().get();
+}
+
+Result<Namespace> choose_table(Opened opened, bool may_use_compat)
+{
+    Namespace& space = opened.space;
+    for (auto& [way, table] : opened.tables) {
+        if (table && (*table)->choose_walks(may_use_compat)) {
+            space.table = std::move(*table);
+            space.way = way.name;
+            space.tells_windows = true;
+            return std::move(space);
+        }
+    }
+    if (!opened.last) {
+        return tl::unexpected(opened.last.error());
+    }
+    space.table = std::move(*opened.last);
+    space.way = kLastWay;
+    return std::move(space);
 }
 
 }  // namespace
@@ -100,21 +138,14 @@ std::vector<std::string> table_names()
 Result<Namespace> open_namespace(std::uint32_t pid, const std::vector<std::string>& without,
                                  SideThreads& threads)
 {
-    if (proc::net_namespace(pid) == proc::net_namespace(static_cast<std::uint32_t>(getpid()))) {
-        return open_here(pid, without, threads);
+    const bool is_ours =
+        proc::net_namespace(pid) == proc::net_namespace(static_cast<std::uint32_t>(getpid()));
+    auto opened = is_ours ? Result<Opened>(open_here(pid, without, threads))
+                          : open_there(pid, without, threads);
+    if (!opened) {
+        return tl::unexpected(opened.error());
     }
-    // A socket belongs to the namespace of the thread that opens it.
-    Result<Namespace> result;
-    std::thread([&] {
-        const std::string path = proc::net_namespace_path(pid);
-        const File netns(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
-            result = tl::unexpected(system_error("enter", path, errno));
-            return;
-        }
-        result = open_here(pid, without, threads);
-    }).join();
-    return result;
+    return choose_table(std::move(*opened), may_use(kCompat, without));
 }
 
 }  // namespace drainwatch

@@ -1,6 +1,7 @@
 #include "profile/figures.hpp"
 
 #include "drainwatch/units.hpp"
+#include "output/escape.hpp"
 #include "profile/system_calls.hpp"
 
 #include <fmt/format.h>
@@ -66,11 +67,11 @@ double number(const Json& object, std::string_view key, double most)
 {
     const Json& value = member(object, key);
     if (!value.is_number()) {
-        throw std::invalid_argument(fmt::format("\"{}\" is no number", key));
+        throw std::invalid_argument(fmt::format("\"{}\" is no number", escape(key)));
     }
     const auto result = value.get<double>();
     if (!(result >= 0 && result <= most)) {
-        throw std::invalid_argument(fmt::format("\"{}\" is out of range", key));
+        throw std::invalid_argument(fmt::format("\"{}\" is out of range", escape(key)));
     }
     return result;
 }

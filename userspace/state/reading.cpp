@@ -173,7 +173,7 @@ Reading make_reading(const SocketSample& sample, const History& history)
     r.closed = sample.closed;
     r.window_known = !(window.flags & DW_WINDOW_UNKNOWN);
     r.closed_in_effect =
-        sample.closed || (r.window_known && dw_window_next(&window) < window.rcv_mss);
+        sample.closed || (r.window_known && dw_window_next(&window) < dw_window_mss(&window));
     r.estimated = sample.estimated;
     r.unread_is = sample.unread_is;
     r.peer_is_done = window.rcv_nxt != sample.data_end;
