@@ -42,7 +42,8 @@ struct Run {
     {
         const bool written = std::fputs(help.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
         if (!written && errno != EPIPE) {
-            return tl::unexpected(system_error("write", "the output", errno, "make room, or write elsewhere"));
+            return tl::unexpected(
+                system_error("write", "the output", errno, "make room, or write elsewhere"));
         }
         return 0;
     }

@@ -38,20 +38,20 @@ std::int64_t number_after(const std::string& text, const std::string& name)
     return std::regex_search(text, match, std::regex(name + "(\\d+)")) ? std::stoll(match[1]) : -1;
 }
 
-/// Where the host translates ports, segments that leave have others than their socket: their windows
-/// are seen as they are announced all the same.
+/// Where the host translates ports, segments that leave have others than their socket: their
+/// windows are seen as they are announced all the same.
 TEST_F(Exactness, zero_window_where_ports_are_translated)
 {
     constexpr std::uint16_t kOutside = 8700;
     const NetworkNamespace netns;
     make_target({.rcvbuf = 48 * 1024, .netns = netns.name()}, Target::one_connection(read_all));
-    const Outcome translated = run(
-        {"ip", "netns", "exec", netns.name(), "nft",
-         fmt::format("add table ip nat; "
-                     "add chain ip nat out {{ type nat hook output priority -100; }}; "
-                     "add chain ip nat in {{ type nat hook prerouting priority -100; }}; "
-                     "add rule ip nat out tcp dport {} redirect to :{}",
-                     kOutside, target().port())});
+    const Outcome translated =
+        run({"ip", "netns", "exec", netns.name(), "nft",
+             fmt::format("add table ip nat; "
+                         "add chain ip nat out {{ type nat hook output priority -100; }}; "
+                         "add chain ip nat in {{ type nat hook prerouting priority -100; }}; "
+                         "add rule ip nat out tcp dport {} redirect to :{}",
+                         kOutside, target().port())});
     if (translated.code != 0) {
         GTEST_SKIP() << "ports cannot be translated here: " << translated.err;
     }

@@ -177,7 +177,8 @@ TEST_F(Tiers, in_a_container_with_pids_of_its_own)
     EXPECT_EQ(polled.code, 0) << polled.err;
     const Json start = Json::parse(polled.out.substr(0, polled.out.find('\n')));
     EXPECT_EQ(start["tier"], "poll");
-    EXPECT_NE(start["missing"].front()["reason"].get<std::string>().find("pids"), std::string::npos);
+    EXPECT_NE(start["missing"].front()["reason"].get<std::string>().find("pids"),
+              std::string::npos);
 }
 
 /// Some hosts keep perf events from everyone: then it watches by BPF, without TLS, and says so.

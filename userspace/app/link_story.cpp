@@ -134,9 +134,9 @@ void LinkStory::add_to_summary(Event& summary) const
     }
 }
 
-std::vector<std::string> LinkStory::logs_not_there() const
+std::vector<cmlog::Reader::Unopened> LinkStory::unopened_logs() const
 {
-    return logs_ ? logs_->not_there() : std::vector<std::string>();
+    return logs_ ? logs_->unopened() : std::vector<cmlog::Reader::Unopened>();
 }
 
 }  // namespace drainwatch

@@ -47,7 +47,8 @@ public:
                        std::uint64_t now_ns);
     void add_to_summary(Event& summary) const;
 
-    [[nodiscard]] std::vector<std::string> logs_not_there() const;
+    /// Logs that are not read now.
+    [[nodiscard]] std::vector<cmlog::Reader::Unopened> unopened_logs() const;
 
 private:
     [[nodiscard]] std::vector<Event> take_logs();

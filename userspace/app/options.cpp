@@ -169,10 +169,12 @@ Result<Targets> check_targets(Targets targets)
         return fail("--all means every process: leave out --process and --pid, or leave out --all");
     }
     if (targets.names.size() > DW_MAX_NAMES) {
-        return fail(fmt::format("--process can be given {} times at most: use --all", DW_MAX_NAMES));
+        return fail(
+            fmt::format("--process can be given {} times at most: use --all", DW_MAX_NAMES));
     }
     if (targets.ports.size() > DW_MAX_PORTS) {
-        return fail(fmt::format("--port can be given {} times at most: leave it out", DW_MAX_PORTS));
+        return fail(
+            fmt::format("--port can be given {} times at most: leave it out", DW_MAX_PORTS));
     }
     if (!targets.all && targets.names.empty() && targets.pids.empty()) {
         targets.names.emplace_back("gip");

@@ -318,7 +318,8 @@ Result<Wanted> find_wanted(bool tls, const std::vector<std::string>& without)
         }
     }
     if (!tells_of_arrivals(wanted.hooks)) {
-        return fail("neither sk_data_ready nor tcp_probe is there to tell of arrivals: use --tier poll");
+        return fail(
+            "neither sk_data_ready nor tcp_probe is there to tell of arrivals: use --tier poll");
     }
     return wanted;
 }

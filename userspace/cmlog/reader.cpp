@@ -35,15 +35,15 @@ std::uint64_t Reader::unreadable() const
     return sum;
 }
 
-std::vector<std::string> Reader::not_there() const
+std::vector<Reader::Unopened> Reader::unopened() const
 {
-    std::vector<std::string> paths;
+    std::vector<Unopened> unopened;
     for (const Follower& log : logs_) {
         if (!log.is_open()) {
-            paths.push_back(log.path());
+            unopened.push_back({log.path(), log.error()});
         }
     }
-    return paths;
+    return unopened;
 }
 
 }  // namespace drainwatch::cmlog

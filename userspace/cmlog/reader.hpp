@@ -28,8 +28,12 @@ public:
 
     /// Lines that are none of such a log, or whose time is none.
     [[nodiscard]] std::uint64_t unreadable() const;
-    /// Files that are not there now.
-    [[nodiscard]] std::vector<std::string> not_there() const;
+    /// Files that are not read now.
+    struct Unopened {
+        std::string path;
+        int error = 0;  ///< errno; 0: it is no file
+    };
+    [[nodiscard]] std::vector<Unopened> unopened() const;
 
 private:
     std::vector<Follower> logs_;

@@ -26,8 +26,8 @@ struct Incident {
 
 /// Puts the episodes of one process that begin within kTogetherNs of the first of them together.
 /// The first one speaks for itself, at once. If there were other sockets when that time is over,
-/// they are an incident: raised then, once more if it becomes critical, and over with the last of them.
-/// Pure: is told the time.
+/// they are an incident: raised then, once more if it becomes critical, and over with the last of
+/// them. Pure: is told the time.
 class Incidents {
 public:
     static constexpr std::uint64_t kTogetherNs = 1'000'000'000;

@@ -187,8 +187,8 @@ void Monitor::close_window(Followed& socket, std::uint64_t at_ns, std::vector<Al
 
 Alert Monitor::zero_alert(const Followed& socket, std::uint64_t at_ns, std::string reason)
 {
-    Alert alert = make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns,
-                             std::move(reason));
+    Alert alert =
+        make_alert(Alert::Kind::zero_window, Severity::critical, socket, at_ns, std::move(reason));
     alert.zero_in_s.reset();
     alert.lead_ns = socket.episode->lead_ns();
     return alert;
@@ -198,8 +198,8 @@ Alert Monitor::zero_alert(const Followed& socket, std::uint64_t at_ns, std::stri
 void Monitor::tell_late_of_zero(Followed& socket, std::vector<Alert>& alerts)
 {
     const std::uint64_t now_ns = socket.last.taken_ns;
-    const auto at_ns = socket.closed && socket.episode ? socket.episode->late_report(now_ns)
-                                                       : std::nullopt;
+    const auto at_ns =
+        socket.closed && socket.episode ? socket.episode->late_report(now_ns) : std::nullopt;
     if (at_ns) {
         const std::uint64_t closed_ns = now_ns - std::min(*at_ns, now_ns);
         alerts.push_back(

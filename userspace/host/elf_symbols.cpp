@@ -169,7 +169,8 @@ ElfFunctions find_functions(int fd, std::span<const std::string_view> names)
             for (const ElfSegment& segment : segments) {
                 if (symbol.st_value >= segment.address &&
                     symbol.st_value - segment.address < segment.size) {
-                    found.offsets[std::string(*name)] = symbol.st_value - segment.address + segment.offset;
+                    found.offsets[std::string(*name)] =
+                        symbol.st_value - segment.address + segment.offset;
                 }
             }
         });

@@ -162,7 +162,8 @@ Result<TlsLibraries> TlsLibraries::only(const std::string& path)
 {
     const File file = open_for_reading(path);
     if (!file) {
-        return tl::unexpected(system_error("read", "--tls-library " + escape(path), errno, kAdvice));
+        return tl::unexpected(
+            system_error("read", "--tls-library " + escape(path), errno, kAdvice));
     }
     const auto id = id_of(file.get());
     TlsLibraries libraries;

@@ -29,7 +29,6 @@ public:
     /// by compat, if that may be used and works: it walks but once for both families.
     [[nodiscard]] Result<void> choose_walks(bool may_use_compat);
 
-
     [[nodiscard]] Result<std::vector<std::optional<SocketState>>> query(
         const std::vector<SocketState>& sockets) override;
     [[nodiscard]] Result<void> list(const std::vector<std::uint16_t>& ports,
