@@ -238,8 +238,10 @@ DW_ENTRY(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		follow_state(ref->slot, tp, newstate);
 		if (takes_streams())
 			tell_of_closing(ref->slot, oldstate, newstate);
-	} else if (newstate == DW_TCP_ESTABLISHED)
+	} else if (newstate == DW_TCP_ESTABLISHED) {
 		adopt(tp, ref);
+		note_connected(ref);
+	}
 	if (newstate == DW_TCP_ESTABLISHED)
 		tell_of_connection(sk);
 	return DW_OTHER;
@@ -416,6 +418,9 @@ int find_descriptors(struct bpf_iter__task_file *ctx)
 	ref = find_ref(sk);
 	if (ref && config.heals_by_descriptor)
 		heal_socket((struct tcp_sock *)sk, ref);
+	/* iter/tcp does not come to it */
+	if (ref && config.sockets_by_address && state == DW_TCP_CLOSE)
+		release_dead(ref);
 	if (releases_all)
 		return 0;
 	if (!ref) {

@@ -147,6 +147,15 @@ static __always_inline void send_socket_record(__u32 kind, __u32 slot, const str
 	send_record(&record);
 }
 
+/*
+ * Both sides have said their last word, and all that the peer has sent is there: it
+ * may be read as before, though the kernel says TCP_CLOSE.
+ */
+static __always_inline int ended_in_order(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags & (1UL << SOCK_DONE) && !sk->sk_err;
+}
+
 /* No reader can help any more. */
 static __always_inline void give_up_unread(struct dw_slot *s)
 {
@@ -314,6 +323,16 @@ static __always_inline int may_release(const struct dw_slot *s)
 	return !s->unread.count && !is_closed && dw_active_ns(s) < idle_before_ns;
 }
 
+/* The socket is at its end, and its descriptor may stay open for ever. */
+static __always_inline void release_dead(struct dw_ref *ref)
+{
+	__u32 slot = ref->slot;
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (s && s->cookie == ref->cookie && may_release(s))
+		release_slot(ref, s);
+}
+
 /*
  * A slot that missed an event takes its socket's counters again. The socket may
  * not be locked; what is written twice is mended by the next look.
@@ -348,9 +367,8 @@ static __always_inline void heal_socket(struct tcp_sock *tp, struct dw_ref *ref)
 	}
 	if (sk->__sk_common.skc_state == DW_TCP_CLOSE) {
 		track_progress(s, tp, 0);
-		/* its descriptor may stay open for ever */
-		if (may_release(s))
-			release_slot(ref, s);
+		read_window(&s->window, tp);
+		release_dead(ref);
 		return;
 	}
 	/* nobody saw its connect() succeed: its numbers are those of before */

@@ -153,7 +153,7 @@ int BPF_PROG(inet6_recvmsg, struct socket *socket, struct msghdr *message,
 	return 0;
 }
 
-/* No one can read it any more, unless it ended in order: then all that came may still be read. */
+/* No one can read it any more. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 {
@@ -161,7 +161,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	__u64 now_ns;
 	__u32 slot;
 
-	if (newstate != DW_TCP_CLOSE || ended_in_order(sk))
+	if (newstate != DW_TCP_CLOSE)
 		return 0;
 	m = measured_of(sk, &slot);
 	if (!m)

@@ -26,13 +26,4 @@ static __always_inline __u32 data_end_of(__u32 rcv_nxt, unsigned long sock_flags
 	return sock_flags & (1UL << SOCK_DONE) ? rcv_nxt - 1 : rcv_nxt;
 }
 
-/*
- * Both sides have said their last word, and all that the peer has sent is there: it
- * may be read as before, though the kernel says TCP_CLOSE.
- */
-static __always_inline int ended_in_order(const struct sock *sk)
-{
-	return sk->__sk_common.skc_flags & (1UL << SOCK_DONE) && !sk->sk_err;
-}
-
 #endif

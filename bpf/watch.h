@@ -338,6 +338,16 @@ static __always_inline void adopt(struct tcp_sock *tp, struct dw_ref *ref)
 		drop_ref(&tp->inet_conn.icsk_inet.sk);
 }
 
+/* Its own connect() has succeeded, and the slot that it has just been given says the state before. */
+static __always_inline void note_connected(const struct dw_ref *ref)
+{
+	__u32 slot = ref->slot;
+	struct dw_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (s && s->cookie == ref->cookie && s->state == DW_TCP_SYN_SENT)
+		s->state = DW_TCP_ESTABLISHED;
+}
+
 /*
  * A connection without a slot is found: its birth was missed, no slot was free
  * then, or it was idle and gave its own back. (The state's hook comes before the

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <vector>
 
 namespace drainwatch::live {
@@ -339,6 +340,15 @@ TEST_F(Ownership, another_network_namespace)
 {
     const NetworkNamespace netns;
     play({.rcvbuf = 48 * 1024, .netns = netns.name()}, {.netns = netns.name()}, read_all);
+    if (polls()) {
+        // One that stayed in there would hold it after its last process has gone.
+        nap(1500ms);
+        const auto threads = fmt::format("/proc/{}/task", watcher().pid());
+        for (const auto& thread : std::filesystem::directory_iterator(threads)) {
+            EXPECT_EQ(std::filesystem::read_symlink(thread.path() / "ns/net"),
+                      std::filesystem::read_symlink("/proc/self/ns/net"));
+        }
+    }
     expect_zero_at("127.0.0.1");
 }
 

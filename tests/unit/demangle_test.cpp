@@ -37,6 +37,20 @@ TEST(Demangle, names_that_refer_to_themselves_do_not_grow_beyond_bounds)
     EXPECT_EQ(demangled(doubling(36)), doubling(36));
 }
 
+TEST(Demangle, nor_do_those_that_expand_packs_within_packs)
+{
+    const std::string pack(60, 'i');
+    const auto nested = [&](int levels) {
+        std::string name = "_Z1fIJ" + pack + "EEvDp1PIT_";
+        for (int i = 1; i < levels; i++) {
+            name += "Dp1PIT_";
+        }
+        return name + std::string(static_cast<std::size_t>(levels), 'E');
+    };
+    EXPECT_TRUE(demangled(nested(1)).starts_with("void f<int, int,")) << demangled(nested(1));
+    EXPECT_EQ(demangled(nested(5)), nested(5));
+}
+
 TEST(Demangle, long_names_are_cut)
 {
     const std::string longest(kLongestName, 'a');

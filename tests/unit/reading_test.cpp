@@ -179,6 +179,21 @@ TEST(Reading, BelowRcvlowatTheReaderIsNotWanted)
     EXPECT_TRUE(first_reading(link.sample(kBegin)).wanted);
 }
 
+/// The buffer was made smaller than the segments that came before: what it can hold is all that is
+/// waited for.
+TEST(Reading, ClosedInEffectIsLessThanTheWholeWindowWhereThatIsLessThanOneSegment)
+{
+    Link link;
+    dw_window& w = link.raw().window;
+    w.rcv_mss = 32768;
+    w.rcvbuf = 16384;
+    w.rcv_wnd = 0;
+    w.rcv_wup = w.rcv_nxt;
+    EXPECT_FALSE(first_reading(link.sample(kBegin)).closed_in_effect);
+    w.rmem = w.rcvbuf;
+    EXPECT_TRUE(first_reading(link.sample(kBegin)).closed_in_effect);
+}
+
 TEST(Reading, ClosedInEffectIsLessThanOneSegment)
 {
     Link link;

@@ -44,14 +44,14 @@ constexpr double kRarelyAwake = 0.25;
 constexpr int kLooksForSleep = 5;
 constexpr std::chrono::microseconds kBetweenLooks{500};
 
-/// One part of so many of a CPU, and so much at once. What took longer, on a host short of CPU
-/// perhaps, is paid for by no longer a pause: a socket becomes critical a second after its warning.
+/// One part of so many of a CPU, and so much at once.
 constexpr std::uint64_t kFollowingPart = 300;
 constexpr std::uint64_t kFollowingAtOnceNs = 50'000'000;
-constexpr std::uint64_t kFollowingPauseNs = 5'000'000'000;
 constexpr std::uint64_t kFindingPart = 10;
 constexpr std::uint64_t kFindingAtOnceNs = 20'000'000;
-constexpr std::uint64_t kFindingPauseNs = 900'000'000;
+/// Of the time in which a search only waited, on a host short of CPU perhaps, so much is paid for:
+/// a socket may become critical a second after its warning.
+constexpr std::uint64_t kMostWaitNs = 9'000'000;
 std::uint64_t part_for_finding(double cpu_budget)
 {
     return cpu_budget > 0 ? std::max(kFindingPart, static_cast<std::uint64_t>(1 / cpu_budget))
@@ -202,8 +202,8 @@ std::string peer_in_words(std::uint32_t tid, std::uint32_t fd, const std::string
 CauseFinder::CauseFinder(Source& source, bool sees_all_sockets, double cpu_budget)
     : source_(source),
       sees_all_sockets_(sees_all_sockets),
-      following_(kFollowingPart, kFollowingAtOnceNs, kFollowingPauseNs),
-      finding_(part_for_finding(cpu_budget), kFindingAtOnceNs, kFindingPauseNs)
+      following_(kFollowingPart, kFollowingAtOnceNs),
+      finding_(part_for_finding(cpu_budget), kFindingAtOnceNs)
 {
     if (source.tier() != Tier::bpf) {
         why_no_reader_ = "the kernel's own view of the thread: it needs BPF";
@@ -222,12 +222,18 @@ bool CauseFinder::Allowance::is_left() const
     return paid_until_ns_ <= monotonic_ns();
 }
 
-void CauseFinder::Allowance::spend_since(std::uint64_t began_ns)
+CauseFinder::Allowance::Search CauseFinder::Allowance::begin()
+{
+    return {monotonic_ns(), cpu_ns()};
+}
+
+void CauseFinder::Allowance::spend(const Search& search)
 {
     const std::uint64_t now_ns = monotonic_ns();
     const std::uint64_t saved_ns = std::min(now_ns, part_ * at_once_ns_);
-    paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + part_ * (now_ns - began_ns);
-    paid_until_ns_ = std::min(paid_until_ns_, now_ns + longest_pause_ns_);
+    const std::uint64_t waited_ns = std::min(now_ns - search.began_ns, kMostWaitNs);
+    const std::uint64_t spent_ns = std::max(cpu_ns() - search.began_cpu_ns, waited_ns);
+    paid_until_ns_ = std::max(paid_until_ns_, now_ns - saved_ns) + part_ * spent_ns;
 }
 
 void CauseFinder::prepare(const SocketSample& sample)
@@ -243,12 +249,13 @@ void CauseFinder::prepare(const SocketSample& sample)
     if (tid == 0 || (!is_affordable && !marks_.knows(tid))) {
         return;
     }
+    const auto search = Allowance::begin();
     marks_.note(pid, tid, is_affordable ? reader_.get() : nullptr);
     if (is_affordable) {
         const auto due = std::exchange(files_due_, std::nullopt).value_or(std::pair(pid, tid));
         read_files_of(due.first, due.second);
     }
-    following_.spend_since(now_ns);
+    following_.spend(search);
 }
 
 /// The first stack of a process takes longer than those that follow, 30 ms or so, for its files
@@ -492,9 +499,9 @@ Result<Cause> CauseFinder::find(const SocketSample& sample, const Owner& owner,
     if (!finding_.is_left()) {
         return fail("what may be spent on looking for it is used up");
     }
-    const std::uint64_t began_ns = monotonic_ns();
+    const auto search = Allowance::begin();
     auto cause = look(sample, owner, silent_ns);
-    finding_.spend_since(began_ns);
+    finding_.spend(search);
     return cause;
 }
 

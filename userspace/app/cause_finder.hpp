@@ -43,17 +43,22 @@ private:
     /// What was spent is paid for by time that passes.
     class Allowance {
     public:
-        /// One part of so many of a CPU, and so much at once; never is longer waited than that.
-        Allowance(std::uint64_t part, std::uint64_t at_once_ns, std::uint64_t longest_pause_ns)
-            : part_(part), at_once_ns_(at_once_ns), longest_pause_ns_(longest_pause_ns)
+        /// When it began.
+        struct Search {
+            std::uint64_t began_ns;
+            std::uint64_t began_cpu_ns;
+        };
+        /// One part of so many of a CPU, and so much at once.
+        Allowance(std::uint64_t part, std::uint64_t at_once_ns)
+            : part_(part), at_once_ns_(at_once_ns)
         {}
         [[nodiscard]] bool is_left() const;
-        void spend_since(std::uint64_t began_ns);
+        [[nodiscard]] static Search begin();
+        void spend(const Search& search);
 
     private:
         std::uint64_t part_;
         std::uint64_t at_once_ns_;
-        std::uint64_t longest_pause_ns_;
         std::uint64_t paid_until_ns_ = 0;
     };
     /// As it was a moment ago.

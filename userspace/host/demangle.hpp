@@ -7,8 +7,7 @@ namespace drainwatch {
 
 /// What a compiler's name says in C++ ("f(int)"), or the name itself if it says nothing. The name
 /// is foreign: at most kLongestName bytes of it are told, and one that refers to its own parts so
-/// often that its meaning could grow beyond all bounds (each reference may double it) stays as it
-/// is.
+/// often that its meaning could grow beyond all bounds stays as it is.
 [[nodiscard]] std::string demangled(std::string_view name);
 
 /// Bytes; what is longer ends in "...".
