@@ -6,10 +6,12 @@
 #include "support/shared_array.hpp"
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <algorithm>
 #include <array>
@@ -112,6 +114,16 @@ void take_precedence()
     EXPECT_EQ(pthread_setschedparam(pthread_self(), SCHED_FIFO, &first), 0);
 }
 
+/// What a closed window keeps here has not arrived, though it was sent: after a pause of the
+/// machine, say. A message that is sent now would wait behind it.
+void wait_until_all_has_left(int fd, const std::atomic<bool>& done)
+{
+    int unsent = 0;
+    while (!done && ioctl(fd, SIOCOUTQNSD, &unsent) == 0 && unsent != 0) {
+        nap(100us);
+    }
+}
+
 void ask_for_stamps(int fd)
 {
     const int on = 1;
@@ -185,6 +197,7 @@ TEST_P(ProfileLatency, agrees_with_the_kernels_stamps)
             Sender link(target.port(), {});
             auto next = std::chrono::steady_clock::now();
             while (!done) {
+                wait_until_all_has_left(link.fd(), done);
                 Message message;
                 message.sent_ns = realtime_ns();
                 // A segment of its own.
