@@ -60,10 +60,19 @@ TEST_F(ProfileCommands, garbage_is_not_compared_with)
     }
 }
 
+TEST_F(ProfileCommands, one_file_for_two_things_is_refused)
+{
+    std::ofstream(path_) << "what was there";
+    expect_refused({"--save", path_, "--stacks", path_}, "name the same file");
+    std::ifstream file(path_);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "what was there");
+}
+
 TEST_F(ProfileCommands, without_bpf_it_says_so)
 {
-    const Outcome outcome = run({"setpriv", "--bounding-set", "-all", "--inh-caps", "-all",
-                                 "--reuid", "1", "--", drainwatch_executable(), "profile"});
+    const Outcome outcome = run({"setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin",
+                                 drainwatch_executable(), "profile", "--save", path_});
+    EXPECT_FALSE(std::ifstream(path_).is_open()) << "nothing is left behind";
     EXPECT_EQ(outcome.code, 3);
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("profile cannot do without BPF"), std::string::npos) << outcome.err;
