@@ -1,11 +1,14 @@
 #include "bpf/tls_probes.hpp"
 
+#include "host/file.hpp"
 #include "host/proc.hpp"
 #include "output/escape.hpp"
 #include "profile.skel.h"
 
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <iterator>
@@ -95,10 +98,26 @@ void TlsProbes::trace(profile_bpf& skeleton, std::uint32_t pid, const TlsLibrary
     skeleton.bss->tls_traced = 1;
 }
 
+namespace {
+
+/// The kernel reads the page of a probe itself where nobody has, in a way of which ext4 warns (seen
+/// with 6.18): so it is read before.
+void read_pages(const TlsLibrary& library)
+{
+    const File file(open(library.file.c_str(), O_RDONLY | O_CLOEXEC));
+    for (const TlsFunction& function : library.functions) {
+        char byte = 0;
+        (void)pread(file.get(), &byte, sizeof(byte), static_cast<off_t>(function.offset));
+    }
+}
+
+}  // namespace
+
 /// All of its functions, or none.
 bool TlsProbes::attach(profile_bpf& skeleton, std::uint32_t pid, const TlsLibrary& library,
                        std::vector<Link>& links)
 {
+    read_pages(library);
     for (const TlsFunction& function : library.functions) {
         const Programs programs = programs_for(skeleton, library, function.call);
         // The return first: a call that is seen to begin is seen to end.
