@@ -100,6 +100,17 @@ protected:
         }
     }
 
+    /// The others stop being read as well, and each is told of.
+    void expect_room_for_the_others()
+    {
+        nap(100ms);
+        start(left_out());
+        for (const auto& sender : left_out()) {
+            ASSERT_TRUE(watcher().wait_for(about(*sender, is_trouble), 20s));
+        }
+        finish();
+    }
+
 private:
     void connect_half()
     {
@@ -135,12 +146,7 @@ TEST_F(FullTable, one_with_nothing_but_a_fin_does_not)
     for (const auto& sender : in_table()) {
         sender->finish();
     }
-    nap(100ms);
-    start(left_out());
-    for (const auto& sender : left_out()) {
-        EXPECT_TRUE(watcher().wait_for(about(*sender, is_trouble), 20s));
-    }
-    finish();
+    expect_room_for_the_others();
 }
 
 /// A process that does not close what was reset has dead sockets, each of which had a place.
@@ -150,12 +156,7 @@ TEST_F(FullTable, broken_links_that_are_still_held_make_room)
     for (const auto& sender : in_table()) {
         sender->reset();
     }
-    nap(100ms);
-    start(left_out());
-    for (const auto& sender : left_out()) {
-        ASSERT_TRUE(watcher().wait_for(about(*sender, is_trouble), 20s));
-    }
-    finish();
+    expect_room_for_the_others();
 }
 
 /// How many sockets a watch has in its table.

@@ -44,6 +44,15 @@ protected:
         return kinds;
     }
 
+    /// It closes at kBegin + 100 ms, and opens at this time: both are told.
+    void close_and_open(std::uint64_t opens_ns)
+    {
+        link_.close_window(kBegin + 100 * kMs);
+        EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
+        link_.open_window(opens_ns);
+        EXPECT_EQ(look(opens_ns + 10 * kMs), reopened_);
+    }
+
     Monitor monitor_{Limits{}};
     Link link_;
     Alert last_;
@@ -254,10 +263,7 @@ TEST_F(MonitorWindow, AReaderOfSingleBytesIsNoFlood)
 
 TEST_F(MonitorWindow, OneThatClosesAgainAndStaysClosedIsTold)
 {
-    link_.close_window(kBegin + 100 * kMs);
-    EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
-    link_.open_window(kBegin + 500 * kMs);
-    EXPECT_EQ(look(kBegin + 510 * kMs), reopened_);
+    close_and_open(kBegin + 500 * kMs);
     link_.close_window(kBegin + 1000 * kMs);
     EXPECT_EQ(look(kBegin + 1010 * kMs), (std::vector{Kind::not_draining}));
     EXPECT_EQ(look(kBegin + 5000 * kMs), (std::vector{Kind::not_draining})) << "is critical";
@@ -275,10 +281,7 @@ TEST_F(MonitorWindow, OneThatClosesAgainAndStaysClosedIsTold)
 
 TEST_F(MonitorWindow, OneThatOpensAgainBeforeItsTimeIsNotTold)
 {
-    link_.close_window(kBegin + 100 * kMs);
-    EXPECT_EQ(look(kBegin + 110 * kMs), zero_);
-    link_.open_window(kBegin + 200 * kMs);
-    EXPECT_EQ(look(kBegin + 210 * kMs), reopened_);
+    close_and_open(kBegin + 200 * kMs);
     link_.close_window(kBegin + 300 * kMs);
     EXPECT_EQ(look(kBegin + 310 * kMs), none_);
     link_.open_window(kBegin + 400 * kMs);

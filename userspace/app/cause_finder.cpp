@@ -52,6 +52,7 @@ constexpr std::uint64_t kFindingAtOnceNs = 20'000'000;
 /// Of the time in which a search only waited, on a host short of CPU perhaps, so much is paid for:
 /// a socket may become critical a second after its warning.
 constexpr std::uint64_t kMostWaitNs = 9'000'000;
+
 std::uint64_t part_for_finding(double cpu_budget)
 {
     return cpu_budget > 0 ? std::max(kFindingPart, static_cast<std::uint64_t>(1 / cpu_budget))

@@ -2,11 +2,15 @@
 
 #include "drainwatch/units.hpp"
 #include "host/clock.hpp"
+#include "output/escape.hpp"
 #include "output/link_event.hpp"
 #include "output/log_event.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
+#include <system_error>
 
 namespace drainwatch {
 namespace {
@@ -134,9 +138,30 @@ void LinkStory::add_to_summary(Event& summary) const
     }
 }
 
-std::vector<cmlog::Reader::Unopened> LinkStory::unopened_logs() const
+namespace {
+
+std::string why_not_read(const cmlog::Reader::Unopened& log)
 {
-    return logs_ ? logs_->unopened() : std::vector<cmlog::Reader::Unopened>();
+    if (log.error == ENOENT) {
+        return fmt::format("{} is not there yet; waiting for it", escape(log.path));
+    }
+    const std::string why =
+        log.error != 0 ? std::generic_category().message(log.error) : "it is no file";
+    return fmt::format("--cm-log {} cannot be read ({}): run this as root, or name another file",
+                       escape(log.path), why);
+}
+
+}  // namespace
+
+std::vector<std::string> LinkStory::unopened_logs() const
+{
+    std::vector<std::string> sentences;
+    if (logs_) {
+        for (const cmlog::Reader::Unopened& log : logs_->unopened()) {
+            sentences.push_back(why_not_read(log));
+        }
+    }
+    return sentences;
 }
 
 }  // namespace drainwatch

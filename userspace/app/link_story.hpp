@@ -47,8 +47,8 @@ public:
                        std::uint64_t now_ns);
     void add_to_summary(Event& summary) const;
 
-    /// Logs that are not read now.
-    [[nodiscard]] std::vector<cmlog::Reader::Unopened> unopened_logs() const;
+    /// A sentence for a person about each log that is not read now.
+    [[nodiscard]] std::vector<std::string> unopened_logs() const;
 
 private:
     [[nodiscard]] std::vector<Event> take_logs();

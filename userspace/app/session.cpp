@@ -17,9 +17,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <iterator>
-#include <system_error>
 #include <utility>
 
 namespace drainwatch {
@@ -108,17 +106,6 @@ void add_cause(Event& event, const Result<Cause>& cause)
     }
     event.reason += "; " + cause->sentence;
     event.fields["cause"] = to_json(*cause);
-}
-
-std::string log_is_missing(const cmlog::Reader::Unopened& log)
-{
-    if (log.error == ENOENT) {
-        return fmt::format("{} is not there yet; waiting for it", escape(log.path));
-    }
-    const std::string why =
-        log.error != 0 ? std::generic_category().message(log.error) : "it is no file";
-    return fmt::format("--cm-log {} cannot be read ({}): run this as root, or name another file",
-                       escape(log.path), why);
 }
 
 }  // namespace
@@ -510,8 +497,8 @@ Result<int> Session::run()
     for (const std::string& missing : not_among(first, options_.targets)) {
         fmt::print(stderr, "drainwatch: {} is not running yet; waiting for it\n", missing);
     }
-    for (const auto& log : links_.unopened_logs()) {
-        fmt::print(stderr, "drainwatch: {}\n", log_is_missing(log));
+    for (const std::string& sentence : links_.unopened_logs()) {
+        fmt::print(stderr, "drainwatch: {}\n", sentence);
     }
     if (on_started) {
         on_started();

@@ -2,19 +2,14 @@
 
 #include "bpf/iterator_run.hpp"
 #include "drainwatch.skel.h"
-#include "host/file.hpp"
+#include "host/net_namespaces.hpp"
 #include "host/side_threads.hpp"
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <unistd.h>
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <utility>
 
@@ -85,9 +80,8 @@ constexpr auto kPatience = 1s;
 Result<void> walk_connections(const bpf_link& link, const std::string& netns_path)
 {
     if (!netns_path.empty()) {
-        const File netns(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
-            return tl::unexpected(system_error("enter", netns_path, errno));
+        if (auto entered = enter_net_namespace(netns_path); !entered) {
+            return entered;
         }
     }
     return run_iterator(link, kConnections, [](std::span<const std::byte> /*nothing*/) {});
@@ -121,12 +115,8 @@ Result<ConnectionFinder::Walk> ConnectionFinder::begin_walk(const std::string& n
     if (!link) {
         return tl::unexpected(link.error());
     }
-    const auto walk = std::make_shared<std::packaged_task<Result<void>()>>(
+    return begin_task(
         [link = std::move(*link), netns_path] { return walk_connections(*link, netns_path); });
-    if (auto begun = begin_thread([walk] { (*walk)(); }); !begun) {
-        return tl::unexpected(begun.error());
-    }
-    return walk->get_future();
 }
 
 Result<void> ConnectionFinder::find(const std::string& netns_path)

@@ -1,6 +1,11 @@
 #include "host/net_namespaces.hpp"
 
+#include "host/file.hpp"
 #include "host/proc.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <cerrno>
 
 namespace drainwatch {
 
@@ -18,6 +23,15 @@ std::optional<std::string> NetNamespaces::path(std::uint32_t netns)
     const auto tenant = tenants_.find(netns);
     return tenant != tenants_.end() ? std::optional(proc::net_namespace_path(tenant->second))
                                     : std::nullopt;
+}
+
+Result<void> enter_net_namespace(const std::string& path)
+{
+    const File netns(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
+        return tl::unexpected(system_error("enter", path, errno));
+    }
+    return {};
 }
 
 }  // namespace drainwatch

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "drainwatch/result.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,5 +19,8 @@ public:
 private:
     std::unordered_map<std::uint32_t, std::uint32_t> tenants_;  ///< namespace -> pid
 };
+
+/// The calling thread enters the network namespace of this file.
+[[nodiscard]] Result<void> enter_net_namespace(const std::string& path);
 
 }  // namespace drainwatch

@@ -50,11 +50,11 @@ struct SocketDescriptor {
 /// Inode number of the process's network namespace.
 [[nodiscard]] std::optional<std::uint32_t> net_namespace(std::uint32_t pid);
 
+/// "/proc/<pid>/ns/net"
+[[nodiscard]] std::string net_namespace_path(std::uint32_t pid);
+
 /// Pids here are the kernel's own: this process lives in no PID namespace but the first. True also
 /// if that cannot be told.
 [[nodiscard]] bool pids_are_the_kernels();
-
-/// "/proc/<pid>/ns/net"
-[[nodiscard]] std::string net_namespace_path(std::uint32_t pid);
 
 }  // namespace drainwatch::proc

@@ -5,7 +5,10 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace drainwatch {
@@ -46,5 +49,17 @@ private:
 
 /// Begins a thread that nobody waits for. Fails if the system gives none.
 [[nodiscard]] Result<void> begin_thread(std::function<void()> task);
+
+/// The same for what comes to something.
+template <typename Task>
+[[nodiscard]] Result<std::future<std::invoke_result_t<Task>>> begin_task(Task task)
+{
+    const auto whole =
+        std::make_shared<std::packaged_task<std::invoke_result_t<Task>()>>(std::move(task));
+    if (auto begun = begin_thread([whole] { (*whole)(); }); !begun) {
+        return tl::unexpected(begun.error());
+    }
+    return whole->get_future();
+}
 
 }  // namespace drainwatch

@@ -1,19 +1,15 @@
 #include "poll/namespace.hpp"
 
-#include "host/file.hpp"
+#include "host/net_namespaces.hpp"
 #include "host/proc.hpp"
 #include "poll/diag_table.hpp"
 #include "poll/proc_table.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <fstream>
-#include <future>
 #include <memory>
 #include <sstream>
 #include <utility>
@@ -91,19 +87,13 @@ Opened open_here(std::uint32_t pid, const std::vector<std::string>& without, Sid
 Result<Opened> open_there(std::uint32_t pid, const std::vector<std::string>& without,
                           SideThreads& threads)
 {
-    const std::string path = proc::net_namespace_path(pid);
-    const auto opening =
-        std::make_shared<std::packaged_task<Result<Opened>()>>([&]() -> Result<Opened> {
-            const File netns(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-            if (!netns || setns(netns.get(), CLONE_NEWNET) != 0) {
-                return tl::unexpected(system_error("enter", path, errno));
-            }
-            return open_here(pid, without, threads);
-        });
-    if (auto begun = begin_thread([opening] { (*opening)(); }); !begun) {
-        return tl::unexpected(begun.error());
-    }
-    return opening->get_future().get();
+    auto opening = begin_task([&]() -> Result<Opened> {
+        if (auto entered = enter_net_namespace(proc::net_namespace_path(pid)); !entered) {
+            return tl::unexpected(entered.error());
+        }
+        return open_here(pid, without, threads);
+    });
+    return opening ? opening->get() : tl::unexpected(opening.error());
 }
 
 Result<Namespace> choose_table(Opened opened, bool may_use_compat)
